@@ -1,0 +1,1 @@
+"""Predict good initial parameters for any PyTorch model with graph hypernetworks."""
