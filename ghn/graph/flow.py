@@ -1,0 +1,93 @@
+"""What is known of each tensor while a record is read: which nodes feed it, which parameters it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+NONE: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Provenance of one tensor.
+
+    Attributes:
+        carriers: Nodes whose output it is, through operations that are no primitives.
+        data: Whether it depends on the model's inputs.
+        leaves: Parameters that it was computed from, where no node and no input lies between.
+        pure: Whether it is a view (or cast) of one parameter or of a part of it.
+        gathered: Whether elements of a parameter were picked, repeated or interpolated.
+        score: Whether it holds products of two feature tensors, as attention logits do.
+        attention: Whether it holds a softmax's weights.
+        statistic: Whether it is a mean, norm or variance of features along some axis.
+        normalised: Whether it is features divided by such a statistic of theirs.
+        norm: The normalisation node that it has just left, for the bias that may follow.
+        pools: Global pooling nodes on the way.
+        activated: Whether it has passed a non-linearity since its last node.
+    """
+
+    carriers: frozenset[int] = NONE
+    data: bool = False
+    leaves: tuple[str, ...] = ()
+    pure: bool = False
+    gathered: bool = False
+    score: bool = False
+    attention: bool = False
+    statistic: bool = False
+    normalised: bool = False
+    norm: int | None = None
+    pools: frozenset[int] = NONE
+    activated: bool = False
+
+    @property
+    def flows(self) -> bool:
+        """Whether features run through it."""
+        return self.data or bool(self.carriers)
+
+    @property
+    def is_parameter(self) -> bool:
+        """Whether it was made from parameters alone."""
+        return bool(self.leaves) and not self.flows
+
+
+CONSTANT = Flow()
+
+
+def join(flows: Iterable[Flow], *, carries: bool = True) -> Flow:
+    """Provenance of what an operation that is no primitive makes of several tensors.
+
+    Args:
+        flows: Provenance of its inputs.
+        carries: Whether its result can hold features (integers and masks cannot).
+    """
+    flows = [flow for flow in flows if flow is not CONSTANT]
+    if not flows:
+        return CONSTANT
+    running = [flow for flow in flows if flow.flows]
+    if not running:
+        leaves = tuple(dict.fromkeys(leaf for flow in flows for leaf in flow.leaves))
+        return Flow(leaves=leaves, gathered=any(flow.gathered for flow in flows)) if leaves else CONSTANT
+    if not carries:
+        return Flow(data=any(flow.data for flow in running))
+    if len(running) == 1:
+        only = running[0]
+        return Flow(
+            carriers=only.carriers,
+            data=only.data,
+            score=only.score,
+            attention=only.attention,
+            statistic=only.statistic,
+            normalised=only.normalised,
+            pools=only.pools,
+            activated=only.activated,
+        )
+    return Flow(
+        carriers=frozenset().union(*(flow.carriers for flow in running)),
+        data=any(flow.data for flow in running),
+        score=all(flow.score for flow in running),
+        attention=all(flow.attention for flow in running),
+        statistic=all(flow.statistic for flow in running),
+        pools=frozenset().union(*(flow.pools for flow in running)),
+        activated=any(flow.activated for flow in running),
+    )

@@ -1,0 +1,314 @@
+"""The rule for each operator that can be a primitive; everything else is contracted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from ghn.graph import operators
+from ghn.graph.computational_graph import Role
+from ghn.graph.flow import CONSTANT, Flow, join
+from ghn.graph.layout import convolution_axes, matrix_axes
+from ghn.graph.record import Operation, Ref
+from ghn.graph.rules import INPUT, LOOKUP, SCALE, SCORE_BIAS, Rules
+
+Handler = Callable[[Rules, Operation], Flow | None]
+
+
+def _convolution(rules: Rules, operation: Operation) -> Flow | None:
+    """`conv`; `sep_conv` with groups; `dil_conv` with groups and every dilation over 1."""
+    features, weight = operation.args[0], operation.args[1]
+    x, w = rules.flow(features), rules.flow(weight)
+    if not w.is_parameter or operation.outputs[0] in rules.weight_side:
+        return None
+    dilation = operation.argument(5, "dilation", [1])
+    transposed = bool(operation.argument(6, "transposed", False))
+    groups = int(operation.argument(8, "groups", 1))
+    op = "conv"
+    if groups > 1:
+        op = "dil_conv" if min(dilation) > 1 else "sep_conv"
+    value = rules.record.values[weight.value]
+    axes = convolution_axes(len(value.shape), transposed=transposed, groups=groups)
+    out = rules.layer(op, x, weight, axes)
+    if all(size == 1 for size in value.shape[2:]):
+        rules.pointwise.update(out.carriers)
+    return rules.with_bias(out, operation.argument(2, "bias"))
+
+
+def _deformable(rules: Rules, operation: Operation) -> Flow | None:
+    """torchvision.deform_conv2d(input, weight, offset, mask, bias, ...): offsets and masks are data paths too."""
+    features, weight, offset, mask, bias = operation.args[:5]
+    if not rules.flow(weight).is_parameter:
+        return None
+    joined = join([rules.flow(features), rules.flow(offset), rules.flow(mask)])
+    return rules.with_bias(rules.layer("conv", joined, weight), bias)
+
+
+def _product(rules: Rules, operation: Operation) -> Flow | None:
+    return _matrix_product(rules, operation, operation.args[0], operation.args[1])
+
+
+def _product_added(rules: Rules, operation: Operation) -> Flow | None:
+    added, first, second = operation.args[:3]
+    product = _matrix_product(rules, operation, first, second)
+    if product is None or operation.kwargs.get("beta", 1) == 0:
+        return product
+    if rules.flow(added).is_parameter and (product.score or product.attention):
+        rules.keep(rules.flow(added), SCORE_BIAS)
+        return product
+    return rules.with_bias(product, added)
+
+
+def _matrix_product(rules: Rules, operation: Operation, first: Any, second: Any) -> Flow | None:
+    a, b = rules.flow(first), rules.flow(second)
+    if a.flows and b.flows:
+        return _feature_product(rules, a, b)
+    if operation.outputs[0] in rules.weight_side or not (a.is_parameter or b.is_parameter):
+        return None
+    weight, features, contracted = (second, a, -2) if b.is_parameter else (first, b, -1)
+    if a.is_parameter and b.is_parameter and operation.name in ("bmm", "baddbmm"):
+        return None
+    used = rules.record.values[weight.value]
+    if len(used.shape) < 2:
+        return None
+    leaf = rules.flows[weight.value]
+    if leaf.gathered and not any(rules.parameter(name).numel == used.numel for name in leaf.leaves):
+        rules.keep(leaf, "a table of which elements are picked")
+        return join([features])
+    contracted %= len(used.shape)
+    names = [name for name in leaf.leaves if len(rules.parameter(name).shape) >= 2]
+    if not names:
+        rules.keep(leaf, "a vector multiplied with features")
+        return join([features])
+    axes, stack = matrix_axes(rules.parameter(names[0]), used, contracted)
+    return rules.layer("conv", features, weight, axes, stack)
+
+
+def _feature_product(rules: Rules, a: Flow, b: Flow) -> Flow:
+    """Queries with keys give attention scores; a softmax's weights with values are attention."""
+    if a.attention != b.attention:
+        node = rules.add_node("msa", [a, b])
+        return rules.after(node, a, b)
+    return replace(join([a, b]), score=True, attention=False, normalised=False, statistic=False)
+
+
+def _fused_attention(rules: Rules, operation: Operation) -> Flow | None:
+    """Kernels that take queries, keys and values and hide the softmax."""
+    flows = [rules.flows[value] for value in operation.inputs]
+    if not any(flow.flows for flow in flows):
+        return None
+    for flow in flows[3:]:
+        if flow.is_parameter:
+            rules.keep(flow, SCORE_BIAS)
+    return rules.after(rules.add_node("msa", [flow for flow in flows if flow.flows]), *flows)
+
+
+def _softmax(rules: Rules, operation: Operation) -> Flow | None:
+    flow = join([rules.flows[value] for value in operation.inputs])
+    return replace(flow, attention=True, score=False) if flow.flows else None
+
+
+def _normalisation(rules: Rules, operation: Operation) -> Flow | None:
+    """`bn` or `ln`: one node for weight and bias."""
+    op, weight_at, bias_at = operators.NORMALISATIONS[operation.name]
+    x = rules.flow(operation.args[0])
+    weight = rules.flow(operation.argument(weight_at, "weight"))
+    bias = rules.flow(operation.argument(bias_at, "bias")) if bias_at is not None else CONSTANT
+    if operation.outputs[0] in rules.weight_side or (not x.flows and not x.is_parameter):
+        return None
+    names = [[leaf for leaf in flow.leaves if rules.parameter(leaf).numel > 1] for flow in (weight, bias)]
+    names = [leaves or list(flow.leaves) for leaves, flow in zip(names, (weight, bias), strict=True)]
+    if not names[0] and not names[1]:
+        return join([x], carries=True)
+    shape = rules.parameter((names[0] or names[1])[0]).shape
+    node = rules.add_node(op, [x], shape)
+    rules.claim(names[0], node, Role.NORM_WEIGHT)
+    rules.claim(names[1], node, Role.NORM_BIAS)
+    return replace(rules.after(node, x), norm=None if names[1] else node)
+
+
+def _max_pool(rules: Rules, operation: Operation) -> Flow | None:
+    return _pool(rules, operation, "max_pool")
+
+
+def _avg_pool(rules: Rules, operation: Operation) -> Flow | None:
+    return _pool(rules, operation, "avg_pool")
+
+
+def _pool(rules: Rules, operation: Operation, op: str) -> Flow | None:
+    x = rules.flow(operation.args[0])
+    if not x.carriers:
+        return None
+    kernel = operation.argument(1, "kernel_size")
+    kernel = [kernel] if isinstance(kernel, int) else list(kernel)
+    kernel = kernel * 2 if len(kernel) == 1 and "2d" in operation.name else kernel
+    height, width = ([*kernel, 1] if len(kernel) == 1 else kernel)[-2:]
+    return rules.after(rules.add_node(op, [x], (1, 1, height, width)), x)
+
+
+def _global_max_pool(rules: Rules, operation: Operation) -> Flow | None:
+    x = rules.flow(operation.args[0])
+    return rules.after(rules.add_node("max_pool", [x]), x) if x.carriers else None
+
+
+def _global_avg_pool(rules: Rules, operation: Operation) -> Flow | None:
+    x = rules.flow(operation.args[0])
+    return _glob_avg(rules, x) if x.carriers else None
+
+
+def _glob_avg(rules: Rules, x: Flow) -> Flow:
+    node = rules.add_node("glob_avg", [x])
+    rules.pool_sources[node] = x.carriers
+    out = rules.after(node, x)
+    return replace(out, pools=out.pools | {node}, statistic=True)
+
+
+def _reduction(rules: Rules, operation: Operation) -> Flow | None:
+    """A mean over space is `glob_avg`; any other reduction of features is a statistic of theirs."""
+    x = rules.flow(operation.args[0])
+    if not x.flows:
+        return None
+    value = rules.value(operation.args[0])
+    assert value is not None
+    if operation.name == "mean" and x.carriers and not (x.score or x.attention) and _over_space(value.shape, operation):
+        return _glob_avg(rules, x)
+    return replace(rules.contract(operation), statistic=True, normalised=False)
+
+
+def _over_space(shape: tuple[int, ...], operation: Operation) -> bool:
+    """Whether a mean runs over all axes but batch and channels, those standing second or last."""
+    axes = operation.argument(1, "dim", None)
+    keep = bool(operation.argument(2, "keepdim", False))
+    rank = len(shape)
+    if rank < 3 or axes is None:
+        return False
+    reduced = {axis % rank for axis in ([axes] if isinstance(axes, int) else axes)}
+    if rank == 3:
+        # The last axis of three is space after (batch, channels, space), and channels in normalisations, which keep it.
+        return reduced == {1} or (reduced == {2} and not keep)
+    return reduced in (set(range(2, rank)), set(range(1, rank - 1)))
+
+
+def _addition(rules: Rules, operation: Operation) -> Flow | None:
+    first, second = operation.args[0], operation.argument(1, "other")
+    a, b = rules.flow(first), rules.flow(second)
+    if a.flows and b.flows:
+        return rules.total(a, b)
+    for features, at, other, ref in ((a, first, b, second), (b, second, a, first)):
+        if features.flows and other.is_parameter:
+            value, added = rules.value(at), rules.value(ref)
+            assert value is not None
+            assert added is not None
+            return rules.added(features, value, other, added)
+    return None
+
+
+def _fused_multiply_add(rules: Rules, operation: Operation) -> Flow | None:
+    """addcmul(input, tensor1, tensor2) = input + tensor1 · tensor2."""
+    base, first, second = (rules.flow(argument) for argument in operation.args[:3])
+    product = join([first, second])
+    if not product.flows or not base.is_parameter:
+        return rules.total(base, product) if base.flows and product.flows else None
+    rules.keep(first if first.is_parameter else second, SCALE)
+    value, added = rules.output(operation), rules.value(operation.args[0])
+    assert added is not None
+    return rules.added(product, value, base, added)
+
+
+def _multiplication(rules: Rules, operation: Operation) -> Flow | None:
+    """`cse` for a channel gate, `ln` for the weight of a normalisation written out, else contracted."""
+    first, second = operation.args[0], operation.argument(1, "other")
+    a, b = rules.flow(first), rules.flow(second)
+    for features, at, other, ref in ((a, first, b, second), (b, second, a, first)):
+        value, by = rules.value(at), rules.value(ref)
+        if value is None or by is None or not features.flows:
+            continue
+        if other.flows and features.carriers:
+            gated = rules.gate(features, value, other, by)
+            if gated is not None:
+                return gated
+        if other.flows and other.statistic and not features.statistic and by.numel < value.numel:
+            return replace(join([a, b]), normalised=True)
+        if features.normalised and other.pure and len(other.leaves) == 1 and _one_axis(by.shape):
+            node = rules.add_node("ln", [features], (rules.parameter(other.leaves[0]).numel,))
+            rules.claim(other.leaves, node, Role.NORM_WEIGHT)
+            return replace(rules.after(node, features), norm=node)
+    return None
+
+
+def _one_axis(shape: tuple[int, ...]) -> bool:
+    return sum(size > 1 for size in shape) == 1
+
+
+def _division(rules: Rules, operation: Operation) -> Flow | None:
+    first, second = operation.args[0], operation.argument(1, "other")
+    a, b = rules.flow(first), rules.flow(second)
+    value, by = rules.value(first), rules.value(second)
+    if value is not None and by is not None and a.flows and b.statistic and not a.statistic:
+        return replace(join([a, b]), normalised=True)
+    return None
+
+
+def _concatenation(rules: Rules, operation: Operation) -> Flow | None:
+    flows = [rules.flows[value] for value in operation.inputs]
+    if not rules.output(operation).carries or sum(bool(flow.carriers) for flow in flows) < 2:
+        return None
+    for flow in flows:
+        if flow.is_parameter:
+            rules.keep(flow, "a token concatenated with features")
+    if all(flow.attention for flow in flows if flow.flows) or all(flow.score for flow in flows if flow.flows):
+        return None
+    return rules.meeting("concat", flows)
+
+
+def _lookup(rules: Rules, operation: Operation) -> Flow | None:
+    """Rows picked by data keep their table; rows picked by constants may be a position embedding (see `added`)."""
+    table = rules.flow(operation.args[0])
+    if not table.is_parameter or not any(rules.flows[value].flows for value in operation.inputs[1:]):
+        return None
+    rules.keep(table, LOOKUP)
+    rules.lookups.update(table.leaves)
+    return Flow(carriers=frozenset({INPUT}), data=True)
+
+
+def _copy(rules: Rules, operation: Operation) -> Flow | None:
+    """copy_(destination, source): what stood there is gone."""
+    source = operation.args[1]
+    return rules.flow(source) if isinstance(source, Ref) else CONSTANT
+
+
+def _shape_only(rules: Rules, operation: Operation) -> Flow | None:
+    return CONSTANT
+
+
+HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(operators.CONVOLUTIONS, _convolution),
+    "torchvision.deform_conv2d": _deformable,
+    **dict.fromkeys(operators.MATRIX_PRODUCTS, _product),
+    **dict.fromkeys(operators.MATRIX_PRODUCTS_ADDED, _product_added),
+    **dict.fromkeys(operators.NORMALISATIONS, _normalisation),
+    **dict.fromkeys(operators.SOFTMAXES, _softmax),
+    "_scaled_dot_product_flash_attention": _fused_attention,
+    "_scaled_dot_product_flash_attention_for_cpu": _fused_attention,
+    "_scaled_dot_product_efficient_attention": _fused_attention,
+    "_scaled_dot_product_cudnn_attention": _fused_attention,
+    "_scaled_dot_product_fused_attention_overrideable": _fused_attention,
+    "_flash_attention_forward": _fused_attention,
+    "_efficient_attention_forward": _fused_attention,
+    "scaled_dot_product_attention": _fused_attention,
+    **dict.fromkeys(operators.MAX_POOLS, _max_pool),
+    **dict.fromkeys(operators.AVG_POOLS, _avg_pool),
+    **dict.fromkeys(operators.GLOBAL_AVG_POOLS, _global_avg_pool),
+    **dict.fromkeys(operators.GLOBAL_MAX_POOLS, _global_max_pool),
+    **dict.fromkeys(operators.REDUCTIONS, _reduction),
+    "add": _addition,
+    "addcmul": _fused_multiply_add,
+    "mul": _multiplication,
+    "div": _division,
+    "cat": _concatenation,
+    "stack": _concatenation,
+    **dict.fromkeys(operators.LOOKUPS, _lookup),
+    "copy": _copy,
+    **dict.fromkeys(operators.SHAPE_ONLY, _shape_only),
+}

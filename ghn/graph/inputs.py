@@ -1,0 +1,128 @@
+"""What to call a model with when it is traced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+BATCH = 2
+"""Images in a traced batch; batch normalisation refuses a single value per channel in training mode."""
+
+IMAGE_SIZES = (224, 299, 32, 256, 384, 512, 28)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Arguments of a forward pass."""
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Every tensor in the arguments."""
+        yield from _tensors((self.args, dict(self.kwargs)))
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments with each tensor replaced."""
+        mapped = _map((self.args, dict(self.kwargs)), function)
+        return mapped[0], mapped[1]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{str(t.dtype).removeprefix('torch.')}{tuple(t.shape)}" for t in self.tensors()) or "no inputs"
+
+
+def given_inputs(example_inputs: Any) -> Inputs:
+    """Read `example_inputs`: a tensor, a tuple or list of arguments, a dict of keyword arguments, or (args, kwargs)."""
+    if isinstance(example_inputs, Inputs):
+        return example_inputs
+    if isinstance(example_inputs, Tensor):
+        return Inputs((example_inputs,))
+    if isinstance(example_inputs, Mapping):
+        return Inputs((), dict(example_inputs))
+    if isinstance(example_inputs, (tuple, list)):
+        if len(example_inputs) == 2 and isinstance(example_inputs[0], tuple) and isinstance(example_inputs[1], Mapping):
+            return Inputs(tuple(example_inputs[0]), dict(example_inputs[1]))
+        return Inputs(tuple(example_inputs))
+    raise ValueError(
+        f"example_inputs must be a tensor, a tuple of arguments, a dict of keyword arguments or (tuple, dict), "
+        f"not {type(example_inputs).__name__}"
+    )
+
+
+def candidate_inputs(model: nn.Module) -> list[Inputs]:
+    """Inputs to try in turn, the likeliest first."""
+    candidates = [*_declared_inputs(model), *_image_inputs(model)]
+    distinct: dict[str, Inputs] = {}
+    for inputs in candidates:
+        distinct.setdefault(str((str(inputs), sorted(inputs.kwargs))), inputs)
+    return list(distinct.values())
+
+
+def _floats(*shape: int) -> Tensor:
+    return torch.zeros(BATCH, *shape, device="meta")
+
+
+def _declared_inputs(model: nn.Module) -> Iterator[Inputs]:
+    """What the model itself says: timm's configuration, the dummy inputs of transformers."""
+    for attribute in ("pretrained_cfg", "default_cfg"):
+        size = getattr(getattr(model, attribute, None), "get", lambda _: None)("input_size")
+        if isinstance(size, (tuple, list)):
+            yield Inputs((_floats(*size),))
+            break
+    config = getattr(model, "config", None)
+    dummy = getattr(model, "dummy_inputs", None)
+    if config is not None and isinstance(dummy, Mapping):
+        from ghn.graph.transformers_inputs import transformers_inputs
+
+        yield from transformers_inputs(model, config, dummy)
+
+
+def _image_inputs(model: nn.Module) -> Iterator[Inputs]:
+    """Guesses from the shape of the first weight."""
+    first = next((p for p in model.parameters() if p.dim() >= 2), None)
+    channels = 3
+    if first is not None and first.dim() == 4:
+        # A depthwise or grouped first layer says nothing of the channels that go in.
+        channels = first.shape[1] if first.shape[1] > 1 or first.shape[0] < 2 else channels
+    rank = 0 if first is None else first.dim()
+    if rank == 5:
+        yield Inputs((_floats(first.shape[1], 16, 112, 112),))
+        yield Inputs((_floats(first.shape[1], 16, 224, 224),))
+    elif rank == 2:
+        yield Inputs((_floats(first.shape[1]),))
+        yield Inputs((_floats(8, first.shape[1]),))
+        yield Inputs((torch.zeros(BATCH, 16, dtype=torch.long),))
+    elif rank == 3:
+        yield Inputs((_floats(first.shape[1], 4096),))
+    for size in IMAGE_SIZES:
+        yield Inputs((_floats(channels, size, size),))
+    if channels == 3 and first is not None and first.dim() == 4 and first.shape[1] == 1:
+        yield Inputs((_floats(1, 224, 224),))
+        yield Inputs((_floats(1, 28, 28),))
+
+
+def _tensors(tree: Any) -> Iterator[Tensor]:
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, Mapping):
+        for item in tree.values():
+            yield from _tensors(item)
+    elif isinstance(tree, (tuple, list)):
+        for item in tree:
+            yield from _tensors(item)
+
+
+def _map(tree: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(tree, Tensor):
+        return function(tree)
+    if isinstance(tree, Mapping):
+        return {key: _map(item, function) for key, item in tree.items()}
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*[_map(item, function) for item in tree])
+    if isinstance(tree, (tuple, list)):
+        return type(tree)([_map(item, function) for item in tree])
+    return tree

@@ -1,0 +1,298 @@
+"""Record one forward pass of a model operator by operator.
+
+The result, an `OpGraph`, holds every ATen call with the tensors that go in and out. It knows nothing of primitives,
+parameters' roles or hypernetworks: `ghn.graph.simplify` reads those out of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakIdKeyDictionary, WeakTensorKeyDictionary
+
+WRITE = "write"
+"""Name of the operation that the recorder inserts where a tensor shares memory with one that was written to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Stands for a tensor among the arguments of an operation."""
+
+    value: int
+
+
+@dataclass(slots=True)
+class Value:
+    """A tensor at one moment: writing to it in place makes a new value.
+
+    Attributes:
+        shape: Its sizes.
+        stride: Its strides, in elements.
+        dtype: Its element type.
+        storage: Number of the memory that it lives in, shared by all views of one tensor.
+        offset: Index of its first element in that memory.
+    """
+
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    dtype: torch.dtype
+    storage: int
+    offset: int
+
+    @property
+    def numel(self) -> int:
+        """Number of elements."""
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+    @property
+    def carries(self) -> bool:
+        """Whether features can flow in it: integers and masks select or count, they carry none."""
+        return self.dtype.is_floating_point or self.dtype.is_complex
+
+
+@dataclass(slots=True)
+class Operation:
+    """One call of an operator.
+
+    Attributes:
+        name: Operator without overload and without the trailing underscore of its in-place form, e.g. `add`;
+            operators outside ATen keep their namespace, e.g. `torchvision.roi_align`.
+        args: Positional arguments, tensors replaced by `Ref`.
+        kwargs: Keyword arguments, likewise.
+        inputs: Values that go in, in the order of the arguments.
+        outputs: Values that come out.
+        in_place: Whether the output is the first input, overwritten.
+    """
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    in_place: bool = False
+
+    def argument(self, position: int, name: str = "", default: Any = None) -> Any:
+        """The argument at a position or of a name, or the default where the call leaves it out."""
+        if position < len(self.args):
+            return self.args[position]
+        return self.kwargs.get(name, default)
+
+
+@dataclass(slots=True)
+class OpGraph:
+    """A recorded forward pass.
+
+    Attributes:
+        values: Every tensor seen.
+        operations: Calls in the order of execution.
+        parameters: Value of each parameter, by the first of its names.
+        inputs: Values that the caller handed in.
+        outputs: Values that the model returned, the primary one first.
+    """
+
+    values: list[Value] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
+    parameters: dict[str, int] = field(default_factory=dict)
+    inputs: list[int] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+
+
+class Recorder(TorchDispatchMode):
+    """Context in which every operator call is appended to `graph`.
+
+    Where tensors of the meta device meet tensors that hold numbers, the latter are replaced by meta ones, so constants
+    that a model makes on the CPU remain readable (`.item()`, `.tolist()`) until they touch a feature.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.graph = OpGraph()
+        self._values: WeakIdKeyDictionary = WeakTensorKeyDictionary()
+        self._versions: WeakIdKeyDictionary = WeakTensorKeyDictionary()
+        self._writes: dict[int, list[int]] = {}
+        self._shadows: WeakIdKeyDictionary = WeakTensorKeyDictionary()
+        self._names: dict[Any, str] = {}
+        self._storages = 0
+
+    def add(self, tensor: Tensor, like: Iterable[Tensor] = ()) -> int:
+        """Number a tensor; it shares memory with one of `like` if their storages are the same."""
+        storage = None
+        own = tensor.untyped_storage()
+        for other in like:
+            if other.untyped_storage() is own:
+                storage = self.graph.values[self._values[other]].storage
+                break
+        if storage is None:
+            storage = self._storages
+            self._storages += 1
+        return self._number(tensor, storage)
+
+    def _number(self, tensor: Tensor, storage: int) -> int:
+        index = len(self.graph.values)
+        value = Value(tuple(tensor.shape), tensor.stride(), tensor.dtype, storage, tensor.storage_offset())
+        self.graph.values.append(value)
+        self._values[tensor] = index
+        writes = self._writes.get(storage)
+        if writes:
+            self._versions[tensor] = len(writes)
+        return index
+
+    def read(self, tensor: Tensor) -> int:
+        """The value that a tensor holds now."""
+        index = self._values.get(tensor)
+        if index is None:
+            return self.add(tensor)
+        storage = self.graph.values[index].storage
+        writes = self._writes.get(storage)
+        if not writes:
+            return index
+        value = self.graph.values[index]
+        missed = [
+            write
+            for write in writes[self._versions.get(tensor, 0) :]
+            if write != index and _overlap(value, self.graph.values[write])
+        ]
+        self._versions[tensor] = len(writes)
+        if not missed:
+            return index
+        updated = self._number(tensor, storage)
+        self.graph.operations.append(Operation(WRITE, (), {}, (index, *missed), (updated,)))
+        return updated
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run the operator and record it."""
+        kwargs = kwargs or {}
+        tensors = list(_tensors((args, kwargs)))
+        if len(tensors) > 1 and any(t.is_meta for t in tensors) and not all(t.is_meta for t in tensors):
+            args, kwargs = _replace((args, kwargs), self._on_meta)
+            tensors = list(_tensors((args, kwargs)))
+        inputs = tuple([self.read(tensor) for tensor in tensors])
+        references = _replace((args, kwargs), lambda tensor: Ref(self._values[tensor]))
+        result = func(*args, **kwargs)
+        results = list(_tensors(result))
+        if not results:
+            return result
+        outputs = []
+        in_place = False
+        for tensor in results:
+            if any(tensor is given for given in tensors):
+                in_place = True
+                outputs.append(self._overwrite(tensor))
+            else:
+                outputs.append(self.add(tensor, tensors))
+        name = self._names.get(func)
+        if name is None:
+            name = self._names[func] = _operator_name(str(func))
+        self.graph.operations.append(Operation(name, *references, inputs, tuple(outputs), in_place))
+        return result
+
+    def _overwrite(self, tensor: Tensor) -> int:
+        storage = self.graph.values[self._values[tensor]].storage
+        index = self._number(tensor, storage)
+        self._writes.setdefault(storage, []).append(index)
+        self._versions[tensor] = len(self._writes[storage])
+        return index
+
+    def _on_meta(self, tensor: Tensor) -> Tensor:
+        if tensor.is_meta or tensor.dim() == 0:
+            return tensor
+        shadow = self._shadows.get(tensor)
+        if shadow is None:
+            shadow = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+            self._shadows[tensor] = shadow
+        self._values[shadow] = self.read(tensor)
+        self._versions[shadow] = self._versions.get(tensor, 0)
+        return shadow
+
+
+def _operator_name(full: str) -> str:
+    namespace, name = full.split(".")[:2]
+    if name.endswith("_") and not name.endswith("__"):
+        name = name[:-1]
+    return name if namespace == "aten" else f"{namespace}.{name}"
+
+
+def _overlap(first: Value, second: Value) -> bool:
+    """Whether two views of one memory can share an element (exact for equal strides, else by their extents)."""
+    low, high = (first, second) if first.offset <= second.offset else (second, first)
+    gap = high.offset - low.offset
+    if low.stride == high.stride and all(low.stride):
+        for axis in sorted(range(len(low.stride)), key=lambda axis: -low.stride[axis]):
+            steps = gap // low.stride[axis]
+            if steps >= low.shape[axis]:
+                return False
+            gap -= steps * low.stride[axis]
+        return gap == 0
+    return gap <= sum((size - 1) * step for size, step in zip(low.shape, low.stride, strict=True))
+
+
+def _tensors(tree: Any) -> Iterator[Tensor]:
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, (tuple, list)):
+        for item in tree:
+            yield from _tensors(item)
+    elif isinstance(tree, Mapping):
+        for item in tree.values():
+            yield from _tensors(item)
+
+
+def _replace(tree: Any, function: Callable[[Tensor], Any]) -> Any:
+    if isinstance(tree, Tensor):
+        return function(tree)
+    if isinstance(tree, (tuple, list)):
+        return type(tree)([_replace(item, function) for item in tree])
+    if isinstance(tree, Mapping):
+        return {key: _replace(item, function) for key, item in tree.items()}
+    return tree
+
+
+def output_tensors(tree: Any) -> list[Tensor]:
+    """The tensors in whatever a model returns, the primary one first.
+
+    The primary output is `logits` or `out` of a mapping or dataclass that has it, else the first tensor.
+    """
+    found = list(_leaves(tree, set()))
+    primary = _named_output(tree)
+    if primary is not None:
+        found = [primary, *(tensor for tensor in found if tensor is not primary)]
+    return found
+
+
+def _named_output(tree: Any) -> Tensor | None:
+    for name in ("logits", "out"):
+        candidate = tree.get(name) if isinstance(tree, Mapping) else getattr(tree, name, None)
+        if isinstance(candidate, Tensor):
+            return candidate
+    return None
+
+
+def _leaves(tree: Any, seen: set[int]) -> Iterator[Tensor]:
+    if isinstance(tree, Tensor):
+        yield tree
+        return
+    if id(tree) in seen or isinstance(tree, (str, bytes, int, float, type(None))):
+        return
+    seen.add(id(tree))
+    if isinstance(tree, Mapping):
+        items: Iterable[Any] = tree.values()
+    elif isinstance(tree, (tuple, list, set)):
+        items = tree
+    elif is_dataclass(tree):
+        items = [getattr(tree, f.name) for f in fields(tree)]
+    elif hasattr(tree, "__dict__"):
+        items = vars(tree).values()
+    else:
+        return
+    for item in items:
+        yield from _leaves(item, seen)

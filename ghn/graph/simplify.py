@@ -1,0 +1,133 @@
+"""From recorded operators to the computational graph of primitives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from torch import nn
+
+from ghn.graph.computational_graph import ComputationalGraph, Node, ParameterSpec
+from ghn.graph.record import OpGraph
+from ghn.graph.rules import Draft, Rules
+
+UNUSED = "unused: no path to the output"
+
+
+def simplify(record: OpGraph, model: nn.Module, *, traced_by: str) -> ComputationalGraph:
+    """Apply the vocabulary's rules to a recorded forward pass.
+
+    Args:
+        record: What ran.
+        model: The model, for the names of its parameters.
+        traced_by: Stored in the graph.
+
+    Returns:
+        Primitives that lie on a path to an output, in the order of execution.
+    """
+    rules = Rules(record)
+    rules.run()
+    nodes, survivors = _contract(rules.nodes)
+    outputs = [rules.flows[value].carriers for value in record.outputs]
+    ends = [frozenset().union(*(survivors[node] for node in carriers)) for carriers in outputs]
+    primary = next((end for end in ends if end), frozenset())
+    activated = next((rules.flows[v].activated for v, end in zip(record.outputs, ends, strict=True) if end), False)
+    order = list(nodes)
+    primary, order = _pool_before_head(nodes, primary, order, rules.pointwise)
+    used = _ancestors(nodes, frozenset().union(*ends, primary))
+    head = set() if activated else _head(nodes, primary)
+    return _build(rules, model, [n for n in order if n in used or n == 0], nodes, head, traced_by)
+
+
+def _contract(drafts: list[Draft]) -> tuple[dict[int, Draft], dict[int, frozenset[int]]]:
+    """Remove squeezes of channel gates, and sums and concatenations that only one path reaches.
+
+    Returns:
+        The remaining drafts, and for each former node those that carry its output now.
+    """
+    remaining: dict[int, Draft] = {}
+    survivors: dict[int, frozenset[int]] = {}
+    for index, draft in enumerate(drafts):
+        predecessors = frozenset().union(*(survivors[node] for node in draft.predecessors))
+        if draft.squeeze or (draft.op in ("sum", "concat") and len(predecessors) < 2):
+            survivors[index] = predecessors
+            continue
+        remaining[index] = replace(draft, predecessors=set(predecessors))
+        survivors[index] = frozenset({index})
+    for index, draft in remaining.items():
+        if index and not draft.predecessors and draft.op != "pos_enc":
+            draft.predecessors.add(0)
+    return remaining, survivors
+
+
+def _pool_before_head(
+    nodes: dict[int, Draft], primary: frozenset[int], order: list[int], pointwise: set[int]
+) -> tuple[frozenset[int], list[int]]:
+    """Move a final average pooling in front of a 1×1 convolution that is the head (as in SqueezeNet)."""
+    if len(primary) != 1:
+        return primary, order
+    (pool,) = primary
+    chain = [pool]
+    while len(nodes[chain[0]].predecessors) == 1 and len(chain) < 3:
+        chain.insert(0, next(iter(nodes[chain[0]].predecessors)))
+    ops = [nodes[node].op for node in chain]
+    start = 1 if ops == ["conv", "glob_avg"] or (len(chain) == 3 and ops[1:] == ["conv", "glob_avg"]) else 0
+    if ops[start:] not in (["conv", "bias", "glob_avg"], ["conv", "glob_avg"]) or chain[start] not in pointwise:
+        return primary, order
+    weight, last = chain[start], chain[-2]
+    nodes[pool].predecessors = set(nodes[weight].predecessors)
+    nodes[weight].predecessors = {pool}
+    order = [node for node in order if node != pool]
+    order.insert(order.index(weight), pool)
+    return frozenset({last}), order
+
+
+def _ancestors(nodes: dict[int, Draft], ends: frozenset[int]) -> set[int]:
+    found: set[int] = set()
+    pending = list(ends)
+    while pending:
+        node = pending.pop()
+        if node not in found:
+            found.add(node)
+            pending.extend(nodes[node].predecessors)
+    return found
+
+
+def _head(nodes: dict[int, Draft], primary: frozenset[int]) -> set[int]:
+    """The weight and bias that the primary output leaves from, if it leaves from a layer."""
+    if len(primary) != 1:
+        return set()
+    (last,) = primary
+    if nodes[last].op == "conv":
+        return {last}
+    if nodes[last].op == "bias" and len(nodes[last].predecessors) == 1:
+        (weight,) = nodes[last].predecessors
+        if nodes[weight].op == "conv":
+            return {weight, last}
+    return set()
+
+
+def _build(
+    rules: Rules, model: nn.Module, order: list[int], nodes: dict[int, Draft], head: set[int], traced_by: str
+) -> ComputationalGraph:
+    position = {node: index for index, node in enumerate(order)}
+    edges = [(position[source], position[node]) for node in order for source in nodes[node].predecessors]
+    parameters: dict[str, ParameterSpec] = {}
+    kept: dict[str, str] = {}
+    for name, parameter in model.named_parameters():
+        spec = rules.specs.get(name)
+        if spec is not None and spec.node in position:
+            parameters[name] = replace(spec, node=position[spec.node], head=spec.node in head)
+        elif not parameter.is_floating_point():
+            kept[name] = "complex numbers" if parameter.is_complex() else "integers"
+        elif spec is not None:
+            kept[name] = UNUSED
+        else:
+            kept[name] = rules.reasons.get(name, UNUSED)
+    return ComputationalGraph(
+        tuple(Node(nodes[node].op, tuple(nodes[node].parameters), nodes[node].shape) for node in order),
+        np.array(edges, dtype=np.int64).reshape(-1, 2),
+        parameters,
+        kept,
+        traced_by,
+    )

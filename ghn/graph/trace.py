@@ -1,0 +1,187 @@
+"""Trace a model to its computational graph.
+
+A model is run once, on a copy without numbers, and every operator call is recorded (`record`); data-flow rules turn the
+record into primitives and parameters (`simplify`). Where a model cannot run so, the next rung of the ladder is tried:
+
+    meta     a copy on the meta device: shapes only, no arithmetic
+    fake     fake tensors, for operators and code that the meta device does not serve
+    real     a copy on the CPU with real numbers, for control flow that depends on values
+    modules  no run at all: modules in the order of their definition, for models without a usable `forward`
+
+Neither the model, nor its buffers and mode, nor any global state (random numbers, backends) is changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from ghn.graph.computational_graph import ComputationalGraph
+from ghn.graph.inputs import Inputs, candidate_inputs, given_inputs
+from ghn.graph.modules import graph_of_modules
+from ghn.graph.record import OpGraph, Recorder, output_tensors
+from ghn.graph.simplify import UNUSED, simplify
+
+
+class TraceError(ValueError):
+    """A model that cannot be traced; the message says why and what to do."""
+
+
+def trace(model: nn.Module, example_inputs: Any = None) -> ComputationalGraph:
+    """The computational graph of a model.
+
+    Args:
+        model: Any module, on any device; left as it is.
+        example_inputs: What to call it with: a tensor, a tuple of arguments, a dict of keyword arguments, or a pair
+            (tuple, dict). By default what the model says of itself (timm and transformers configurations), else an
+            image batch (2, 3, 224, 224), else inputs that fit its first layer.
+
+    Returns:
+        The graph in training mode, or in evaluation mode where that is the only one to run or uses more parameters.
+
+    Raises:
+        TraceError: If the model has no parameters, or its forward pass fails (a `ValueError`).
+    """
+    if next(model.parameters(), None) is None:
+        raise TraceError(f"{type(model).__name__} has no parameters: there is nothing to predict")
+    candidates = [given_inputs(example_inputs)] if example_inputs is not None else candidate_inputs(model)
+    failures: list[Exception] = []
+    with _global_state_untouched():
+        for rung in RUNGS:
+            for training, inputs in itertools.product((True, False), candidates):
+                graph = _attempt(rung, model, inputs, training, failures)
+                if graph is not None:
+                    return _with_more_parameters(graph, rung, model, inputs) if training else graph
+    first = failures[0]
+    if _cannot_be_called(first, guessed=example_inputs is None):
+        return graph_of_modules(model)
+    raise TraceError(_failure_line(model, candidates[0], first, guessed=example_inputs is None)) from first
+
+
+def _attempt(
+    rung: str, model: nn.Module, inputs: Inputs, training: bool, failures: list[Exception]
+) -> ComputationalGraph | None:
+    try:
+        record = RUNGS[rung](model, inputs, training)
+    except Exception as error:
+        # Whatever a user's forward raises is a failed attempt; the first one is reported if all fail.
+        failures.append(error)
+        return None
+    return simplify(record, model, traced_by=rung)
+
+
+def _with_more_parameters(graph: ComputationalGraph, rung: str, model: nn.Module, inputs: Inputs) -> ComputationalGraph:
+    """The evaluation-mode graph where training left parameters out that it reaches (layers dropped at random)."""
+    if UNUSED not in graph.kept.values():
+        return graph
+    other = _attempt(rung, model, inputs, False, [])
+    return other if other is not None and len(other.parameters) > len(graph.parameters) else graph
+
+
+def record_forward(model: nn.Module, inputs: Inputs, *, move: Callable[[Tensor], Tensor]) -> OpGraph:
+    """Run a model (already a copy) once under a recorder."""
+    args, kwargs = inputs.map(move)
+    recorder = Recorder()
+    graph = recorder.graph
+    for name, parameter in model.named_parameters():
+        graph.parameters[name] = recorder.add(parameter)
+    graph.inputs = [recorder.add(tensor) for tensor in Inputs(args, kwargs).tensors()]
+    with torch.no_grad(), recorder:
+        output = model(*args, **kwargs)
+    graph.outputs = [recorder.read(tensor) for tensor in output_tensors(output)]
+    if not graph.outputs:
+        raise TraceError(f"{type(model).__name__} returns no tensor")
+    return graph
+
+
+def _run_meta(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
+    return record_forward(_copy(model, _to_meta).train(training), inputs, move=_to_meta)
+
+
+def _run_fake(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+
+    def fake(tensor: Tensor) -> Tensor:
+        with mode:
+            like = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
+            return nn.Parameter(like, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else like
+
+    copied = _copy(model, fake).train(training)
+    with mode:
+        return record_forward(copied, inputs, move=fake)
+
+
+def _run_real(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
+    with torch.backends.mkldnn.flags(enabled=False):
+        return record_forward(_copy(model, _to_cpu).train(training), inputs, move=_to_cpu)
+
+
+RUNGS: dict[str, Callable[[nn.Module, Inputs, bool], OpGraph]] = {
+    "meta": _run_meta,
+    "fake": _run_fake,
+    "real": _run_real,
+}
+
+
+def _copy(model: nn.Module, convert: Callable[[Tensor], Tensor]) -> nn.Module:
+    """Deep copy with every parameter and buffer replaced by `convert` of it, so that no data is copied twice."""
+    memo: dict[int, Any] = {}
+    for tensor in [*model.parameters(), *model.buffers()]:
+        memo[id(tensor)] = convert(tensor)
+    return copy.deepcopy(model, memo)
+
+
+def _to_meta(tensor: Tensor) -> Tensor:
+    # Integers and masks keep their numbers: models read sizes and indices out of them.
+    if not (tensor.is_floating_point() or tensor.is_complex()) and not tensor.is_meta:
+        return _to_cpu(tensor)
+    like = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+    return nn.Parameter(like, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else like
+
+
+def _to_cpu(tensor: Tensor) -> Tensor:
+    if tensor.is_meta:
+        copied = torch.zeros(tensor.shape, dtype=tensor.dtype)
+    else:
+        copied = tensor.detach().to("cpu", copy=True)
+    return nn.Parameter(copied, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else copied
+
+
+@contextlib.contextmanager
+def _global_state_untouched() -> Iterator[None]:
+    """Attention unfused, random states and the fast path of attention modules restored afterwards."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    with torch.random.fork_rng(devices=[]), sdpa_kernel(SDPBackend.MATH):
+        torch.backends.mha.set_fastpath_enabled(False)
+        torch.manual_seed(0)
+        try:
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast_path)
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)
+
+
+def _cannot_be_called(error: Exception, *, guessed: bool) -> bool:
+    """Whether there is no forward at all, or its arguments could not be guessed."""
+    return isinstance(error, NotImplementedError) or (guessed and isinstance(error, TypeError))
+
+
+def _failure_line(model: nn.Module, inputs: Inputs, error: Exception, *, guessed: bool) -> str:
+    cause = " ".join(str(error).split()) or type(error).__name__
+    if len(cause) > 300:
+        cause = cause[:297] + "..."
+    advice = "pass example_inputs that fit the model" if guessed else "check the shapes of example_inputs"
+    return f"the forward pass of {type(model).__name__} fails on {inputs}: {cause} ({advice})"
