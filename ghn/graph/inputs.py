@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,7 +33,9 @@ class Inputs:
         return mapped[0], mapped[1]
 
     def __str__(self) -> str:
-        return ", ".join(f"{str(t.dtype).removeprefix('torch.')}{tuple(t.shape)}" for t in self.tensors()) or "no inputs"
+        return (
+            ", ".join(f"{str(t.dtype).removeprefix('torch.')}{tuple(t.shape)}" for t in self.tensors()) or "no inputs"
+        )
 
 
 def given_inputs(example_inputs: Any) -> Inputs:
@@ -55,11 +58,23 @@ def given_inputs(example_inputs: Any) -> Inputs:
 
 def candidate_inputs(model: nn.Module) -> list[Inputs]:
     """Inputs to try in turn, the likeliest first."""
-    candidates = [*_declared_inputs(model), *_image_inputs(model)]
+    count = _required_arguments(model)
+    candidates = [*_declared_inputs(model), *(Inputs(inputs.args * count) for inputs in _image_inputs(model))]
     distinct: dict[str, Inputs] = {}
     for inputs in candidates:
         distinct.setdefault(str((str(inputs), sorted(inputs.kwargs))), inputs)
     return list(distinct.values())
+
+
+def _required_arguments(model: nn.Module) -> int:
+    """How many positional arguments `forward` needs: a model of two images is called with two."""
+    try:
+        arguments = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):
+        return 1
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [a for a in arguments if a.kind in positional and a.default is inspect.Parameter.empty]
+    return max(len(required), 1)
 
 
 def _floats(*shape: int) -> Tensor:
@@ -83,7 +98,8 @@ def _declared_inputs(model: nn.Module) -> Iterator[Inputs]:
 
 def _image_inputs(model: nn.Module) -> Iterator[Inputs]:
     """Guesses from the shape of the first weight."""
-    first = next((p for p in model.parameters() if p.dim() >= 2), None)
+    weights = (p for name, p in model.named_parameters() if p.dim() >= 2 and name.rpartition(".")[2] == "weight")
+    first = next(weights, None)
     channels = 3
     if first is not None and first.dim() == 4:
         # A depthwise or grouped first layer says nothing of the channels that go in.

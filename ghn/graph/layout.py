@@ -33,11 +33,17 @@ def matrix_axes(parameter: Value, used: Value, contracted: int) -> tuple[tuple[i
     inner = [
         axis
         for axis in range(rank)
-        if shape[axis] == size and parameter.stride[axis] == used.stride[contracted] and used.storage == parameter.storage
+        if shape[axis] == size
+        and parameter.stride[axis] == used.stride[contracted]
+        and used.storage == parameter.storage
     ]
     if len(inner) != 1:
         inner = next(
-            (axes for axes in _runs(rank, last_first=used.stride[contracted] == 1) if prod(shape[a] for a in axes) == size),
+            (
+                axes
+                for axes in _runs(rank, last_first=used.stride[contracted] == 1)
+                if prod(shape[a] for a in axes) == size
+            ),
             [rank - 1],
         )
     outer = [axis for axis in range(rank) if axis not in inner]

@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary, WeakTensorKeyDictionary
 
+from ghn.graph.shapes import SHORTCUTS
+
 WRITE = "write"
 """Name of the operation that the recorder inserts where a tensor shares memory with one that was written to."""
 
@@ -178,7 +180,7 @@ class Recorder(TorchDispatchMode):
             tensors = list(_tensors((args, kwargs)))
         inputs = tuple([self.read(tensor) for tensor in tensors])
         references = _replace((args, kwargs), lambda tensor: Ref(self._values[tensor]))
-        result = func(*args, **kwargs)
+        result = _run(func, args, kwargs, tensors)
         results = list(_tensors(result))
         if not results:
             return result
@@ -213,6 +215,15 @@ class Recorder(TorchDispatchMode):
         self._values[shadow] = self.read(tensor)
         self._versions[shadow] = self._versions.get(tensor, 0)
         return shadow
+
+
+def _run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], tensors: Sequence[Tensor]) -> Any:
+    shortcut = SHORTCUTS.get(func)
+    if shortcut is not None and all([tensor.is_meta for tensor in tensors]):
+        result = shortcut(*args, **kwargs)
+        if result is not NotImplemented:
+            return result
+    return func(*args, **kwargs)
 
 
 def _operator_name(full: str) -> str:

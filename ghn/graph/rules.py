@@ -16,7 +16,6 @@ from typing import Any
 from ghn.graph import operators
 from ghn.graph.computational_graph import ParameterSpec, Role
 from ghn.graph.flow import CONSTANT, NONE, Flow, join
-
 from ghn.graph.record import WRITE, Operation, OpGraph, Ref, Value
 
 INPUT = 0
@@ -318,6 +317,3 @@ def _handlers() -> dict[str, Callable[[Rules, Operation], Flow | None]]:
     from ghn.graph.handlers import HANDLERS
 
     return HANDLERS
-
-
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from torch import nn
 
 from ghn.graph.computational_graph import ComputationalGraph, Node, ParameterSpec
 from ghn.graph.record import OpGraph
@@ -14,12 +13,11 @@ from ghn.graph.rules import Draft, Rules
 UNUSED = "unused: no path to the output"
 
 
-def simplify(record: OpGraph, model: nn.Module, *, traced_by: str) -> ComputationalGraph:
+def simplify(record: OpGraph, *, traced_by: str) -> ComputationalGraph:
     """Apply the vocabulary's rules to a recorded forward pass.
 
     Args:
         record: What ran.
-        model: The model, for the names of its parameters.
         traced_by: Stored in the graph.
 
     Returns:
@@ -36,7 +34,7 @@ def simplify(record: OpGraph, model: nn.Module, *, traced_by: str) -> Computatio
     primary, order = _pool_before_head(nodes, primary, order, rules.pointwise)
     used = _ancestors(nodes, frozenset().union(*ends, primary))
     head = set() if activated else _head(nodes, primary)
-    return _build(rules, model, [n for n in order if n in used or n == 0], nodes, head, traced_by)
+    return _build(rules, [n for n in order if n in used or n == 0], nodes, head, traced_by)
 
 
 def _contract(drafts: list[Draft]) -> tuple[dict[int, Draft], dict[int, frozenset[int]]]:
@@ -108,18 +106,19 @@ def _head(nodes: dict[int, Draft], primary: frozenset[int]) -> set[int]:
 
 
 def _build(
-    rules: Rules, model: nn.Module, order: list[int], nodes: dict[int, Draft], head: set[int], traced_by: str
+    rules: Rules, order: list[int], nodes: dict[int, Draft], head: set[int], traced_by: str
 ) -> ComputationalGraph:
     position = {node: index for index, node in enumerate(order)}
     edges = [(position[source], position[node]) for node in order for source in nodes[node].predecessors]
     parameters: dict[str, ParameterSpec] = {}
     kept: dict[str, str] = {}
-    for name, parameter in model.named_parameters():
+    for name, value in rules.record.parameters.items():
         spec = rules.specs.get(name)
+        dtype = rules.record.values[value].dtype
         if spec is not None and spec.node in position:
             parameters[name] = replace(spec, node=position[spec.node], head=spec.node in head)
-        elif not parameter.is_floating_point():
-            kept[name] = "complex numbers" if parameter.is_complex() else "integers"
+        elif not dtype.is_floating_point:
+            kept[name] = "complex numbers" if dtype.is_complex else "integers"
         elif spec is not None:
             kept[name] = UNUSED
         else:

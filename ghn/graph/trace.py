@@ -14,9 +14,9 @@ Neither the model, nor its buffers and mode, nor any global state (random number
 from __future__ import annotations
 
 import contextlib
-import copy
 import itertools
 import random
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ghn.graph.computational_graph import ComputationalGraph
+from ghn.graph.copying import copy_model
 from ghn.graph.inputs import Inputs, candidate_inputs, given_inputs
 from ghn.graph.modules import graph_of_modules
 from ghn.graph.record import OpGraph, Recorder, output_tensors
@@ -76,7 +77,7 @@ def _attempt(
         # Whatever a user's forward raises is a failed attempt; the first one is reported if all fail.
         failures.append(error)
         return None
-    return simplify(record, model, traced_by=rung)
+    return simplify(record, traced_by=rung)
 
 
 def _with_more_parameters(graph: ComputationalGraph, rung: str, model: nn.Module, inputs: Inputs) -> ComputationalGraph:
@@ -88,8 +89,11 @@ def _with_more_parameters(graph: ComputationalGraph, rung: str, model: nn.Module
 
 
 def record_forward(model: nn.Module, inputs: Inputs, *, move: Callable[[Tensor], Tensor]) -> OpGraph:
-    """Run a model (already a copy) once under a recorder."""
+    """Run a model (already a copy) once under a recorder; twice where lazy modules find their shapes first."""
     args, kwargs = inputs.map(move)
+    if any(is_lazy(parameter) for parameter in model.parameters()):
+        with torch.no_grad():
+            model(*args, **kwargs)
     recorder = Recorder()
     graph = recorder.graph
     for name, parameter in model.named_parameters():
@@ -103,8 +107,13 @@ def record_forward(model: nn.Module, inputs: Inputs, *, move: Callable[[Tensor],
     return graph
 
 
+def is_lazy(tensor: Tensor) -> bool:
+    """Whether a parameter or buffer of a lazy module has no shape yet."""
+    return isinstance(tensor, (nn.UninitializedParameter, nn.UninitializedBuffer))
+
+
 def _run_meta(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
-    return record_forward(_copy(model, _to_meta).train(training), inputs, move=_to_meta)
+    return record_forward(copy_model(model, _to_meta).train(training), inputs, move=_to_meta)
 
 
 def _run_fake(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
@@ -117,14 +126,14 @@ def _run_fake(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
             like = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
             return nn.Parameter(like, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else like
 
-    copied = _copy(model, fake).train(training)
+    copied = copy_model(model, fake).train(training)
     with mode:
         return record_forward(copied, inputs, move=fake)
 
 
 def _run_real(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
     with torch.backends.mkldnn.flags(enabled=False):
-        return record_forward(_copy(model, _to_cpu).train(training), inputs, move=_to_cpu)
+        return record_forward(copy_model(model, _to_cpu).train(training), inputs, move=_to_cpu)
 
 
 RUNGS: dict[str, Callable[[nn.Module, Inputs, bool], OpGraph]] = {
@@ -134,15 +143,9 @@ RUNGS: dict[str, Callable[[nn.Module, Inputs, bool], OpGraph]] = {
 }
 
 
-def _copy(model: nn.Module, convert: Callable[[Tensor], Tensor]) -> nn.Module:
-    """Deep copy with every parameter and buffer replaced by `convert` of it, so that no data is copied twice."""
-    memo: dict[int, Any] = {}
-    for tensor in [*model.parameters(), *model.buffers()]:
-        memo[id(tensor)] = convert(tensor)
-    return copy.deepcopy(model, memo)
-
-
 def _to_meta(tensor: Tensor) -> Tensor:
+    if is_lazy(tensor):
+        return type(tensor)(requires_grad=tensor.requires_grad, device="meta")
     # Integers and masks keep their numbers: models read sizes and indices out of them.
     if not (tensor.is_floating_point() or tensor.is_complex()) and not tensor.is_meta:
         return _to_cpu(tensor)
@@ -151,6 +154,8 @@ def _to_meta(tensor: Tensor) -> Tensor:
 
 
 def _to_cpu(tensor: Tensor) -> Tensor:
+    if is_lazy(tensor):
+        return type(tensor)(requires_grad=tensor.requires_grad, device="cpu")
     if tensor.is_meta:
         copied = torch.zeros(tensor.shape, dtype=tensor.dtype)
     else:
@@ -163,7 +168,9 @@ def _global_state_untouched() -> Iterator[None]:
     """Attention unfused, random states and the fast path of attention modules restored afterwards."""
     python_state, numpy_state = random.getstate(), np.random.get_state()
     fast_path = torch.backends.mha.get_fastpath_enabled()
-    with torch.random.fork_rng(devices=[]), sdpa_kernel(SDPBackend.MATH):
+    with torch.random.fork_rng(devices=[]), sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+        # What a forward pass warns of would come again, and better, when the user runs it.
+        warnings.simplefilter("ignore")
         torch.backends.mha.set_fastpath_enabled(False)
         torch.manual_seed(0)
         try:
