@@ -5,7 +5,7 @@ Source: GHN-2 (Knyazev et al., NeurIPS 2021), GHN-3 (Knyazev et al., ICML 2023, 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -50,6 +50,11 @@ class GHNConfig:
     def __post_init__(self) -> None:
         if self.encoder not in ("graphormer", "gated_gnn", "mlp"):
             raise ValueError(f"encoder must be graphormer, gated_gnn or mlp, not {self.encoder!r}")
+        for item in fields(self):
+            # JSON and YAML files hold strings where numbers are meant, and True counts as an int.
+            kind = {"int": int, "bool": bool}.get(str(item.type))
+            if kind is not None and type(getattr(self, item.name)) is not kind:
+                raise ValueError(f"{item.name} must be of type {item.type}, not {getattr(self, item.name)!r}")
         if self.hidden < 4 or self.hidden % 4:
             raise ValueError(
                 f"hidden must be a positive multiple of 4 (four shape look-ups share it), not {self.hidden}"

@@ -1,0 +1,314 @@
+"""How a parameter is cut from what the decoders produce, tiled and scaled (GHN-3, Knyazev et al., ICML 2023).
+
+Legend: O, I output and input channels, T repeats of a kernel, kh × kw kernel, S the decoder's spatial side, C classes,
+t positions of a table, c its channels.
+
+Every parameter is decoded in one of two ways.
+
+**Vectors** (norm weights, norm biases, biases, of any shape): flattened to n elements in the order of their canonical
+axes, decoded as a row of `max_channels` values, cut to n or repeated cyclically. Norm weights are 2σ(x/2), biases
+tanh(0.2 x). The head's bias has C elements and a layer of its own.
+
+**Kernels** are seen as (O, I, T, kh, kw), decoded as (min(O, O_max), min(I, I_max), kh, kw), then repeated cyclically
+along O and I and cut, and repeated T times. The canonical shape is (stack..., out, in, *kernel), after `spec.axes`.
+
+==========================  ==============================================================================
+canonical shape             (O, I, T, kh, kw)
+==========================  ==============================================================================
+()                          (1, 1, 1, 1, 1): 0-d parameters; a 1-element one alike
+(o)                         (o, 1, 1, 1, 1): a weight per channel, like a depthwise 1×1 kernel
+(o, i)                      (o, i, 1, 1, 1): linear layers
+(o, i, k)                   (o, i, 1, k, 1): 1-D kernels are columns
+(o, i, kh, kw)              (o, i, 1, kh, kw)
+(o, i, ..., kh, kw)         (o, i, T, kh, kw): 3-D kernels are 2-D ones repeated along their first axes
+(stack..., o, i, ...)       the stack is merged into O, so that its members differ where O ≤ O_max
+transposed convolutions     `axes` swaps (in, out, ...) to (out, in, ...) first
+head weight                 (C, I, T, kh, kw): decoded with O_max channels, which a layer of its own turns into C
+==========================  ==============================================================================
+
+Weights are multiplied by sqrt(β / fan_in) with fan_in = I·T·kh·kw, the elements per output channel (stack axes are
+no part of it), and β = 2, except β = 1 where I = 1 (depthwise) and for kernels wider than high. Kernels with a side
+over S are decoded as S × S and interpolated bilinearly.
+
+**Position embeddings** are kernels that are not scaled. With s = ⌊√t⌋:
+
+==========================  ==============================================================================
+canonical shape             decoded as
+==========================  ==============================================================================
+(1, t, c), (t, c), (t)      (1, c, 1, s, s) whose positions are the rows of the table, if t = s²;
+                            the same after 1 to 4 leading rows drawn from N(0, 0.02²), if t = s² + 1 … s² + 4
+                            (class, distillation and register tokens); any other t: (1, c, 1, t, 1)
+(c, h, w), c > 1            (1, c, 1, h, w)
+(o, c, ..., h, w)           (o, c, T, h, w)
+==========================  ==============================================================================
+
+The leading rows come from a generator of their own on the CPU, in the order of the graph's parameters: they depend on
+the seed only, not on the device, on the batch or on the process's random state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ghn.graph.computational_graph import ParameterSpec, Role
+from ghn.hypernet.config import GHNConfig
+from ghn.hypernet.sliced_linear import Crop
+
+LEADING_ROWS = 4
+LEADING_ROW_STD = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorFit:
+    """How a vector is decoded.
+
+    Attributes:
+        spec: The parameter.
+        row: Row of the 1-D decoder: 0 for norm weights, 1 for biases.
+        head: Whether the head's own layer makes it.
+    """
+
+    spec: ParameterSpec
+    row: int
+    head: bool = False
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.spec.shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelFit:
+    """How a kernel is decoded.
+
+    Attributes:
+        spec: The parameter.
+        shape: (O, I, T, kh, kw).
+        crop: What the decoder produces.
+        scale: Factor.
+        head: Whether the head's own layer follows the decoder.
+        table: Whether it is a table of positions (rows of c channels), to which the kernel's positions are the rows.
+        leading: Rows of the table that are drawn at random.
+    """
+
+    spec: ParameterSpec
+    shape: tuple[int, int, int, int, int]
+    crop: Crop
+    scale: float = 1.0
+    head: bool = False
+    table: bool = False
+    leading: int = 0
+
+    @property
+    def interpolated(self) -> bool:
+        """Whether the kernel is larger than what the decoder produces."""
+        return (self.crop.height, self.crop.width) != self.shape[3:]
+
+    @property
+    def merges_axes(self) -> bool:
+        """Whether several axes of the parameter become one: stacked weights, kernels of 3 and more dimensions."""
+        return self.spec.stack > 0 or len(self.spec.shape) > 4
+
+
+def fit_of(spec: ParameterSpec, config: GHNConfig, *, head: bool) -> VectorFit | KernelFit:
+    """How `spec` is decoded by a hypernetwork of `config`; `head` says whether as the classification head."""
+    if spec.role in (Role.BIAS, Role.NORM_BIAS, Role.NORM_WEIGHT):
+        return VectorFit(spec=spec, row=0 if spec.role is Role.NORM_WEIGHT else 1, head=head)
+    if spec.role is Role.POSITION:
+        return _position_fit(spec, config)
+    stack = math.prod(spec.canonical_shape[: spec.stack])
+    out, inputs, repeats, height, width = _kernel_shape(spec.canonical_shape[spec.stack :])
+    shape = (stack * out, inputs, repeats, height, width)
+    beta = 1 if inputs == 1 or width > height else 2
+    scale = math.sqrt(beta / (inputs * repeats * height * width))
+    return KernelFit(spec=spec, shape=shape, crop=_crop(shape, config, head), scale=scale, head=head)
+
+
+def _position_fit(spec: ParameterSpec, config: GHNConfig) -> KernelFit:
+    canonical = spec.canonical_shape
+    if len(canonical) == 3 and canonical[0] > 1:
+        canonical = (1, *canonical)
+    if len(canonical) >= 4:
+        shape = _kernel_shape(canonical)
+        return KernelFit(spec=spec, shape=shape, crop=_crop(shape, config, False))
+    positions, channels = canonical[-2:] if len(canonical) >= 2 else (math.prod(canonical), 1)
+    side = math.isqrt(positions)
+    leading = positions - side * side
+    height, width = (side, side) if leading <= LEADING_ROWS else (positions, 1)
+    shape = (1, channels, 1, height, width)
+    leading = leading if leading <= LEADING_ROWS else 0
+    return KernelFit(spec=spec, shape=shape, crop=_crop(shape, config, False), table=True, leading=leading)
+
+
+def _kernel_shape(canonical: tuple[int, ...]) -> tuple[int, int, int, int, int]:
+    """(o, i, *kernel) as (O, I, T, kh, kw)."""
+    out, inputs, *kernel = (*canonical, 1, 1)[: max(2, len(canonical))]
+    if len(kernel) < 2:
+        kernel = [*kernel, 1, 1][:2]
+    return out, inputs, math.prod(kernel[:-2]), kernel[-2], kernel[-1]
+
+
+def _crop(shape: tuple[int, int, int, int, int], config: GHNConfig, head: bool) -> Crop:
+    out, inputs, _, height, width = shape
+    if max(height, width) > config.spatial:
+        height = width = config.spatial
+    return Crop(
+        out=config.max_channels if head else min(out, config.max_channels),
+        inputs=min(inputs, config.max_channels),
+        height=height,
+        width=width,
+    )
+
+
+def activate(vectors: Tensor, row: int) -> Tensor:
+    """Decoded values as norm weights (row 0), 2σ(x/2), or biases (row 1), tanh(0.2 x)."""
+    return 2 * torch.sigmoid(0.5 * vectors) if row == 0 else torch.tanh(0.2 * vectors)
+
+
+def interpolate(core: Tensor, fit: KernelFit) -> Tensor:
+    """Resize decoded kernels (n, O, I, S, S) to the kernel size of `fit`."""
+    if not fit.interpolated:
+        return core
+    resized = F.interpolate(core.flatten(1, 2), size=fit.shape[3:], mode="bilinear", align_corners=False)
+    return resized.unflatten(1, core.shape[1:3])
+
+
+def leading_rows(tables: Sequence[Sequence[KernelFit]], seed: int) -> list[dict[str, Tensor]]:
+    """Random leading rows of position tables.
+
+    Args:
+        tables: For each graph, the tables that have some, in the order of the graph's parameters.
+        seed: Of the generator that each graph's rows are drawn from.
+
+    Returns:
+        For each graph, (rows, c) float32 on the CPU by parameter name.
+    """
+    drawn: list[dict[str, Tensor]] = []
+    for fits in tables:
+        generator = torch.Generator().manual_seed(seed)
+        drawn.append({fit.spec.name: _draw(fit, generator) for fit in fits})
+    return drawn
+
+
+def _draw(fit: KernelFit, generator: torch.Generator) -> Tensor:
+    return torch.randn(fit.leading, fit.shape[1], generator=generator, device="cpu") * LEADING_ROW_STD
+
+
+def tile(core: Tensor, fit: KernelFit) -> Tensor:
+    """Repeat decoded kernels to full size, differentiably.
+
+    Args:
+        core: (n, O', I', kh, kw), scaled and interpolated.
+        fit: One of the n parameters, which all have the same shape.
+
+    Returns:
+        (n, O, I, T, kh, kw).
+    """
+    out, inputs, repeats, *_ = fit.shape
+    core = _repeat(_repeat(core, 2, inputs), 1, out)
+    return core[:, :, :, None].expand(-1, -1, -1, repeats, -1, -1)
+
+
+def _repeat(x: Tensor, dim: int, size: int) -> Tensor:
+    """Repeat `x` cyclically along `dim`, cut to `size`."""
+    times = -(-size // x.shape[dim])
+    if times > 1:
+        x = x.unsqueeze(dim).expand(*x.shape[:dim], times, *x.shape[dim:]).flatten(dim, dim + 1)
+    return x.narrow(dim, 0, size)
+
+
+def to_parameter(kernels: Tensor, fit: KernelFit, leading: Tensor | None) -> Tensor:
+    """Bring one tiled kernel (O, I, T, kh, kw) to the parameter's own shape, differentiably.
+
+    Args:
+        kernels: From `tile`.
+        fit: The parameter.
+        leading: Its random rows, for a table that has some.
+    """
+    spec = fit.spec
+    if fit.table:
+        rows = kernels[0, :, 0].flatten(1).t()
+        if leading is not None:
+            rows = torch.cat([leading.to(rows), rows])
+        return rows.reshape(spec.canonical_shape).permute(_inverse(spec.axes))
+    return kernels.reshape(spec.canonical_shape).permute(_inverse(spec.axes))
+
+
+def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(range(len(axes)), key=axes.__getitem__))
+
+
+def write_kernel(core: Tensor, fit: KernelFit, destination: Tensor, leading: Tensor | None = None) -> None:
+    """Tile one decoded kernel straight into its parameter; nothing of the parameter's size is built.
+
+    Args:
+        core: (O', I', kh, kw), scaled and interpolated; on any device and of any floating-point type.
+        fit: How the parameter is decoded.
+        destination: The parameter, of any strides, device and floating-point type.
+        leading: Its random rows, for a table that has some.
+    """
+    core = core.to(destination.device, destination.dtype)
+    canonical = destination.permute(fit.spec.axes)
+    if fit.table:
+        rows = canonical.view(-1, fit.shape[1])
+        if leading is not None:
+            rows[: fit.leading] = leading.to(destination.device, destination.dtype)
+        _tile_into(rows[fit.leading :].t().view(fit.shape), core)
+    elif canonical.is_contiguous() or not fit.merges_axes:
+        _tile_into(canonical.view(fit.shape), core)
+    else:
+        # Merged axes of a permuted tensor have no common stride: the one case that needs a tensor of full size.
+        whole = torch.empty_like(canonical, memory_format=torch.contiguous_format)
+        _tile_into(whole.view(fit.shape), core)
+        canonical.copy_(whole)
+
+
+def _tile_into(kernels: Tensor, core: Tensor) -> None:
+    """Repeat `core` (O', I', kh, kw) cyclically in `kernels` (O, I, T, kh, kw): whole tiles, then the margins."""
+    core = core.unsqueeze(2)
+    if kernels.shape[:2] == core.shape[:2]:
+        kernels.copy_(core)
+        return
+    out, inputs, *kernel = kernels.shape
+    for rows, height, row_tiles in _tiles(out, core.shape[0]):
+        for columns, width, column_tiles in _tiles(inputs, core.shape[1]):
+            block = kernels[rows, columns].view(row_tiles, height, column_tiles, width, *kernel)
+            block.copy_(core[:height, None, :width])
+
+
+def _tiles(size: int, side: int) -> list[tuple[slice, int, int]]:
+    """Cover `size` by tiles of `side` and one smaller margin: (range, side, number of tiles)."""
+    whole = size - size % side
+    tiles = [(slice(0, whole), side, whole // side)] if whole else []
+    return tiles if whole == size else [*tiles, (slice(whole, size), size - whole, 1)]
+
+
+def squared_norm(core: Tensor, fit: KernelFit) -> Tensor:
+    """Sum of squares of n tiled kernels from their cores (n, O', I', kh, kw), without tiling them; float64, 0-d."""
+    out, inputs, repeats = fit.shape[:3]
+    (row_tiles, rows), (column_tiles, columns) = divmod(out, core.shape[1]), divmod(inputs, core.shape[2])
+    parts = [
+        (row_tiles * column_tiles, core),
+        (column_tiles, core[:, :rows]),
+        (row_tiles, core[:, :, :columns]),
+        (1, core[:, :rows, :columns]),
+    ]
+    terms = [times * torch.linalg.vector_norm(part).double().square() for times, part in parts if part.numel()]
+    return repeats * torch.stack(terms).sum()
+
+
+def write_vector(values: Tensor, fit: VectorFit, destination: Tensor) -> None:
+    """Copy the n elements of a vector to its parameter, of any strides, device and floating-point type."""
+    destination.permute(fit.spec.axes).copy_(values.view(fit.spec.canonical_shape))
+
+
+def vector_to_parameter(values: Tensor, fit: VectorFit) -> Tensor:
+    """Bring the n elements of a vector to the parameter's own shape, differentiably."""
+    return values.reshape(fit.spec.canonical_shape).permute(_inverse(fit.spec.axes))

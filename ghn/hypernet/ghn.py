@@ -1,0 +1,265 @@
+"""Graph hypernetworks: one network that predicts the parameters of others.
+
+Source: GHN-2 (Knyazev et al., NeurIPS 2021), GHN-3 (Knyazev et al., ICML 2023).
+Legend: N nodes of all graphs together, D hidden size, C classes.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+
+from ghn.graph.computational_graph import PRIMITIVES, ComputationalGraph
+from ghn.hypernet.batch import GraphBatch
+from ghn.hypernet.config import GHNConfig
+from ghn.hypernet.decoder import ConvDecoder, VectorDecoder
+from ghn.hypernet.features import ShapeEncoder
+from ghn.hypernet.fit import activate, interpolate, leading_rows, tile, to_parameter, vector_to_parameter
+from ghn.hypernet.gated_gnn import GatedGNN
+from ghn.hypernet.graphormer import MAX_DEGREE, MAX_INPUT_DISTANCE, Graphormer
+from ghn.hypernet.mlp import MLP
+from ghn.hypernet.plan import HeadOption, KernelGroup, Plan, VectorGroup
+from ghn.hypernet.write import Writer, Written, check_destinations
+
+if TYPE_CHECKING:
+    from ghn.initialize import InitReport
+
+Graphs = ComputationalGraph | Sequence[ComputationalGraph] | GraphBatch
+
+
+# The hub mixin reads the annotations of __init__, so that this file does without postponed annotations.
+class GHN(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="ghn",
+    license="mit",
+    paper_url="https://arxiv.org/abs/2303.04143",
+    tags=["graph-hypernetwork", "parameter-prediction", "initialization"],
+):
+    """A graph hypernetwork.
+
+    Args:
+        config: Its architecture, e.g. `GHNConfig.preset("ghn3-t")`.
+    """
+
+    def __init__(self, config: GHNConfig) -> None:
+        super().__init__()
+        self.config = config
+        D = config.hidden
+        self.embed = nn.Embedding(len(PRIMITIVES), D)
+        self.shape_enc = ShapeEncoder(D, config.num_classes, config.spatial)
+        is_graphormer = config.encoder == "graphormer"
+        has_centrality = is_graphormer and config.centrality
+        has_input_distance = is_graphormer and config.input_distance
+        self.centrality_embed_in = nn.Embedding(MAX_DEGREE + 1, D) if has_centrality else None
+        self.centrality_embed_out = nn.Embedding(MAX_DEGREE + 1, D) if has_centrality else None
+        self.input_dist_embed = nn.Embedding(MAX_INPUT_DISTANCE + 1, D) if has_input_distance else None
+        self.gnn = _make_encoder(config)
+        self.ln = nn.LayerNorm(D)
+        self.decoder = ConvDecoder(D, config.max_channels, config.spatial, config.num_classes, config.centered_crop)
+        self.decoder_1d = VectorDecoder(D, config.max_channels)
+        self.bias_class = nn.Sequential(nn.ReLU(), nn.Linear(config.max_channels, config.num_classes))
+        self._scale_initial_weights()
+
+    @torch.no_grad()
+    def _scale_initial_weights(self) -> None:
+        """Draw embedding tables from a truncated N(0, 1/D) and make the decoders' last layers small."""
+        for module in self.modules():
+            if isinstance(module, nn.Embedding):
+                nn.init.trunc_normal_(module.weight, std=self.config.hidden**-0.5)
+        for layer in (self.decoder_1d.fc[2], self.decoder.conv[2], self.decoder.class_layer_predictor[1]):
+            assert isinstance(layer, nn.Linear)
+            layer.weight /= 5
+            layer.bias.zero_()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the hypernetwork's weights are."""
+        return self.embed.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the hypernetwork's weights; decoders work in it also under autocast."""
+        return self.embed.weight.dtype
+
+    def forward(self, graphs: Graphs, *, seed: int = 0, head: HeadOption = "keep") -> list[dict[str, Tensor]]:
+        """Predict all parameters of each graph, differentiably.
+
+        Args:
+            graphs: The graphs, or one.
+            seed: Governs the random rows of position tables (see `ghn.hypernet.fit`).
+            head: `keep` leaves out a classification head with other than C classes, `predict` decodes it as an
+                ordinary weight.
+
+        Returns:
+            For each graph a dict name → float32 tensor of the parameter's shape, in the order of its parameters.
+        """
+        batch = self._batch(graphs)
+        plan = Plan.of(batch.parameters, batch.sizes, self.config, head)
+        results: list[dict[str, Tensor]] = [{} for _ in range(len(batch))]
+        states = self.encode(batch)
+        # A tiled weight repeats its errors thousands of times: decoders work in full precision.
+        with torch.autocast(states.device.type, enabled=False):
+            states = states.to(self.dtype)
+            leading = leading_rows(plan.tables, seed)
+            cores = self.decode_kernels(self.kernel_features(states, plan.kernels), plan.kernels)
+            for group, core in zip(plan.kernels, cores, strict=True):
+                _collect_kernels(group, core, leading, results)
+            for vectors in plan.vectors:
+                _collect_vectors(vectors, self.decode_vectors(states, vectors), results)
+        return [
+            {name: result[name] for name in specs if name in result}
+            for specs, result in zip(batch.parameters, results, strict=True)
+        ]
+
+    @torch.no_grad()
+    def decode_into(
+        self,
+        graphs: Graphs,
+        destinations: Mapping[str, Tensor] | Sequence[Mapping[str, Tensor]],
+        *,
+        seed: int = 0,
+        head: HeadOption = "keep",
+    ) -> Written:
+        """Predict parameters straight into given tensors, each written once.
+
+        Args:
+            graphs: The graphs, or one.
+            destinations: For each graph (or for the only one) a dict name → tensor of the parameter's shape, of any
+                strides, device and floating-point type. Parameters without a destination are not decoded.
+            seed: As in `forward`.
+            head: As in `forward`.
+
+        Raises:
+            ValueError: If a destination does not fit, or a prediction is not finite or not in its destination's range;
+                nothing is written then.
+        """
+        if isinstance(destinations, Mapping):
+            destinations = [destinations]
+        began = time.perf_counter()
+        batch = self._batch(graphs)
+        check_destinations(batch.parameters, destinations)
+        wanted = [
+            {name: spec for name, spec in specs.items() if name in tensors}
+            for specs, tensors in zip(batch.parameters, destinations, strict=True)
+        ]
+        plan = Plan.of(wanted, batch.sizes, self.config, head)
+        with torch.autocast(self.device.type, enabled=False):
+            states = self.encode(batch).to(self.dtype)
+            encoded = time.perf_counter()
+            writer = Writer(self, states, plan, destinations)
+            total_norm = writer.check()
+            decoded = time.perf_counter()
+            writer.write(seed)
+        seconds = {
+            "encoding": encoded - began,
+            "decoding": decoded - encoded,
+            "writing": time.perf_counter() - decoded,
+        }
+        names = tuple(
+            tuple(name for name in specs if name not in kept) for specs, kept in zip(wanted, plan.kept, strict=True)
+        )
+        return Written(names=names, kept=plan.kept, total_norm=total_norm, seconds=seconds)
+
+    def predict(self, model: nn.Module, example_inputs: Any = None, **options: Any) -> dict[str, Tensor]:
+        """Predict the parameters of `model`, which is left as it is; see `ghn.initialize.predict`."""
+        from ghn.initialize import predict
+
+        return predict(self, model, example_inputs, **options)
+
+    def initialize(self, model: nn.Module, example_inputs: Any = None, **options: Any) -> "InitReport":
+        """Predict the parameters of `model` in place; see `ghn.initialize.initialize`."""
+        from ghn.initialize import initialize
+
+        return initialize(self, model, example_inputs, **options)
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> "GHN":  # type: ignore[override]
+        """Load a hypernetwork; the same as `ghn.from_pretrained`, which see."""
+        from ghn.checkpoint import from_pretrained
+
+        return from_pretrained(name_or_path, **options)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """Write tensors, configuration and model card for the hub mixin's `save_pretrained` and `push_to_hub`."""
+        from ghn.checkpoint import save_pretrained
+
+        save_pretrained(self, save_directory)
+
+    def encode(self, batch: GraphBatch) -> Tensor:
+        """Final node states (N, D) of a batch on the hypernetwork's device."""
+        return self.ln(self.gnn(self.node_features(batch), batch))
+
+    def node_features(self, batch: GraphBatch) -> Tensor:
+        """The encoder's input (N, D): primitive and shape embeddings, for the Graphormer also centrality."""
+        x = self.embed(batch.primitives) + self.shape_enc(batch.shapes)
+        if self.centrality_embed_in is not None and self.centrality_embed_out is not None:
+            x = x + self.centrality_embed_in(batch.in_degrees.clamp(max=MAX_DEGREE))
+            x = x + self.centrality_embed_out(batch.out_degrees.clamp(max=MAX_DEGREE))
+        if self.input_dist_embed is not None:
+            from_input = torch.cat([matrix[0] for matrix in batch.distance_matrices()]).int()
+            x = x + self.input_dist_embed(from_input.clamp(max=MAX_INPUT_DISTANCE))
+        return x
+
+    def kernel_features(self, states: Tensor, groups: Sequence[KernelGroup]) -> list[Tensor]:
+        """The decoder up to its last layer, from (N, D) node states: (kh·kw, n, 8D) for each group."""
+        if not groups:
+            return []
+        rows = [torch.from_numpy(group.rows) for group in groups]
+        gathered = states.index_select(0, torch.cat(rows).to(states.device))
+        parts = gathered.split([len(part) for part in rows])
+        return self.decoder.features(parts, [group.crop for group in groups])
+
+    def decode_kernels(self, features: Sequence[Tensor], groups: Sequence[KernelGroup]) -> list[Tensor]:
+        """Decoded kernels (n, O', I', kh, kw) of each group, scaled, not yet interpolated or tiled."""
+        scales = [torch.from_numpy(group.scales).to(self.device) for group in groups]
+        before = [torch.ones_like(scale) if group.head else scale for group, scale in zip(groups, scales, strict=True)]
+        cores = self.decoder.cores(features, [group.crop for group in groups], before)
+        return [
+            self.decoder.head(core) * scale[:, None, None, None, None] if group.head else core
+            for group, core, scale in zip(groups, cores, scales, strict=True)
+        ]
+
+    def decode_vectors(self, states: Tensor, group: VectorGroup) -> Tensor:
+        """All vectors of a group from (N, D) node states, activated and tiled, one after the other."""
+        rows = torch.from_numpy(group.rows).to(states.device)
+        vectors = self.decoder_1d(states.index_select(0, rows), group.row)
+        if group.head:
+            vectors = self.bias_class(vectors)
+        index = torch.from_numpy(group.gather_index(vectors.shape[1])).to(states.device)
+        return activate(vectors, group.row).flatten().index_select(0, index)
+
+    def _batch(self, graphs: Graphs) -> GraphBatch:
+        if isinstance(graphs, ComputationalGraph):
+            graphs = [graphs]
+        if not isinstance(graphs, GraphBatch):
+            graphs = GraphBatch.from_graphs(graphs)
+        return graphs.to(self.device)
+
+
+def _make_encoder(config: GHNConfig) -> Graphormer | GatedGNN | MLP:
+    if config.encoder == "graphormer":
+        return Graphormer(config.hidden, config.layers, config.heads, config.forward_edges, config.backward_edges)
+    if config.encoder == "gated_gnn":
+        return GatedGNN(config.hidden, config.virtual_edges)
+    return MLP(config.hidden)
+
+
+def _collect_kernels(
+    group: KernelGroup, core: Tensor, leading: list[dict[str, Tensor]], results: list[dict[str, Tensor]]
+) -> None:
+    runs = group.runs()
+    for (fit, members), part in zip(runs, core.split([len(members) for _, members in runs]), strict=True):
+        tiled = tile(interpolate(part, fit), fit)
+        for member, kernels in zip(members, tiled.unbind(0), strict=True):
+            name = member.fit.spec.name
+            results[member.graph][name] = to_parameter(kernels, member.fit, leading[member.graph].get(name))
+
+
+def _collect_vectors(group: VectorGroup, values: Tensor, results: list[dict[str, Tensor]]) -> None:
+    for member, piece in zip(group.members, values.split(group.sizes), strict=True):
+        results[member.graph][member.fit.spec.name] = vector_to_parameter(piece, member.fit)

@@ -1,0 +1,161 @@
+"""Decoding without gradients, straight into given tensors.
+
+Legend: N nodes of all graphs together, D hidden size, n parameters of a group.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ghn.graph.computational_graph import ParameterSpec
+from ghn.hypernet.fit import KernelFit, interpolate, leading_rows, squared_norm, write_kernel, write_vector
+from ghn.hypernet.plan import KernelGroup, KernelMember, Plan
+from ghn.hypernet.sliced_linear import bundles
+
+if TYPE_CHECKING:
+    from ghn.hypernet.ghn import GHN
+
+CHUNK_ELEMENTS = 2**25
+"""Groups whose decoded kernels have more elements (128 MiB) are decoded in parts."""
+
+HELD_ELEMENTS = 2**27
+"""Decoded kernels are all held while they are checked, up to so many elements (512 MiB)."""
+
+Run = tuple[KernelFit, tuple[KernelMember, ...], Tensor]
+"""Kernels of equal full shape, decoded but not tiled: the fit of the first, all, and (n, O', I', kh, kw)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What `GHN.decode_into` did.
+
+    Attributes:
+        names: For each graph, the names of the tensors that were written.
+        kept: For each graph, parameters that were left alone, with the reason.
+        total_norm: Euclidean norm of all that was written, random rows excepted.
+        seconds: Wall-clock seconds by part: encoding, decoding, writing.
+    """
+
+    names: tuple[tuple[str, ...], ...]
+    kept: tuple[Mapping[str, str], ...]
+    total_norm: float
+    seconds: Mapping[str, float]
+
+
+class Writer:
+    """Decodes a batch, checks what it decoded, then writes it.
+
+    All decoded (not yet tiled) kernels are held at once, which is little: none has more than O_max · I_max channels.
+    Where even that is more than `HELD_ELEMENTS`, everything is decoded twice, once to be checked and once to be
+    written, so that a value that is not finite leaves all destinations as they were.
+
+    Args:
+        hypernet: The hypernetwork.
+        states: (N, D) node states, float32.
+        plan: What to decode.
+        destinations: For each graph, the tensors to write by name.
+    """
+
+    def __init__(self, hypernet: GHN, states: Tensor, plan: Plan, destinations: Sequence[Mapping[str, Tensor]]) -> None:
+        self.hypernet = hypernet
+        self.plan = plan
+        self.destinations = destinations
+        self.groups = [part for group in plan.kernels for part in group.chunks(CHUNK_ELEMENTS)]
+        self.features = hypernet.kernel_features(states, self.groups)
+        self.vectors = [hypernet.decode_vectors(states, group) for group in plan.vectors]
+        elements = sum(len(group.members) * group.crop.elements for group in self.groups)
+        self.held = list(self._decode()) if elements <= HELD_ELEMENTS else None
+
+    def _decode(self) -> Iterator[Run]:
+        for bundle in bundles([group.crop for group in self.groups], [len(group.members) for group in self.groups]):
+            groups = [self.groups[index] for index in bundle]
+            cores = self.hypernet.decode_kernels([self.features[index] for index in bundle], groups)
+            for group, core in zip(groups, cores, strict=True):
+                yield from _split(group, core)
+
+    def _runs(self) -> Iterator[Run]:
+        return self._decode() if self.held is None else iter(self.held)
+
+    def check(self) -> float:
+        """Check that every value is finite and within the range of its destination's type.
+
+        Returns:
+            The Euclidean norm of all parameters.
+
+        Raises:
+            ValueError: Otherwise, naming the parameter.
+        """
+        total = 0.0
+        for fit, members, part in self._runs():
+            square = float(squared_norm(part, fit))
+            limits = [torch.finfo(self._destination(member.graph, member.fit.spec).dtype).max for member in members]
+            # No element is larger than the norm, so that elements are looked at only where the norm is too large.
+            if not math.sqrt(square) <= min(limits):
+                for member, core, limit in zip(members, part, limits, strict=True):
+                    _check_range(core, limit, member.fit.spec)
+            total += square
+        for group, values in zip(self.plan.vectors, self.vectors, strict=True):
+            square = float(torch.linalg.vector_norm(values)) ** 2
+            if not math.isfinite(square):
+                for vector, piece in zip(group.members, values.split(group.sizes), strict=True):
+                    _check_range(piece, torch.finfo(values.dtype).max, vector.fit.spec)
+            total += square
+        return math.sqrt(total)
+
+    def write(self, seed: int) -> None:
+        """Tile everything into its destination; `seed` governs the random rows of position tables."""
+        leading = leading_rows(self.plan.tables, seed)
+        for _, members, part in self._runs():
+            for member, core in zip(members, part, strict=True):
+                spec = member.fit.spec
+                rows = leading[member.graph].get(spec.name)
+                write_kernel(core, member.fit, self._destination(member.graph, spec), rows)
+        for group, values in zip(self.plan.vectors, self.vectors, strict=True):
+            for vector, piece in zip(group.members, values.split(group.sizes), strict=True):
+                write_vector(piece, vector.fit, self._destination(vector.graph, vector.fit.spec))
+
+    def _destination(self, graph: int, spec: ParameterSpec) -> Tensor:
+        return self.destinations[graph][spec.name]
+
+
+def _split(group: KernelGroup, core: Tensor) -> Iterator[Run]:
+    runs = group.runs()
+    for (fit, members), part in zip(runs, core.split([len(members) for _, members in runs]), strict=True):
+        yield fit, members, interpolate(part, fit)
+
+
+def _check_range(values: Tensor, limit: float, spec: ParameterSpec) -> None:
+    largest = float(values.abs().max())
+    if not math.isfinite(largest):
+        raise ValueError(f"the prediction for {spec.name} is not finite; the hypernetwork's weights may be damaged")
+    if largest > limit:
+        raise ValueError(f"the prediction for {spec.name} ({largest:.3g}) is out of its type's range (±{limit:.3g})")
+
+
+def check_destinations(
+    parameters: Sequence[Mapping[str, ParameterSpec]], destinations: Sequence[Mapping[str, Tensor]]
+) -> None:
+    """Check that every tensor can take its prediction.
+
+    Raises:
+        ValueError: If a graph has no destinations, or a tensor is no predictable parameter, has another shape, is not
+            of a floating-point type, or has no memory.
+    """
+    if len(parameters) != len(destinations):
+        raise ValueError(f"{len(parameters)} graphs need as many dicts of destinations, not {len(destinations)}")
+    for specs, tensors in zip(parameters, destinations, strict=True):
+        for name, tensor in tensors.items():
+            if name not in specs:
+                raise ValueError(f"destination {name!r} is no predictable parameter of its graph")
+            if tuple(tensor.shape) != tuple(specs[name].shape):
+                raise ValueError(f"destination {name!r} has shape {tuple(tensor.shape)}, not {specs[name].shape}")
+            if not tensor.is_floating_point():
+                raise ValueError(f"destination {name!r} must be of a floating-point type, not {tensor.dtype}")
+            if tensor.is_meta:
+                raise ValueError(f"destination {name!r} is on the meta device, which has no memory to write to")

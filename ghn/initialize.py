@@ -1,0 +1,211 @@
+"""Initialise a model with the parameters that a hypernetwork predicts for it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from ghn.graph.computational_graph import ComputationalGraph
+from ghn.hypernet.ghn import GHN
+from ghn.hypernet.plan import HeadOption, reason_to_keep
+from ghn.hypernet.write import Written
+
+LISTED_NAMES = 12
+"""Kept parameters that a printed report names; the others are counted by reason."""
+
+NOT_IN_GRAPH = "not part of the traced graph"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitReport:
+    """What was predicted, what was not, and why; `print(report)` is a readable table.
+
+    Attributes:
+        predicted: Names of the predicted parameters.
+        kept: Names of the parameters that keep the model's own initialisation, each with the reason.
+        fraction: Predicted elements / all elements, tied parameters counted once.
+        traced_by: How the graph was obtained (see `ghn.trace`).
+        seconds: Wall-clock seconds by part: tracing, encoding, decoding, writing.
+        total_norm: Euclidean norm of all predicted parameters, the random rows of position tables excepted.
+    """
+
+    predicted: tuple[str, ...]
+    kept: Mapping[str, str]
+    fraction: float
+    traced_by: str
+    seconds: Mapping[str, float]
+    total_norm: float
+
+    def __str__(self) -> str:
+        times = ", ".join(f"{part} {1000 * seconds:.0f} ms" for part, seconds in self.seconds.items())
+        lines = [
+            f"predicted   {len(self.predicted)} of {len(self.predicted) + len(self.kept)} parameters, "
+            f"{100 * self.fraction:.2f} % of all elements",
+            f"total norm  {self.total_norm:.4f}",
+            f"traced by   {self.traced_by}",
+            f"seconds     {sum(self.seconds.values()):.3f} ({times})",
+        ]
+        if 0 < len(self.kept) <= LISTED_NAMES:
+            width = max(map(len, self.kept))
+            lines += ["kept", *(f"  {name:<{width}}  {reason}" for name, reason in self.kept.items())]
+        elif self.kept:
+            counts = Counter(self.kept.values()).most_common()
+            lines += ["kept", *(f"  {count:>5} parameters  {reason}" for reason, count in counts)]
+        return "\n".join(lines)
+
+
+def initialize(
+    hypernet: GHN,
+    model: nn.Module,
+    example_inputs: Any = None,
+    *,
+    seed: int = 0,
+    head: HeadOption = "keep",
+    strict: float | None = None,
+    graph: ComputationalGraph | None = None,
+) -> InitReport:
+    """Predict the parameters of `model` and write them into it.
+
+    Nothing but parameters changes: no buffer, mode, gradient, `requires_grad` or random state. The model is traced and
+    everything is decoded and checked before the first value is written, so that an error leaves it as it was.
+
+    Args:
+        hypernet: The hypernetwork, on any device.
+        model: The model, on any device but meta; parameters of any floating-point type, frozen or tied ones too.
+        example_inputs: What to call the model with, if not one image (see `ghn.trace`).
+        seed: Governs what is drawn: the class-token rows of position tables.
+        head: `keep` leaves a classification head with another number of classes than the hypernetwork's as it is,
+            `predict` decodes it as an ordinary weight.
+        strict: Least fraction of elements to predict, between 0 and 1; no limit by default.
+        graph: The model's graph, if it was traced before.
+
+    Raises:
+        ValueError: If the model has no parameters, is on the meta device, cannot be traced, less than `strict` would be
+            predicted, or a prediction is not finite.
+    """
+    parameters = _parameters(model)
+    meta = [name for name, parameter in parameters.items() if parameter.is_meta]
+    if meta:
+        raise ValueError(
+            f"{meta[0]} is on the meta device, so there is nothing to initialise; use `predict`, or call "
+            "model.to_empty(device=...) first"
+        )
+    graph, tracing = _trace(model, example_inputs, graph)
+    kept = _kept(parameters, graph, hypernet, head)
+    fraction = _fraction(parameters, kept, strict)
+    destinations = {name: parameter.detach() for name, parameter in parameters.items() if name not in kept}
+    written = hypernet.decode_into(graph, destinations, seed=seed, head=head)
+    return _report(graph, written, kept, fraction, tracing)
+
+
+def predict(
+    hypernet: GHN,
+    model: nn.Module,
+    example_inputs: Any = None,
+    *,
+    seed: int = 0,
+    head: HeadOption = "keep",
+    strict: float | None = None,
+    graph: ComputationalGraph | None = None,
+) -> dict[str, Tensor]:
+    """Predict the parameters of `model`, which is left as it is.
+
+    Args:
+        hypernet: The hypernetwork, on any device.
+        model: The model, on any device, meta too.
+        example_inputs: As in `initialize`.
+        seed: As in `initialize`.
+        head: As in `initialize`.
+        strict: As in `initialize`.
+        graph: As in `initialize`.
+
+    Returns:
+        New tensors by name, in the order of `model.named_parameters()`, each of its parameter's type and on its
+        parameter's device (the CPU for meta). Parameters that are not predicted are left out.
+
+    Raises:
+        ValueError: As `initialize`, but for the meta device.
+    """
+    parameters = _parameters(model)
+    graph, _ = _trace(model, example_inputs, graph)
+    kept = _kept(parameters, graph, hypernet, head)
+    _fraction(parameters, kept, strict)
+    predicted = {name: _empty_like(parameter) for name, parameter in parameters.items() if name not in kept}
+    hypernet.decode_into(graph, predicted, seed=seed, head=head)
+    return predicted
+
+
+def _empty_like(parameter: nn.Parameter) -> Tensor:
+    device = torch.device("cpu") if parameter.is_meta else parameter.device
+    return torch.empty(parameter.shape, dtype=parameter.dtype, device=device)
+
+
+def _parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    parameters = dict(model.named_parameters())
+    if not parameters:
+        raise ValueError(f"{type(model).__name__} has no parameters: there is nothing to predict")
+    return parameters
+
+
+def _trace(model: nn.Module, example_inputs: Any, graph: ComputationalGraph | None) -> tuple[ComputationalGraph, float]:
+    from ghn.graph.trace import trace
+
+    began = time.perf_counter()
+    if graph is None:
+        graph = trace(model, example_inputs)
+    return graph, time.perf_counter() - began
+
+
+def _kept(
+    parameters: Mapping[str, nn.Parameter], graph: ComputationalGraph, hypernet: GHN, head: HeadOption
+) -> dict[str, str]:
+    """Parameters that are not predicted, with the reason, in the model's order."""
+    reasons = {name: _reason(name, parameter, graph, hypernet, head) for name, parameter in parameters.items()}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _reason(
+    name: str, parameter: nn.Parameter, graph: ComputationalGraph, hypernet: GHN, head: HeadOption
+) -> str | None:
+    if is_lazy(parameter):
+        return "has no shape yet; run the model once first"
+    spec = graph.parameters.get(name)
+    if spec is None:
+        return graph.kept.get(name, NOT_IN_GRAPH)
+    if not parameter.is_floating_point():
+        return f"is of type {str(parameter.dtype).removeprefix('torch.')}, which is not predicted"
+    return reason_to_keep(spec, hypernet.config, head)
+
+
+def _fraction(parameters: Mapping[str, nn.Parameter], kept: Mapping[str, str], strict: float | None) -> float:
+    """Fraction of elements to be predicted; an error if it is less than `strict`."""
+    sizes = {name: 0 if is_lazy(parameter) else parameter.numel() for name, parameter in parameters.items()}
+    total = sum(sizes.values())
+    fraction = sum(size for name, size in sizes.items() if name not in kept) / total if total else 0.0
+    if strict is not None and fraction < strict:
+        largest = max(kept, key=lambda name: sizes[name])
+        raise ValueError(
+            f"only {100 * fraction:.1f} % of the elements would be predicted, less than the {100 * strict:g} % asked "
+            f"for; the largest left out is {largest}: {kept[largest]}"
+        )
+    return fraction
+
+
+def _report(
+    graph: ComputationalGraph, written: Written, kept: Mapping[str, str], fraction: float, tracing: float
+) -> InitReport:
+    return InitReport(
+        predicted=written.names[0],
+        kept=dict(kept),
+        fraction=fraction,
+        traced_by=graph.traced_by,
+        seconds={"tracing": tracing, **written.seconds},
+        total_norm=written.total_norm,
+    )
