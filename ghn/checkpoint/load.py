@@ -1,0 +1,202 @@
+"""Load a hypernetwork from wherever it is; describe one without loading it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ghn.checkpoint.architecture import Shapes, check_shapes, describe_config, expected_shapes, skeleton
+from ghn.checkpoint.card import RELEASES, parameter_counts, preset_of
+from ghn.checkpoint.convert import read_hypernetwork
+from ghn.checkpoint.errors import CheckpointError, shown
+from ghn.checkpoint.hub import Source, download, released_folder, resolve
+from ghn.checkpoint.save import CONFIG_FILE, WEIGHTS_FILE
+from ghn.hypernet.config import GHNConfig
+
+if TYPE_CHECKING:
+    from ghn.hypernet.ghn import GHN
+
+ALIGNMENT = 16
+
+
+def from_pretrained(
+    name_or_path: str | Path,
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | bool | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = torch.float32,
+) -> GHN:
+    """Load a hypernetwork, ready to predict.
+
+    On the CPU, weights stored in the wanted precision are mapped from the file and read when they are first used, so
+    that loading takes a moment at any size. Released checkpoints are converted once (see `convert_checkpoint`).
+
+    Args:
+        name_or_path: A hypernetwork that comes with the package (e.g. "ghn3-t-cifar10"); a released one (ghn3tm8,
+            ghn3sm8, ghn3lm8, ghn3xlm16 or ghn2, downloaded at first use); "user/repo" on the model hub; a folder that
+            `save_pretrained` wrote, or its .safetensors file; a released or training file.
+        revision: Branch, tag or commit of the hub repository; the newest by default.
+        cache_dir: Where downloads are kept; by default where huggingface_hub keeps them.
+        token: For private hub repositories.
+        device: Where the weights go.
+        dtype: Their precision; None keeps that of the file.
+
+    Returns:
+        The hypernetwork, in evaluation mode.
+
+    Raises:
+        ValueError: If the name is not known.
+        CheckpointError: A ValueError, in one line: the checkpoint cannot be fetched or read, is damaged, or is none.
+    """
+    source = resolve(name_or_path)
+    if source.kind == "file" and source.path is not None and source.path.suffix != ".safetensors":
+        config, state = _read_published(source.path)
+    else:
+        config, state = _read_folder(_weights_file(source, revision, cache_dir, token))
+    state = {key: tensor.to(device=device, dtype=dtype or tensor.dtype) for key, tensor in state.items()}
+    return _assemble(config, state, torch.device(device))
+
+
+def _assemble(config: GHNConfig, state: Mapping[str, Tensor], device: torch.device) -> GHN:
+    """`GHN(config)` around these very tensors: nothing is initialised, nothing copied."""
+    hypernet = skeleton(config)
+    hypernet.load_state_dict(state, strict=True, assign=True)
+    # What is left on the meta device or the CPU are constant buffers.
+    assert not any(buffer.is_meta for buffer in hypernet.buffers())
+    return hypernet.to(device).eval()
+
+
+def _read_published(path: Path) -> tuple[GHNConfig, dict[str, Tensor]]:
+    config, state = read_hypernetwork(path)
+    # In a pickle, tensors may start at odd addresses, which vector instructions dislike.
+    copied = {key: tensor.clone() for key, tensor in state.items() if tensor.data_ptr() % ALIGNMENT}
+    return config, {key: copied.get(key, tensor).contiguous() for key, tensor in state.items()}
+
+
+def _weights_file(source: Source, revision: str | None, cache_dir: str | Path | None, token: str | bool | None) -> Path:
+    """The .safetensors file, its config.json beside it, fetched if need be."""
+    if source.kind == "released":
+        return released_folder(source.name, revision, cache_dir, token) / WEIGHTS_FILE
+    if source.kind == "hub":
+        download(source.name, CONFIG_FILE, revision, cache_dir, token)
+        return download(source.name, WEIGHTS_FILE, revision, cache_dir, token)
+    assert source.path is not None
+    return source.path if source.kind == "file" else source.path / WEIGHTS_FILE
+
+
+def _read_folder(weights: Path) -> tuple[GHNConfig, dict[str, Tensor]]:
+    config = read_config(weights.parent)
+    try:
+        state = load_file(weights)
+        check_shapes({key: tuple(tensor.shape) for key, tensor in state.items()}, config)
+        return config, state
+    except FileNotFoundError:
+        raise CheckpointError(f"{weights}: there is no such file; a hypernetwork's folder holds it") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{weights}: is no sound safetensors file ({shown(str(error))})") from None
+    except CheckpointError as error:
+        raise CheckpointError(f"{weights}: {error}") from None
+
+
+def read_config(folder: Path) -> GHNConfig:
+    """Architecture stored in a folder's config.json.
+
+    Args:
+        folder: A hypernetwork's folder.
+
+    Returns:
+        The architecture.
+
+    Raises:
+        CheckpointError: If the file is missing, is no JSON object, or has unknown fields or values.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: there is no such file; a hypernetwork's folder holds it") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: cannot be read as JSON ({shown(str(error))})") from None
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path}: is no JSON object")
+    kinds = {field.name: type(field.default) for field in fields(GHNConfig)}
+    for name, value in values.items():
+        if name not in kinds:
+            raise CheckpointError(f"{path}: has the field {shown(name)}, which no hypernetwork has")
+        if type(value) is not kinds[name]:
+            raise CheckpointError(f"{path}: {name} is {shown(value)}, not of type {kinds[name].__name__}")
+    try:
+        return GHNConfig(**values)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+
+
+def describe(
+    name_or_path: str | Path,
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | bool | None = None,
+) -> dict[str, Any]:
+    """What a hypernetwork is, without loading its weights (of a hub repository only config.json is fetched).
+
+    Args:
+        name_or_path: As for `from_pretrained`.
+        revision: As for `from_pretrained`.
+        cache_dir: As for `from_pretrained`.
+        token: As for `from_pretrained`.
+
+    Returns:
+        `name`; `kind` (bundled, released, hub, folder, file); `path` or None if it is not here; `preset` or None;
+        `architecture` in words; `config` by field; `parameters`, their number by part; `total`; `dtype` of the stored
+        numbers, `bytes` of the file (both None if it is not here); `training` by topic or None.
+
+    Raises:
+        ValueError: As `from_pretrained`.
+    """
+    source = resolve(name_or_path)
+    path, size, dtype = source.path, None, None
+    shapes: Shapes | None = None
+    if source.kind == "released":
+        config = GHNConfig.preset(RELEASES[source.name].preset)
+    elif source.kind == "hub":
+        config = read_config(download(source.name, CONFIG_FILE, revision, cache_dir, token).parent)
+    else:
+        assert path is not None
+        path = path / WEIGHTS_FILE if source.kind != "file" else path
+        config, shapes, dtype = _inspect(path)
+        size = path.stat().st_size
+    parameters = parameter_counts(shapes or expected_shapes(config))
+    return {
+        "name": source.name,
+        "kind": source.kind,
+        "path": path,
+        "preset": preset_of(config),
+        "architecture": describe_config(config),
+        "config": config.to_dict(),
+        "parameters": parameters,
+        "total": sum(parameters.values()),
+        "dtype": dtype,
+        "bytes": size,
+        "training": dict(RELEASES[source.name].training) if source.kind == "released" else None,
+    }
+
+
+def _inspect(path: Path) -> tuple[GHNConfig, Shapes, str]:
+    """Architecture, shapes and types of numbers of a local file of either format."""
+    if path.suffix == ".safetensors":
+        config, state = _read_folder(path)
+    else:
+        config, state = _read_published(path)
+    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    return config, shapes, ", ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in state.values()}))

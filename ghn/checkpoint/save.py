@@ -1,0 +1,138 @@
+"""Write a hypernetwork to a folder: model.safetensors, config.json and README.md, all or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ghn.checkpoint.card import model_card
+from ghn.checkpoint.errors import CheckpointError, shown
+from ghn.hypernet.config import GHNConfig
+
+if TYPE_CHECKING:
+    from ghn.hypernet.ghn import GHN
+
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+CARD_FILE = "README.md"
+
+
+def save_pretrained(hypernet: GHN, folder: str | Path, **card: Any) -> Path:
+    """Save a hypernetwork in the format that `ghn.from_pretrained` and the model hub read.
+
+    Args:
+        hypernet: What to save.
+        folder: Made if missing; of an existing one only the three files are replaced.
+        card: Arguments of `ghn.checkpoint.card.model_card`, e.g. `training`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CheckpointError: If it cannot be written; the folder is then as it was before.
+    """
+    return write_checkpoint(folder, hypernet.state_dict(), hypernet.config, **card)
+
+
+def write_checkpoint(folder: str | Path, state: Mapping[str, Tensor], config: GHNConfig, **card: Any) -> Path:
+    """Write tensors, configuration and model card; see `save_pretrained`.
+
+    Args:
+        folder: Where.
+        state: The whole state of `GHN(config)`.
+        config: Architecture.
+        card: Arguments of `model_card`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CheckpointError: If it cannot be written; the folder is then as it was before.
+    """
+    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    dtypes = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in state.values()})
+    with replaced_folder(folder) as partial:
+        save_file(_separate(state), partial / WEIGHTS_FILE, metadata={"format": "pt"})
+        text = json.dumps(config.to_dict(), indent=2, sort_keys=True)
+        (partial / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+        (partial / CARD_FILE).write_text(
+            model_card(config, shapes, **{"dtype": ", ".join(dtypes), **card}), encoding="utf-8"
+        )
+    return Path(folder)
+
+
+def _separate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors without gaps and without shared memory, copied only where necessary."""
+    seen: set[int] = set()
+    result = {}
+    for key, tensor in state.items():
+        tensor = tensor.detach().contiguous()
+        address = tensor.untyped_storage().data_ptr()
+        result[key] = tensor.clone() if address in seen else tensor
+        seen.add(address)
+    return result
+
+
+@contextmanager
+def replaced_folder(folder: str | Path) -> Iterator[Path]:
+    """A temporary folder whose files end up in `folder` if the block succeeds, and nowhere if it does not.
+
+    A new folder appears by one rename; in an existing one each file is replaced by a rename, others stay.
+
+    Args:
+        folder: The folder to make or change.
+
+    Yields:
+        The temporary folder, on the same file system.
+
+    Raises:
+        CheckpointError: If something cannot be written.
+    """
+    target = Path(os.path.abspath(folder))
+    partial: Path | None = None
+    parents: list[Path] = []
+    try:
+        if target.exists() and not target.is_dir():
+            raise CheckpointError(f"{folder}: is a file, not a folder to write to")
+        _make_parents(target.parent, parents)
+        home = target if target.is_dir() else target.parent
+        partial = home / f".{target.name}.{secrets.token_hex(4)}.partial"
+        partial.mkdir()
+        yield partial
+        _publish(partial, target)
+        parents.clear()
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be written ({error.strerror or error})") from None
+    except SafetensorError as error:
+        raise CheckpointError(f"{folder}: cannot be written ({shown(str(error))})") from None
+    finally:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+        for parent in reversed(parents):
+            with suppress(OSError):  # somebody else put something there meanwhile
+                parent.rmdir()
+
+
+def _make_parents(folder: Path, made: list[Path]) -> None:
+    """Make `folder` and what is missing above it; adds those made to `made`, outermost first."""
+    for parent in [parent for parent in (folder, *folder.parents) if not parent.exists()][::-1]:
+        parent.mkdir()
+        made.append(parent)
+
+
+def _publish(partial: Path, target: Path) -> None:
+    if not target.exists():
+        os.replace(partial, target)
+        return
+    for file in sorted(partial.iterdir()):
+        os.replace(file, target / file.name)

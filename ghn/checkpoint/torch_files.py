@@ -1,0 +1,166 @@
+"""Files of `torch.save`, both layouts, read by the closed unpickler alone.
+
+Zip layout (since torch 1.6): an archive of stored, uncompressed records: `<top>/data.pkl`, whose persistent ids name
+the records `<top>/data/<key>` with the elements, and `<top>/byteorder`.
+Old layout, also what `torch.storage._load_from_bytes` holds inside ordinary pickles: pickles of a magic number, a
+protocol number and the system's sizes; the pickled object; the list of storage keys; then for each key the number of
+elements (8 bytes) and the elements.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from ghn.checkpoint.errors import CheckpointError, shown
+from ghn.checkpoint.plain import STORAGE_TYPES, Storage, StorageType, tensor_names
+from ghn.checkpoint.source import ByteReader
+from ghn.checkpoint.unpickler import Budget, ClosedUnpickler, Constructor
+
+MAGIC = 0x1950A86A20F9469CFC6C
+PROTOCOL = 1001
+
+
+def _storage_id(identity: object) -> tuple[str, Storage]:
+    """The key and the still empty storage that a persistent id names."""
+    match identity:
+        case ("storage", StorageType(dtype=dtype), str() as key, str(), int() as count, *view):
+            if view not in ([], [None]):
+                raise CheckpointError("holds views of storages, as torch before 0.4 wrote them: not supported")
+            if type(count) is int and 0 <= count < 1 << 48:
+                return key, Storage(dtype, count)
+    raise CheckpointError("is damaged: a persistent id names no storage of plain numbers")
+
+
+def read_old(reader: ByteReader, budget: Budget, names: Mapping[str, object]) -> Any:
+    """Read the old layout behind its magic number, to the end.
+
+    Args:
+        reader: Stands behind the first pickle, which held `MAGIC`.
+        budget: Of the whole file.
+        names: Admitted in the object's pickle, storage types among them.
+
+    Returns:
+        The object, in which tensors are `PlainTensor`.
+
+    Raises:
+        CheckpointError: For anything that is not admitted, and for damaged data.
+    """
+    storages: dict[str, Storage] = {}
+
+    def persistent(identity: object) -> Storage:
+        key, storage = _storage_id(identity)
+        return storages.setdefault(key, storage)
+
+    if ClosedUnpickler(reader, budget, {}).load() != PROTOCOL:
+        raise CheckpointError(f"is a torch file of a protocol other than {PROTOCOL}")
+    system = ClosedUnpickler(reader, budget, {}).load()
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise CheckpointError("was written on a big-endian machine, which is not supported")
+    value = ClosedUnpickler(reader, budget, names, persistent).load()
+    keys = ClosedUnpickler(reader, budget, {}).load()
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(keys) != set(storages):
+        raise CheckpointError("is damaged: its list of storages does not match its tensors")
+    for key in keys:
+        storage = storages[key]
+        if struct.unpack("<q", reader.take(8))[0] != storage.count:
+            raise CheckpointError("is damaged: the size of a storage is not what its tensors say")
+        storage.data = reader.take(storage.count * storage.dtype.itemsize)
+    if reader.remaining:
+        raise CheckpointError(f"is damaged: {reader.remaining:,} bytes follow its last storage")
+    return value
+
+
+def storage_loader(budget: Budget) -> Constructor:
+    """Stand-in for `torch.storage._load_from_bytes`, which would unpickle its argument with all that pickles can do."""
+
+    def load(arguments: tuple[Any, ...]) -> Storage:
+        match arguments:
+            case (memoryview() as data,):
+                reader = ByteReader(data)
+                if ClosedUnpickler(reader, budget, {}).load() == MAGIC:
+                    value = read_old(reader, budget, STORAGE_TYPES)
+                    if isinstance(value, Storage):
+                        return value
+        raise CheckpointError("is damaged: torch.storage._load_from_bytes gets bytes that hold no storage")
+
+    return Constructor(load)
+
+
+def read_zip(data: memoryview, budget: Budget) -> Any:
+    """Read the zip layout.
+
+    Args:
+        data: The whole file.
+        budget: Of the whole file.
+
+    Returns:
+        The pickled object, in which tensors are `PlainTensor`.
+
+    Raises:
+        CheckpointError: For anything that is not admitted, and for damaged data.
+    """
+    records = _Records(data)
+    storages: dict[str, Storage] = {}
+
+    def persistent(identity: object) -> Storage:
+        key, storage = _storage_id(identity)
+        if key not in storages:
+            storage.data = records.read(f"data/{key}")
+            storages[key] = storage
+        return storages[key]
+
+    if "constants.pkl" in records:
+        raise CheckpointError("is a TorchScript archive, which holds code; save its state_dict() instead")
+    if "byteorder" in records and records.read("byteorder") != b"little":
+        raise CheckpointError("was written on a big-endian machine, which is not supported")
+    reader = ByteReader(records.read("data.pkl"))
+    value = ClosedUnpickler(reader, budget, {**tensor_names(budget), **STORAGE_TYPES}, persistent).load()
+    if reader.remaining:
+        raise CheckpointError("is damaged: bytes follow its pickle")
+    return value
+
+
+class _Records:
+    """Stored records of a torch archive by their name below its top folder."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        try:
+            with zipfile.ZipFile(ByteReader(data)) as archive:
+                entries = archive.infolist()
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
+            raise CheckpointError(f"is a damaged or truncated zip archive ({shown(str(error))})") from None
+        tops = [entry.filename.removesuffix("data.pkl") for entry in entries if entry.filename.endswith("/data.pkl")]
+        if len(tops) != 1:
+            raise CheckpointError("is a zip archive, but not one that torch.save made")
+        self._entries = {entry.filename.removeprefix(tops[0]): entry for entry in entries}
+        if len(self._entries) != len(entries):
+            raise CheckpointError("is a zip archive with two records of one name")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._entries
+
+    def read(self, name: str) -> memoryview:
+        """The bytes of a record, not copied."""
+        entry = self._entries.get(name)
+        if entry is None:
+            raise CheckpointError(f"is damaged: its record {shown(name)} is missing")
+        if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
+            raise CheckpointError(
+                f"holds a compressed or encrypted record {shown(name)}, which torch.save never writes"
+            )
+        if entry.header_offset < 0:  # zipfile corrects offsets by a possible prefix of the archive
+            raise CheckpointError(f"is damaged: its record {shown(name)} starts before the file")
+        reader = ByteReader(self._data)
+        reader.seek(entry.header_offset)
+        header = reader.take(30)
+        name_length, extra_length = struct.unpack("<HH", header[26:30])
+        reader.take(name_length + extra_length)
+        content = reader.take(entry.file_size)
+        if header[:4] != b"PK\x03\x04" or zlib.crc32(content) != entry.CRC:
+            raise CheckpointError(f"is damaged: the checksum of its record {shown(name)} is wrong")
+        return content
