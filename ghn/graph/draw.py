@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from ghn.graph.computational_graph import ComputationalGraph, Node, ParameterSpec, Role
-from ghn.graph.layout import MARGIN, Layout, Point, lay_out
+from ghn.graph.placement import MARGIN, Placement, Point, place
 
 if TYPE_CHECKING:
     import networkx
@@ -75,22 +75,22 @@ def to_svg(graph: ComputationalGraph) -> str:
         A standalone XML document with a transparent background.
     """
     labels = [_label(node) for node in graph.nodes]
-    layout = lay_out(graph.edges, [(label.width, label.height) for label in labels])
-    width = max(layout.width, 360.0)
+    placement = place(graph.edges, [(label.width, label.height) for label in labels])
+    width = max(placement.width, 360.0)
     header, header_height = _header(graph, width)
-    height = layout.height + header_height
+    height = placement.height + header_height
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
-        'font-family="ui-monospace, Menlo, Consolas, \'DejaVu Sans Mono\', monospace">',
+        "font-family=\"ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace\">",
         f"<title>{escape(_summary(graph))}</title>",
         _STYLE,
         *header,
         f'<g transform="translate(0 {header_height:.0f})">',
-        *_edge_elements(graph, layout),
+        *_edge_elements(graph, placement),
         *(
             _box(graph, index, label, centre)
-            for index, (label, centre) in enumerate(zip(labels, layout.centres, strict=True))
+            for index, (label, centre) in enumerate(zip(labels, placement.centres, strict=True))
         ),
         "</g>",
         "</svg>",
@@ -126,13 +126,16 @@ def _label(node: Node) -> _Label:
 
 
 def _short_name(parameters: tuple[str, ...]) -> str:
-    """The parameter's name, or the module's where several belong to the node; the end of it if it is long."""
+    """The parameter's name, or the module's where several belong to the node; a long one without its first parts."""
     if not parameters:
         return ""
     name = parameters[0]
     if len(parameters) > 1:
         name = name.rpartition(".")[0] or name
-    return name if len(name) <= NAME_LIMIT else "…" + name[1 - NAME_LIMIT :]
+    if len(name) <= NAME_LIMIT:
+        return name
+    dot = name.find(".", len(name) - NAME_LIMIT)
+    return "…" + (name[dot + 1 :] if dot >= 0 else name[1 - NAME_LIMIT :])
 
 
 def _box(graph: ComputationalGraph, index: int, label: _Label, centre: Point) -> str:
@@ -162,11 +165,11 @@ def _tooltip(graph: ComputationalGraph, index: int) -> str:
     return "\n".join(lines)
 
 
-def _edge_elements(graph: ComputationalGraph, layout: Layout) -> list[str]:
+def _edge_elements(graph: ComputationalGraph, placement: Placement) -> list[str]:
     return [
         f'<path class="e" d="{_rounded(route)}" marker-end="url(#a)"><title>'
         f"{escape(_caption(graph, producer))} → {escape(_caption(graph, consumer))}</title></path>"
-        for (producer, consumer), route in zip(graph.edges.tolist(), layout.routes, strict=True)
+        for (producer, consumer), route in zip(graph.edges.tolist(), placement.routes, strict=True)
     ]
 
 
