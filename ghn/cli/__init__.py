@@ -1,0 +1,180 @@
+"""The command `ghn`: one file a command, each with a dataclass `Options` and a function `run(options)`.
+
+To add a command, write `ghn/cli/<name>.py` and add a line to `COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "predict": "predict the parameters of a model and save them",
+        "graph": "draw the computational graph of a model",
+        "info": "describe a hypernetwork, or list those there are",
+        "convert": "turn a released or training checkpoint into safetensors",
+    }
+)
+"""What `ghn --help` says of each command; the command's module has its name."""
+
+DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: Without the program's name; those of the process by default.
+
+    Returns:
+        The exit code: 0, 1 for an unexpected error, 2 for bad usage or input, 130 when interrupted. Errors are one line
+        on stderr; `--debug` shows where an error came from.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        with _libraries_silent(not debug):
+            return _dispatch(words)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except ValueError as error:
+        if debug:
+            raise
+        return _fail(_line(error), BAD_USAGE)
+    except Exception as error:
+        if debug:
+            raise
+        return _fail(f"{type(error).__name__}: {_line(error)} (run again with --debug to see where)", FAILED)
+
+
+def parse(module: ModuleType, command: str, words: Sequence[str]) -> Any:
+    """The command's options, read from the words after its name.
+
+    Args:
+        module: The command's module; its `Options` says what there is.
+        command: The command's name.
+        words: What the user gave.
+
+    Raises:
+        ValueError: In one line, if they do not fit.
+        SystemExit: After `--help`.
+    """
+    import tyro
+
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(module.Options, args=words, prog=f"ghn {command}", config=(tyro.conf.FlagCreatePairsOff,))
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise ValueError(f"{_complaint_line(complaint.getvalue())}; see `ghn {command} --help`") from None
+
+
+@contextlib.contextmanager
+def _libraries_silent(silent: bool) -> Iterator[None]:
+    """Keep log records of libraries off the terminal: what fails is raised, and told in one line."""
+    import logging
+
+    before = logging.root.manager.disable
+    if silent:
+        logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words:
+        raise ValueError(f"no command given: use one of {', '.join(COMMANDS)}; see `ghn --help`")
+    command, *rest = words
+    if command in ("-h", "--help", "help"):
+        print(_help())
+        return DONE
+    if command in ("-V", "--version"):
+        from importlib.metadata import version
+
+        print(f"ghn {version('ghn')}")
+        return DONE
+    if command not in COMMANDS:
+        import difflib
+
+        near = difflib.get_close_matches(command, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(f"unknown command {command!r}: {hint}There are {', '.join(COMMANDS)}")
+    module = importlib.import_module(f"ghn.cli.{command}")
+    try:
+        options = parse(module, command, rest)
+    except SystemExit:
+        return DONE
+    module.run(options)
+    return DONE
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: ghn COMMAND [OPTIONS]",
+            "",
+            "Predict good initial parameters for any PyTorch model with graph hypernetworks.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "`ghn COMMAND --help` shows a command's options.",
+            "`--debug` shows the traceback of an error, `ghn --version` the version.",
+        ]
+    )
+
+
+def _complaint_line(text: str) -> str:
+    """The first part of tyro's boxed message, without the box, as one line."""
+    rows = text.splitlines()
+    if text.startswith("╭"):
+        rows = [re.sub(r"^│ ?|\s*│$", "", row) for row in rows if not row.startswith(("╭", "╰"))]
+    else:  # without UTF-8: a title and a rule, then rows indented by two
+        rows = [row[2:].rstrip() for row in rows[2:]]
+    parts = re.split(r"^[─-]+$", "\n".join(rows), flags=re.MULTILINE)
+    message = re.sub(r"^\s*Error parsing Options: ", "", parts[0]).split("\n\n")[0]
+    line = _joined([row for row in message.splitlines() if not row.startswith(" " * 8)])
+    if len(parts) > 1 and "Perhaps you meant" in parts[1]:
+        near = re.findall(r"^ {4}(?:-\w [\w|]+, )?(\S+)", parts[1], flags=re.MULTILINE)
+        line += f"; perhaps you meant {' or '.join(name for name in near if name.startswith('-'))}"
+    return line or "the options cannot be read"
+
+
+def _joined(rows: Sequence[str]) -> str:
+    """Rows as one line; indented ones are items of a list."""
+    line = ""
+    for row in rows:
+        if row.startswith("    "):
+            line += (" " if line.endswith(":") else ", ") + row.strip()
+        else:
+            line = f"{line} {row.strip()}".strip()
+    return line.removesuffix(".")
+
+
+def _line(error: BaseException) -> str:
+    """The error's text on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _fail(line: str, code: int) -> int:
+    print(f"error: {line}", file=sys.stderr)
+    return code

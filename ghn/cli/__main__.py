@@ -1,0 +1,7 @@
+"""`python -m ghn.cli`."""
+
+import sys
+
+from ghn.cli import main
+
+sys.exit(main())

@@ -1,0 +1,44 @@
+"""`ghn convert`: turn a released or training checkpoint into the format of this library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Turn a released pickle or a training file into safetensors.
+
+    Nothing in the file is ever executed.
+
+    Attributes:
+        file: Made by joblib.dump, pickle.dump or torch.save.
+        output: The folder to write; made if it does not exist.
+        quiet: Show nothing but errors.
+    """
+
+    file: Annotated[Positional[Path], arg(metavar="FILE")]
+    output: Annotated[Path, arg(aliases=["-o"], metavar="FOLDER")]
+    quiet: bool = False
+
+
+def run(options: Options) -> None:
+    """Run the command.
+
+    Raises:
+        ValueError: In one line, if the file is no sound checkpoint or the folder cannot be written.
+    """
+    from ghn.cli.terminal import Steps, show, size
+
+    steps = Steps(quiet=options.quiet)
+    with steps.step("loading libraries"):
+        from ghn.checkpoint import convert_checkpoint, describe
+    with steps.step(f"converting {options.file}"):
+        folder = convert_checkpoint(options.file, options.output)
+    if not options.quiet:
+        described = describe(folder)
+        show(f"{folder}: {described['architecture']}, {described['total']:,} parameters, {size(described['bytes'])}")

@@ -1,0 +1,86 @@
+"""`ghn info`: describe a hypernetwork, or list those there are."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from tyro.conf import Positional, arg
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Describe a hypernetwork, or list those there are.
+
+    Attributes:
+        name: A bundled or published name, user/repo on the model hub, a folder or a file; None for a list of names.
+        json: Print JSON instead of tables.
+    """
+
+    name: Annotated[Positional[str | None], arg(metavar="NAME|PATH")] = None
+    json: bool = False
+
+
+def run(options: Options) -> None:
+    """Run the command.
+
+    Raises:
+        ValueError: In one line, if there is no such hypernetwork or it cannot be read.
+    """
+    from ghn.checkpoint import describe
+    from ghn.cli.terminal import Steps
+
+    if options.name is None:
+        _list(as_json=options.json)
+        return
+    with Steps(quiet=options.json).step(f"reading {options.name}"):
+        described = describe(options.name)
+    if options.json:
+        print(json.dumps(described, indent=2, default=str))
+    else:
+        _show(described)
+
+
+def _list(*, as_json: bool) -> None:
+    from ghn.checkpoint import describe
+    from ghn.checkpoint.card import RELEASES
+    from ghn.checkpoint.hub import bundled
+    from ghn.cli.terminal import make_table, quantity, show
+
+    found = [describe(name) for name in [*bundled(), *RELEASES]]
+    if as_json:
+        print(json.dumps(found, indent=2, default=str))
+        return
+    numbers = ("parameters", "classes")
+    table = make_table("hypernetworks", "name", "preset", *numbers, "where", right=numbers)
+    for described in found:
+        where = "in this installation" if described["kind"] == "bundled" else "downloaded at first use"
+        preset, classes = described["preset"] or "none", described["config"]["num_classes"]
+        table.add_row(described["name"], preset, quantity(described["total"]), str(classes), where)
+    show(table, "", "Others: user/repo on the model hub, a folder, or a file. `ghn info NAME` tells more.")
+
+
+def _show(described: dict[str, Any]) -> None:
+    from ghn.cli.terminal import make_table, show, size
+
+    facts = make_table(described["name"], "", "")
+    facts.show_header = False
+    facts.add_row("kind", described["kind"])
+    facts.add_row("architecture", described["architecture"])
+    facts.add_row("preset", described["preset"] or "none: its own sizes")
+    where = described["path"] or "not in this installation; downloaded at first use"
+    facts.add_row("where", str(where))
+    if described["bytes"] is not None:
+        facts.add_row("stored as", f"{described['dtype']}, {size(described['bytes'])}")
+    for topic, text in (described["training"] or {}).items():
+        facts.add_row(topic, str(text))
+    parts = make_table("parameters", "part", "number", right=("number",))
+    for part, number in described["parameters"].items():
+        parts.add_row(part, f"{number:,}")
+    parts.add_row("total", f"{described['total']:,}", style="bold")
+    config = make_table("configuration", "field", "value")
+    for field, value in described["config"].items():
+        config.add_row(field, str(value))
+    show(facts, "", parts, "", config)
+    show("", f"predict with it: ghn predict MODEL -o FILE --ghn {described['name']}")

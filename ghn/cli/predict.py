@@ -1,0 +1,258 @@
+"""`ghn predict`: predict the parameters of a model and save its whole state as safetensors."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from ghn.cli.hypernetworks import DEFAULT_HYPERNETWORK, chosen_name
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from torch import Tensor, nn
+
+    from ghn.hypernet.ghn import GHN
+    from ghn.initialize import InitReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Predict the parameters of a model and save them with its buffers.
+
+    The file loads with model.load_state_dict(safetensors.torch.load_file(FILE)).
+
+    The options and the report are saved beside it, as FILE with .predict.json.
+
+    Attributes:
+        model: A model, built without its weights: NAME (torchvision, e.g. resnet50), timm:NAME, hf:TYPE (transformers,
+            e.g. hf:vit) or package.module:factory. Options of its constructor may follow: NAME,option=value.
+        output: The .safetensors file to write.
+        ghn: The hypernetwork: a bundled or published name (see `ghn info`), user/repo on the model hub, a folder or
+            a file.
+        num_classes: Outputs of the model's classification head; None for its own number.
+        image_size: Side in pixels of the square images the model is built for and traced with; None for its own.
+        head: What to do with a classification head that has another number of classes than the hypernetwork's: keep its
+            own initialisation, or predict it like any other weight.
+        seed: Governs the initialisation of what is kept, and the random rows of position embeddings.
+        min_fraction: Stop with an error if less than this fraction of all elements, 0 to 1, would be predicted.
+        quiet: Show nothing but errors.
+        json: Print the report as JSON instead of tables.
+    """
+
+    model: Annotated[Positional[str], arg(metavar="MODEL")]
+    output: Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
+    ghn: Annotated[str, arg(metavar="NAME|PATH")] = DEFAULT_HYPERNETWORK
+    num_classes: Annotated[int | None, arg(metavar="N")] = None
+    image_size: Annotated[int | None, arg(metavar="PIXELS")] = None
+    head: Literal["keep", "predict"] = "keep"
+    seed: Annotated[int, arg(metavar="N")] = 0
+    min_fraction: Annotated[float, arg(metavar="FRACTION")] = 0.0
+    quiet: bool = False
+    json: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_fraction <= 1:
+            raise ValueError(f"--min-fraction must lie between 0 and 1, not {self.min_fraction:g}")
+        if not -(2**63) <= self.seed < 2**63:
+            raise ValueError(f"--seed must fit in 64 bits, not {self.seed}")
+
+
+def run(options: Options) -> None:
+    """Run the command.
+
+    Raises:
+        ValueError: In one line, for whatever the user can mend; nothing is written then.
+    """
+    from ghn.cli.files import check_writable
+    from ghn.cli.models import ModelRequest, build_model
+    from ghn.cli.terminal import Steps
+
+    report_file = options.output.with_suffix(".predict.json")
+    check_writable(options.output, (".safetensors",))
+    check_writable(report_file, (".json",))
+    name = chosen_name(options.ghn)
+    request = ModelRequest(name=options.model, num_classes=options.num_classes, image_size=options.image_size)
+    steps = Steps(quiet=options.quiet)
+    with steps.step("loading libraries"):
+        import torch
+
+        from ghn.checkpoint import from_pretrained
+        from ghn.initialize import initialize
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        with steps.step(f"building {options.model}"):
+            built = build_model(request)
+        with steps.step(f"loading {name}"):
+            hypernet = from_pretrained(name)
+        with steps.step(f"predicting {options.model}"):
+            report = initialize(
+                hypernet,
+                built.model,
+                built.example_inputs,
+                seed=options.seed,
+                head=options.head,
+                strict=options.min_fraction or None,
+            )
+    record = _record(options, hypernet, report)
+    with steps.step(f"writing {options.output}"):
+        tensors = _separate(built.model.state_dict())
+        _write(options, tensors, record, report_file)
+    if options.json:
+        print(json.dumps(record, indent=2))
+    elif not options.quiet:
+        _show(options, built.model, report, tensors)
+
+
+def _separate(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The state as safetensors can hold it: tied tensors apart, without gaps; all keys, so that loading is strict."""
+    import torch
+    from torch.nn.parameter import is_lazy
+
+    tensors: dict[str, Tensor] = {}
+    addresses: set[int] = set()
+    for name, value in state.items():
+        if is_lazy(value):
+            raise ValueError(f"{name} has no shape yet (a lazy module); let the factory run the model once")
+        if not isinstance(value, torch.Tensor):
+            raise ValueError(
+                f"the model's state holds {name}, a {type(value).__name__}; safetensors holds tensors only"
+            )
+        tensor = value.detach().cpu()
+        address = tensor.untyped_storage().data_ptr()
+        shared = address in addresses and tensor.numel() > 0
+        tensors[name] = tensor.clone(memory_format=torch.contiguous_format) if shared else tensor.contiguous()
+        addresses.add(address)
+    return tensors
+
+
+def _record(options: Options, hypernet: GHN, report: InitReport) -> dict[str, Any]:
+    """What is saved beside the result."""
+    from importlib.metadata import version
+
+    return {
+        "command": "predict",
+        "version": version("ghn"),
+        "options": asdict(options) | {"output": str(options.output)},
+        "hypernetwork": hypernet.config.to_dict(),
+        "report": {
+            "fraction": report.fraction,
+            "total_norm": report.total_norm,
+            "traced_by": report.traced_by,
+            "seconds": dict(report.seconds),
+            "predicted": list(report.predicted),
+            "kept": dict(report.kept),
+        },
+    }
+
+
+def _write(options: Options, tensors: Mapping[str, Tensor], record: Mapping[str, Any], report_file: Path) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    from ghn.cli.files import replaced
+
+    metadata = {"format": "pt", "model": options.model, "hypernetwork": options.ghn}
+    with ExitStack() as stack:
+        # Entered first, left last: the weights take their place before the report does.
+        report_to = stack.enter_context(replaced(report_file))
+        weights_to = stack.enter_context(replaced(options.output))
+        report_to.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        try:
+            save_file(dict(tensors), weights_to, metadata)
+        except SafetensorError as error:
+            raise ValueError(f"cannot write {options.output}: {error}; nothing was written") from error
+
+
+# What the user sees
+
+
+@dataclass(kw_only=True)
+class _Row:
+    """Sums over the parameters of a part of the model."""
+
+    predicted: int = 0
+    kept: int = 0
+    elements: int = 0
+    predicted_elements: int = 0
+
+
+MAX_ROWS = 16
+"""Parts of the model that the table tells apart."""
+MAX_NAMES = 3
+"""Parameters that the table names for each reason; the file beside the result names all."""
+
+
+def _show(options: Options, model: nn.Module, report: InitReport, tensors: Mapping[str, Tensor]) -> None:
+    from ghn.cli.terminal import make_table, quantity, show, size
+
+    numbers = ("predicted", "kept", "elements", "share")
+    table = make_table(f"{options.model} by {options.ghn}", "part", *numbers, right=numbers)
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    rows = _rows(sizes, report.kept)
+    for part, row in {**rows, "total": _total(rows)}.items():
+        share = _percent(row.predicted_elements, row.elements)
+        style = "bold" if part == "total" else None
+        table.add_row(part, str(row.predicted), str(row.kept), quantity(row.elements), share, style=style)
+    show(table)
+    if report.kept:
+        show("", _kept_table(sizes, report.kept))
+    seconds = sum(report.seconds.values())
+    bytes_ = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    show(
+        "",
+        f"traced by {report.traced_by}, total norm {report.total_norm:.4f}, {seconds:.2f} s",
+        f"{options.output}: {len(tensors)} tensors, {size(bytes_)}",
+    )
+
+
+def _rows(sizes: Mapping[str, int], kept: Mapping[str, str]) -> dict[str, _Row]:
+    """Sums by module, as deep in the hierarchy as `MAX_ROWS` allows."""
+    modules = {name: name.split(".")[:-1] for name in sizes}
+    depth = 1
+    while depth < 8 and len({tuple(path[: depth + 1]) for path in modules.values()}) <= MAX_ROWS:
+        depth += 1
+    rows: dict[str, _Row] = {}
+    for name, elements in sizes.items():
+        row = rows.setdefault(".".join(modules[name][:depth]) or "(top level)", _Row())
+        row.elements += elements
+        if name in kept:
+            row.kept += 1
+        else:
+            row.predicted += 1
+            row.predicted_elements += elements
+    return rows
+
+
+def _total(rows: Mapping[str, _Row]) -> _Row:
+    fields = ("predicted", "kept", "elements", "predicted_elements")
+    return _Row(**{field: sum(getattr(row, field) for row in rows.values()) for field in fields})
+
+
+def _percent(part: int, whole: int) -> str:
+    """A share that says 100 % only of the whole and 0 % only of nothing."""
+    value = 100 * part / whole if whole else 100.0
+    if 99.9 < value < 100:
+        value = math.floor(10 * value) / 10
+    return f"{value:.1f} %" if value >= 0.1 or not part else "<0.1 %"
+
+
+def _kept_table(sizes: Mapping[str, int], kept: Mapping[str, str]) -> Table:
+    """The parameters that keep the model's own initialisation, by reason."""
+    from ghn.cli.terminal import make_table, quantity
+
+    names: dict[str, list[str]] = {}
+    for name, reason in kept.items():
+        names.setdefault(reason, []).append(name)
+    numbers = ("tensors", "elements")
+    table = make_table("kept at the model's own initialisation", "reason", *numbers, "names", right=numbers)
+    for reason, members in sorted(names.items(), key=lambda item: -sum(sizes[name] for name in item[1])):
+        listed = "\n".join(members[:MAX_NAMES]) + ("\n…" if len(members) > MAX_NAMES else "")
+        table.add_row(reason, str(len(members)), quantity(sum(sizes[name] for name in members)), listed)
+    return table

@@ -1,0 +1,62 @@
+"""What commands show: steps under way on stderr, results on stdout."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+
+class Steps:
+    """Tells on stderr which step is under way and for how long; silent where stderr is no terminal."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = Console(file=sys.stderr)
+        self.shown = self.console.is_terminal and not quiet
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        """Show `text` while the block runs."""
+        if not self.shown:
+            yield
+            return
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            progress.add_task(text, total=None)
+            yield
+
+
+def make_table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
+    """An empty table without frame; columns named in `right` are aligned right and never broken."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        number = column in right
+        table.add_column(column, justify="right" if number else "left", no_wrap=number, overflow="fold")
+    return table
+
+
+def show(*parts: Table | str) -> None:
+    """Print tables and texts to stdout; what stands in brackets is text, not markup."""
+    console = Console(highlight=False)
+    for part in parts:
+        console.print(part if isinstance(part, Table) else Text(part), soft_wrap=not isinstance(part, Table))
+
+
+def quantity(number: int) -> str:
+    """A count in three digits: 999, 25.6 M."""
+    value, unit = float(number), ""
+    for larger in ("k", "M", "G", "T"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, f" {larger}"
+    return f"{value:#.3g}".removesuffix(".") + unit if unit else str(number)
+
+
+def size(count: int) -> str:
+    """Bytes in three digits: 102 MB."""
+    return f"{quantity(count)}B" if count >= 1000 else f"{count} B"

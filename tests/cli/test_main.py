@@ -1,0 +1,247 @@
+"""The command line itself: help, bad usage, errors, exit codes, what is imported."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ghn.cli
+from ghn.cli import COMMANDS, main
+from tests.cli.conftest import Run
+
+HEAVY = (
+    "torchvision",
+    "timm",
+    "transformers",
+    "matplotlib",
+    "h5py",
+    "tyro",
+    "rich",
+    "tensorboard",
+    "joblib",
+    "networkx",
+)
+
+
+@pytest.mark.parametrize("words", [[], ["--quiet"], ["predit"]])
+def test_without_a_known_command(words: list[str], refused: Callable[..., str]) -> None:
+    line = refused(*words)
+    assert all(command in line for command in COMMANDS)
+
+
+def test_the_nearest_command_is_named(refused: Callable[..., str]) -> None:
+    assert "did you mean predict?" in refused("predit")
+
+
+@pytest.mark.parametrize("word", ["-h", "--help", "help"])
+def test_help_lists_every_command(word: str, ghn: Callable[..., Run]) -> None:
+    result = ghn(word)
+    assert result.code == 0
+    assert result.err == ""
+    for command, summary in COMMANDS.items():
+        assert re.search(rf"^  {command} +{summary}$", result.out, re.MULTILINE)
+    assert all(len(line) <= 80 for line in result.out.splitlines())
+
+
+def test_version(ghn: Callable[..., Run]) -> None:
+    assert ghn("--version").out == f"ghn {version('ghn')}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_options_with_help(command: str, ghn: Callable[..., Run]) -> None:
+    module = import_module(f"ghn.cli.{command}")
+    assert callable(module.run)
+    result = ghn(command, "--help")
+    assert result.code == 0
+    assert f"usage: ghn {command}" in result.out
+    for field in module.Options.__dataclass_fields__.values():
+        assert re.search(rf"^ +{field.name}: \S", module.Options.__doc__, re.MULTILINE), (
+            f"{field.name} is not explained"
+        )
+        if "Positional" not in str(field.type):
+            assert f"--{field.name.replace('_', '-')}" in result.out
+    assert all(len(line) <= 80 for line in result.out.splitlines()[1:]), "wider than a terminal"
+
+
+def test_help_shows_defaults_and_units(ghn: Callable[..., Run]) -> None:
+    text = " ".join(re.sub("[│╭╮╰╯]", " ", ghn("predict", "--help").out).split())
+    assert "(default: ghn3-t-cifar10)" in text
+    assert re.search(r"--image-size PIXELS .* pixels .*\(default: None\)", text)
+    assert re.search(r"--head \{keep,predict\} .*\(default: keep\)", text)
+    assert "-o FILE, --output FILE" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["predict"], "Missing from ghn predict: MODEL, -o FILE, --output FILE; see `ghn predict --help`"),
+        (
+            ["predict", "x", "-o"],
+            "Missing value for argument '-o/--output'. Expected 1 values; see `ghn predict --help`",
+        ),
+        (
+            ["predict", "x", "-o", "OUT/y", "--nun-classes", "3"],
+            "Unrecognized options: --nun-classes, 3; perhaps you meant --num-classes; see `ghn predict --help`",
+        ),
+        (
+            ["predict", "x", "-o", "OUT/y", "--head", "off"],
+            "invalid choice 'off' for argument '--head'. Expected one of ('keep', 'predict'); see `ghn predict --help`",
+        ),
+        (
+            ["predict", "x", "-o", "OUT/y", "--seed", "1.5"],
+            "Error parsing --seed: invalid literal for int() with base 10: '1.5'; see `ghn predict --help`",
+        ),
+        (
+            ["predict", "x", "-o", "OUT/y", "--min-fraction", "1.5"],
+            "--min-fraction must lie between 0 and 1, not 1.5; see `ghn predict --help`",
+        ),
+        (
+            ["predict", "x", "-o", "OUT/y", "--seed", str(2**63)],
+            f"--seed must fit in 64 bits, not {2**63}; see `ghn predict --help`",
+        ),
+    ],
+)
+def test_bad_usage_is_told_in_one_line(words: list[str], line: str, refused: Callable[..., str]) -> None:
+    assert refused(*words) == line
+
+
+def test_bad_values_of_optional_numbers_are_told_in_one_line(refused: Callable[..., str]) -> None:
+    assert "--image-size" in refused("predict", "x", "-o", "OUT/y", "--image-size", "big")
+
+
+def fail_with(error: BaseException) -> Callable[[Any], None]:
+    def run(options: Any) -> None:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (ValueError("two\nlines"), 2, "error: two lines\n"),
+        (ValueError(), 2, "error: ValueError\n"),
+        (KeyError("x"), 1, "error: KeyError: 'x' (run again with --debug to see where)\n"),
+        (RuntimeError("a\n b"), 1, "error: RuntimeError: a b (run again with --debug to see where)\n"),
+        (ModuleNotFoundError("no x"), 1, "error: ModuleNotFoundError: no x (run again with --debug to see where)\n"),
+        (KeyboardInterrupt(), 130, "error: interrupted\n"),
+    ],
+)
+def test_exit_codes(
+    error: BaseException, code: int, line: str, monkeypatch: pytest.MonkeyPatch, ghn: Callable[..., Run]
+) -> None:
+    monkeypatch.setattr(import_module("ghn.cli.info"), "run", fail_with(error))
+    result = ghn("info")
+    assert (result.code, result.out, result.err) == (code, "", line)
+
+
+@pytest.mark.parametrize("words", [["--debug", "info"], ["info", "--debug"]])
+@pytest.mark.parametrize("error", [ValueError("x"), RuntimeError("x")])
+def test_debug_lets_errors_through(words: list[str], error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("ghn.cli.info"), "run", fail_with(error))
+    with pytest.raises(type(error), match="x"):
+        main(words)
+
+
+def test_log_records_of_libraries_stay_off_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, ghn: Callable[..., Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    import logging
+
+    monkeypatch.setattr(import_module("ghn.cli.info"), "run", lambda options: logging.error("noise"))
+    assert ghn("info").err == ""
+    assert not caplog.records
+    logging.error("heard again")
+    assert len(caplog.records) == 1
+
+
+def test_every_module_of_a_command_is_registered() -> None:
+    folder = Path(ghn.cli.__file__).parent
+    with_options = {path.stem for path in folder.glob("*.py") if "\nclass Options" in path.read_text(encoding="utf-8")}
+    assert with_options == set(COMMANDS)
+
+
+# Real processes
+
+
+def python(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, **options)
+
+
+def imported(statement: str) -> set[str]:
+    """Top-level modules that a fresh process has imported after the statement."""
+    result = python("-c", f"{statement}\nimport sys; print(*sys.modules)")
+    assert result.returncode == 0, result.stderr
+    return {name.partition(".")[0] for name in result.stdout.splitlines()[-1].split()}
+
+
+def test_importing_the_package_is_light() -> None:
+    modules = imported("import ghn, ghn.graph.draw, ghn.cli")
+    assert "ghn" in modules
+    assert not modules & set(HEAVY)
+
+
+def test_what_does_no_work_imports_no_more_than_the_package() -> None:
+    modules = imported(
+        "import sys, ghn; known = set(sys.modules)\n"
+        "from ghn.cli import main\n"
+        "assert [main(words) for words in ([], ['--help'], ['nothing'])] == [2, 0, 2]\n"
+        "assert not {'tyro', 'torch', 'rich'} & (set(sys.modules) - known)\n"
+        "assert main(['predict', '--help']) == 0\n"
+        "assert not {'torch', 'rich'} & (set(sys.modules) - known)"
+    )
+    assert "tyro" in modules
+    assert not modules & ({*HEAVY} - {"tyro"})
+
+
+def test_messages_do_not_depend_on_the_terminal(encoding: str) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "40"}
+    result = python("-m", "ghn.cli", "predict", "x", "-o", "y", "--nun-classes", "3", env=environment)
+    line = "error: Unrecognized options: --nun-classes, 3; perhaps you meant --num-classes; see `ghn predict --help`\n"
+    assert (result.returncode, result.stderr) == (2, line)
+
+
+def test_the_installed_command_exits_with_its_code() -> None:
+    script = Path(sys.executable).with_name("ghn")
+    command = [str(script)] if script.exists() else [sys.executable, "-m", "ghn.cli"]
+    result = subprocess.run([*command, "nothing"], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: unknown command 'nothing'")
+
+
+def test_interrupting_leaves_nothing_behind(folder: Path, tmp_path: Path) -> None:
+    words = ["-m", "ghn.cli", "predict", "zoo:sleeps", "--ghn", str(folder / "tiny"), "-o", f"{tmp_path}/x.safetensors"]
+    marker = tmp_path / "started"
+    slow = (folder / "zoo.py").read_text().replace("time.sleep(60)", f"open({str(marker)!r}, 'w'); time.sleep(60)")
+    (tmp_path / "zoo.py").write_text(slow)
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    process = subprocess.Popen(
+        [sys.executable, *words],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not marker.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "error: interrupted\n")
+    assert {path.name for path in tmp_path.iterdir()} == {"zoo.py", "started"}
+
+
+def test_a_closed_pipe_is_no_error(folder: Path) -> None:
+    command = f"{sys.executable} -m ghn.cli info {folder / 'tiny'} | true"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert result.stderr == ""
