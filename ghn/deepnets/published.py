@@ -1,0 +1,221 @@
+"""Read and write files in the layout of the published DeepNets-1M.
+
+`deepnets1m_NAME_meta.json` defines the networks, and all that is needed to rebuild them and their graphs.
+`deepnets1m_NAME.hdf5` holds each graph as arrays, for inspection: `SPLIT/INDEX/adj`, lengths of the shortest paths as
+uint8, and `SPLIT/INDEX/nodes`, one row (primitive, cell, operation name) a node, numbers that the metadata's tables
+explain. Needs h5py for the arrays, `pip install "ghn[published]"`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghn.deepnets.dataset import DeepNets
+from ghn.deepnets.direct_graph import graph_from_arguments, node_cells
+from ghn.deepnets.genotype import NetworkArguments
+from ghn.deepnets.sample import SPLITS, parameter_count
+from ghn.graph.computational_graph import ComputationalGraph, Node
+from ghn.graph.distances import shortest_paths
+
+LONGEST_PATH = 255
+"""Longer paths do not fit the stored type and are stored as none."""
+
+
+class PublishedArrays(NamedTuple):
+    """A graph as stored; rows of published files are in no particular order.
+
+    Attributes:
+        distances: (N, N) uint8, length of the shortest path from i to j, 0 where there is none.
+        primitives: Primitive of each node; 1×1 convolutions and linear layers are told apart as "conv_1x1".
+        cells: Cell of each node.
+        names: Parameter name within the cell, or the primitive's name.
+    """
+
+    distances: NDArray[np.uint8]
+    primitives: tuple[str, ...]
+    cells: tuple[int, ...]
+    names: tuple[str, ...]
+
+
+class PublishedDeepNets(DeepNets):
+    """A split of published metadata, used as a drawn one is.
+
+    Args:
+        metadata: The JSON file.
+        split: One of the splits that it holds.
+        image_size: Side of the images in pixels.
+        num_classes: Outputs of the networks.
+        seed: Of training widths, which are drawn when an architecture is loaded.
+    """
+
+    def __init__(
+        self, metadata: Path | str, split: str, image_size: int = 32, num_classes: int = 10, *, seed: int = 1
+    ) -> None:
+        stored = read_metadata(metadata)
+        if split not in stored:
+            raise ValueError(f"{metadata} holds no split {split!r}, only {', '.join(stored)}")
+        super().__init__(split, image_size, num_classes, seed=seed)
+        self.networks_of_file = stored[split]
+        self.size = len(self.networks_of_file)
+
+    def _architecture(self, index: int) -> NetworkArguments:
+        return self.networks_of_file[index]
+
+
+def read_metadata(path: Path | str) -> dict[str, list[NetworkArguments]]:
+    """The network arguments of each split of a metadata file, in order.
+
+    Raises:
+        ValueError: When the file cannot be read, is damaged, or is no metadata of DeepNets-1M.
+    """
+    splits = {}
+    for split, content in _read_json(path).items():
+        try:
+            splits[split] = [NetworkArguments.from_dict(net_args) for net_args in content["nets"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is no metadata of DeepNets-1M: split {split!r}: {error}") from error
+    return splits
+
+
+def read_arrays(metadata: Path | str, split: str, index: int) -> PublishedArrays:
+    """The stored arrays of a graph.
+
+    Args:
+        metadata: The JSON file; the HDF5 file stands beside it.
+        split: One of its splits.
+        index: Number of the network in the split.
+
+    Raises:
+        ValueError: When a file cannot be read or holds no such network.
+        ModuleNotFoundError: When h5py is not installed.
+    """
+    h5py = _import_h5py()
+    tables = _read_json(metadata).get(split, {}).get("meta")
+    path = _arrays_path(metadata)
+    try:
+        with h5py.File(path, "r") as file:
+            group = file[f"{split}/{index}"]
+            distances, rows = group["adj"][:], group["nodes"][:].tolist()
+    except (OSError, KeyError) as error:
+        raise ValueError(f"cannot read network {index} of split {split!r} from {path}: {error}") from error
+    if tables is None:
+        raise ValueError(f"{metadata} has no tables for split {split!r}")
+    primitives, names = tables["primitives_ext"], tables["unique_op_names"]
+    return PublishedArrays(
+        distances=distances,
+        primitives=tuple(primitives[str(row[0])] for row in rows),
+        cells=tuple(row[1] for row in rows),
+        names=tuple(names[str(row[2])] for row in rows),
+    )
+
+
+def write_published(
+    folder: Path | str, name: str, splits: Mapping[str, Sequence[NetworkArguments]]
+) -> tuple[Path, Path]:
+    """Write both files.
+
+    Args:
+        folder: Where to; made if it does not exist.
+        name: What to call them, e.g. "eval" for `deepnets1m_eval.hdf5`.
+        splits: Networks by split.
+
+    Returns:
+        The paths of the HDF5 and the JSON file.
+
+    Raises:
+        ValueError: For a split that DeepNets-1M does not have.
+        ModuleNotFoundError: When h5py is not installed.
+    """
+    h5py = _import_h5py()
+    unknown = [split for split in splits if split not in SPLITS]
+    if unknown:
+        raise ValueError(f"unknown split {unknown[0]!r}; there are {', '.join(SPLITS)}")
+    metadata = Path(folder) / f"deepnets1m_{name}_meta.json"
+    metadata.parent.mkdir(parents=True, exist_ok=True)
+    content: dict[str, Any] = {}
+    path = _arrays_path(metadata)
+    with h5py.File(path, "w") as file:
+        file.attrs["title"] = "DeepNets-1M"
+        for split, networks in splits.items():
+            primitives, names = _Table(), _Table()
+            entries = []
+            for index, arguments in enumerate(networks):
+                arrays = arrays_of(arguments)
+                codes = zip(map(primitives, arrays.primitives), arrays.cells, map(names, arrays.names), strict=True)
+                group = file.create_group(f"{split}/{index}")
+                group.create_dataset("adj", data=arrays.distances)
+                group.create_dataset("nodes", data=np.array(list(codes), dtype=np.uint16))
+                entries.append(_entry(arguments, len(arrays.names)))
+            tables = {"primitives_ext": primitives.by_code(), "unique_op_names": names.by_code()}
+            content[split] = {"nets": entries, "meta": tables}
+    metadata.write_text(json.dumps(content), encoding="utf-8")
+    return path, metadata
+
+
+def arrays_of(arguments: NetworkArguments) -> PublishedArrays:
+    """What is stored of a network's graph."""
+    graph = graph_from_arguments(arguments)
+    primitives, names = zip(*(_labels(graph, node) for node in graph.nodes), strict=True)
+    distances = shortest_paths(len(graph), graph.edges, max_distance=LONGEST_PATH).astype(np.uint8)
+    return PublishedArrays(distances=distances, primitives=primitives, cells=node_cells(arguments), names=names)
+
+
+def _labels(graph: ComputationalGraph, node: Node) -> tuple[str, str]:
+    """Primitive and name of a node in the published vocabulary."""
+    if not node.parameters:
+        return node.op, node.op
+    name = node.parameters[0].removeprefix("cells.")
+    if name != node.parameters[0]:
+        name = name.partition(".")[2].replace(".attn.", ".")
+    shape = graph.parameters[node.parameters[0]].shape
+    is_pointwise = node.op == "conv" and all(side == 1 for side in shape[2:])
+    return "conv_1x1" if is_pointwise else node.op, name
+
+
+def _entry(arguments: NetworkArguments, node_count: int) -> dict[str, Any]:
+    counts = {"cifar10": parameter_count(arguments, 32), "imagenet": parameter_count(arguments, 224)}
+    return {**arguments.to_dict(), "num_nodes": node_count, "num_params": counts}
+
+
+class _Table:
+    """Numbers words in the order in which they come."""
+
+    def __init__(self) -> None:
+        self.codes: dict[str, int] = {}
+
+    def __call__(self, word: str) -> int:
+        return self.codes.setdefault(word, len(self.codes))
+
+    def by_code(self) -> dict[str, str]:
+        return {str(code): word for word, code in self.codes.items()}
+
+
+def _arrays_path(metadata: Path | str) -> Path:
+    metadata = Path(metadata)
+    return metadata.with_name(metadata.name.removesuffix("_meta.json") + ".hdf5")
+
+
+def _read_json(path: Path | str) -> dict[str, Any]:
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged, or no JSON: {error}") from error
+    if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()):
+        raise ValueError(f"{path} is no metadata of DeepNets-1M: it must map splits to networks")
+    return content
+
+
+def _import_h5py() -> Any:
+    try:
+        import h5py
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError('the arrays of DeepNets-1M need h5py: pip install "ghn[published]"') from error
+    return h5py

@@ -1,0 +1,139 @@
+"""What a split of DeepNets-1M looks like: table 3 of GHN-2 (NeurIPS 2021) for any number of architectures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import shortest_path
+
+from ghn.deepnets.dataset import DeepNets
+from ghn.deepnets.plan import count_parameters, plan_network
+from ghn.graph.computational_graph import ComputationalGraph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """Mean, standard deviation (of the sample) and range of a quantity."""
+
+    mean: float
+    std: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread:
+        """Of at least one value."""
+        array = np.fromiter(values, dtype=float)
+        return cls(mean=float(array.mean()), std=float(array.std()), least=float(array.min()), most=float(array.max()))
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3g} ± {self.std:.2g} ({self.least:.3g} to {self.most:.3g})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitStatistics:
+    """Statistics of a split.
+
+    Attributes:
+        split: Its name.
+        count: Architectures that were looked at.
+        size: Architectures that it has.
+        cells: Cells.
+        channels: Channels of a cell's operations, over all cells.
+        nodes: Nodes of the graph.
+        parameters: Parameters in millions, unused ones included.
+        degree: Mean number of neighbours of a graph's nodes, edges taken both ways.
+        largest_degree: Most neighbours that a node of the graph has.
+        path_length: Mean shortest path between two nodes, edges taken both ways.
+        without_norm: Fraction of networks without batch normalisation.
+        transformers: Fraction of vision transformers.
+        operations: Fraction of each operation among the edges of both cells.
+        primitives: Fraction of each primitive among all nodes.
+    """
+
+    split: str
+    count: int
+    size: int
+    cells: Spread
+    channels: Spread
+    nodes: Spread
+    parameters: Spread
+    degree: Spread
+    largest_degree: Spread
+    path_length: Spread
+    without_norm: float
+    transformers: float
+    operations: Mapping[str, float]
+    primitives: Mapping[str, float]
+
+    def spreads(self) -> dict[str, Spread]:
+        """The quantities with mean and range, by name."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Spread)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def summarise(
+    split: str | DeepNets, count: int | None = None, seed: int = 1, *, image_size: int = 32, num_classes: int = 10
+) -> SplitStatistics:
+    """Statistics of a split's first architectures, as they are loaded.
+
+    Args:
+        split: Its name, or the data set itself (drawn, or read from published metadata).
+        count: How many; by default all, at most 1000.
+        seed: Of the data set, where only a name is given.
+        image_size: Side of the images in pixels, likewise.
+        num_classes: Outputs of the networks, likewise.
+
+    Raises:
+        ValueError: For an unknown split, or more architectures than it has.
+    """
+    deepnets = split if isinstance(split, DeepNets) else DeepNets(split, image_size, num_classes, seed=seed)
+    count = min(1000, len(deepnets)) if count is None else count
+    if not 1 <= count <= len(deepnets):
+        raise ValueError(f"count must be between 1 and {len(deepnets)}, not {count}")
+    arguments = [deepnets.arguments(index) for index in range(count)]
+    plans = [plan_network(item, deepnets.num_classes, deepnets.image_size) for item in arguments]
+    graphs = [deepnets.graph(item) for item in arguments]
+    return SplitStatistics(
+        split=deepnets.split.name,
+        count=count,
+        size=len(deepnets),
+        cells=Spread.of(item.n_cells for item in arguments),
+        channels=Spread.of(cell.channels for plan in plans for cell in plan.cells),
+        nodes=Spread.of(map(len, graphs)),
+        parameters=Spread.of(count_parameters(plan) / 1e6 for plan in plans),
+        degree=Spread.of(2 * len(graph.edges) / len(graph) for graph in graphs),
+        largest_degree=Spread.of(_largest_degree(graph) for graph in graphs),
+        path_length=Spread.of(mean_path_length(graph) for graph in graphs),
+        without_norm=float(np.mean([item.norm is None for item in arguments])),
+        transformers=float(np.mean([item.is_vit for item in arguments])),
+        operations=_fractions([name for item in arguments for name in item.genotype.operations]),
+        primitives=_fractions([node.op for graph in graphs for node in graph.nodes]),
+    )
+
+
+def mean_path_length(graph: ComputationalGraph) -> float:
+    """Mean length of the shortest paths between all pairs of nodes that are connected, edges taken both ways."""
+    count = len(graph)
+    shape = (count, count)
+    adjacency = csr_array((np.ones(len(graph.edges)), (graph.edges[:, 0], graph.edges[:, 1])), shape=shape)
+    lengths = shortest_path(adjacency, method="D", directed=False, unweighted=True)
+    connected = np.isfinite(lengths) & (lengths > 0)
+    return float(lengths[connected].mean()) if connected.any() else 0.0
+
+
+def _largest_degree(graph: ComputationalGraph) -> int:
+    return int(np.bincount(graph.edges.ravel(), minlength=len(graph)).max())
+
+
+def _fractions(words: Sequence[str]) -> dict[str, float]:
+    """How often each word comes, the commonest first."""
+    return {word: number / len(words) for word, number in Counter(words).most_common()}
