@@ -1,0 +1,5 @@
+"""What goes wrong with data sets, said so that the user knows what to do."""
+
+
+class DataError(ValueError):
+    """A data set is missing, damaged or of another kind than asked for; the message is one line with the remedy."""

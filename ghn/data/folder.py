@@ -1,0 +1,131 @@
+"""Small images from a folder `<split>/<class>/*`, decoded once and then read from one packed file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ghn.data.errors import DataError
+from ghn.data.image_set import ImageSet
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp")
+
+
+def cache_folder() -> Path:
+    """Where packed images are kept: $GHN_CACHE, else $XDG_CACHE_HOME/ghn, else ~/.cache/ghn."""
+    base = os.environ.get("GHN_CACHE")
+    if base:
+        return Path(base).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")).expanduser() / "ghn"
+
+
+def list_images(folder: Path) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:
+    """All images under `folder/<class>/` with the index of their class; classes and files in alphabetical order.
+
+    Raises:
+        DataError: When there is no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"no folder {folder}: put images there as {folder.name}/<class>/*.jpg")
+    classes = tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir()))
+    files = [
+        (file, index)
+        for index, name in enumerate(classes)
+        for file in sorted((folder / name).iterdir())
+        if file.suffix.lower() in SUFFIXES
+    ]
+    if not files:
+        raise DataError(f"no images in {folder}: put them there as {folder.name}/<class>/*.jpg")
+    return files, classes
+
+
+def read_folder(
+    root: Path,
+    split: str,
+    *,
+    name: str,
+    image_size: int,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+) -> ImageSet:
+    """Images of `root/split/<class>/`, from the packed file of an earlier call where the folder is unchanged.
+
+    Args:
+        root: Folder of the data set.
+        split: "train" or "test".
+        name: Name of the data set, part of the packed file's name.
+        image_size: Side in pixels that every image must have.
+        mean: See `ImageSet`.
+        std: See `ImageSet`.
+
+    Raises:
+        DataError: When an image cannot be read or has another size.
+    """
+    files, classes = list_images(root / split)
+    packed = cache_folder() / "packed" / f"{name}-{split}-{_fingerprint(files)}.safetensors"
+    images = _read_packed(packed)
+    if images is None:
+        images = _decode(files, image_size)
+        _write_packed(packed, images)
+    labels = torch.tensor([label for _, label in files], dtype=torch.int64)
+    return ImageSet(name=name, images=images, labels=labels, classes=classes, mean=mean, std=std)
+
+
+def _fingerprint(files: list[tuple[Path, int]]) -> str:
+    """Changes with every file's path, size and time of change."""
+    digest = hashlib.sha256()
+    for file, _ in files:
+        status = file.stat()
+        digest.update(f"{file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _decode(files: list[tuple[Path, int]], image_size: int) -> Tensor:
+    from PIL import Image, UnidentifiedImageError
+
+    pixels = np.empty((len(files), image_size, image_size, 3), dtype=np.uint8)
+    for index, (file, _) in enumerate(files):
+        try:
+            with Image.open(file) as image:
+                array = np.asarray(image.convert("RGB"))
+        except (OSError, UnidentifiedImageError, SyntaxError) as error:
+            raise DataError(f"{file} cannot be read as an image ({error}); fetch the data set again") from error
+        if array.shape != pixels.shape[1:]:
+            rows, columns = array.shape[:2]
+            raise DataError(
+                f"{file} is {columns}×{rows} pixels, not {image_size}×{image_size}; fetch the data set again"
+            )
+        pixels[index] = array
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+
+
+def _read_packed(file: Path) -> Tensor | None:
+    """The packed images, or None where there are none or the file is damaged (they are then decoded again)."""
+    if not file.is_file():
+        return None
+    try:
+        return load_file(file).get("images")
+    except (SafetensorError, OSError):
+        return None
+
+
+def _write_packed(file: Path, images: Tensor) -> None:
+    """Write the packed file; a cache that cannot be written (full disk, read-only home) only costs time."""
+    temporary = None
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".partial")
+        os.close(handle)
+        save_file({"images": images}, temporary)
+        os.replace(temporary, file)
+    except (OSError, SafetensorError):
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,201 @@
+"""ImageNet and any other folder of images of various sizes: decoded and augmented as they are needed.
+
+Source: the augmentation is that of DARTS (Liu et al., ICLR 2019) for ImageNet, which GHN-2 and GHN-3 train with.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ghn.data import subsets
+from ghn.data.errors import DataError
+from ghn.data.folder import list_images
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""Statistics of ImageNet's training images."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImageFolder:
+    """Labelled image files.
+
+    Attributes:
+        name: Name of the data set.
+        files: The N files.
+        labels: (N,) int64, indices into `classes`.
+        classes: Names of the classes.
+        image_size: Side in pixels of the images that are made of them.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    labels: Tensor
+    classes: tuple[str, ...]
+    image_size: int = 224
+
+    @classmethod
+    def open(
+        cls, root: str | os.PathLike[str], split: str | None = None, *, name: str = "folder", image_size: int = 224
+    ) -> ImageFolder:
+        """List the images of `root/<split>/<class>/`.
+
+        Args:
+            root: Folder of the data set.
+            split: Its subfolder ("test" also finds "val"); None for `root` itself.
+            name: Name of the data set.
+            image_size: Side in pixels of the images that are made of them.
+
+        Raises:
+            DataError: When there are no images; the message says where to put them.
+        """
+        base = Path(root).expanduser()
+        folder = base / split if split else base
+        if split == "test" and not folder.is_dir() and (base / "val").is_dir():
+            folder = base / "val"
+        if not folder.is_dir():
+            hint = "fetch ILSVRC2012 from https://image-net.org and put it" if name == "imagenet" else "put images"
+            raise DataError(f"no {name} in {base}: {hint} there as {split or '.'}/<class>/*.jpg")
+        files, classes = list_images(folder)
+        labels = torch.tensor([label for _, label in files], dtype=torch.int64)
+        return cls(
+            name=name, files=tuple(file for file, _ in files), labels=labels, classes=classes, image_size=image_size
+        )
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def subset(self, indices: Tensor) -> ImageFolder:
+        """The images of the given indices, in their order."""
+        return replace(self, files=tuple(self.files[index] for index in indices.tolist()), labels=self.labels[indices])
+
+    def hold_out(self, count: int, *, seed: int = 0) -> tuple[ImageFolder, ImageFolder]:
+        """As `ImageSet.hold_out`."""
+        kept, held = subsets.split_hold_out(self.labels, count, seed=seed, name=self.name)
+        return self.subset(kept), self.subset(held)
+
+    def few_shot(self, count: int, *, seed: int = 0) -> ImageFolder:
+        """As `ImageSet.few_shot`."""
+        return self.subset(subsets.few_shot(self.labels, count, seed=seed, name=self.name))
+
+
+class ImageFolderStream(Dataset[tuple[Tensor, Tensor]]):
+    """The counterpart of `ImageStream`: batch number i is a function of (seed, i); batches are made ahead by workers.
+
+    Args:
+        images: The files.
+        batch_size: Images in a batch.
+        seed: Governs order and augmentation.
+        augment: Random resized crops, mirroring and colour jitter; otherwise the centre of the image, 8/7 enlarged.
+        workers: Processes that decode; 0 decodes in this one.
+        device: Where batches are put.
+    """
+
+    def __init__(
+        self,
+        images: ImageFolder,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        augment: bool = False,
+        workers: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if not 1 <= batch_size <= len(images):
+            raise DataError(
+                f"batches of {batch_size} cannot be cut from the {len(images)} images of {images.name}; "
+                f"take a batch size of 1..{len(images)}"
+            )
+        self.images, self.batch_size, self.seed, self.workers = images, batch_size, seed, workers
+        self.device = torch.device(device)
+        self.transform = make_transform(images.image_size, augment)
+        self._ahead: Iterator[tuple[Tensor, Tensor]] | None = None
+        self._next = -1
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Complete batches in one pass over the images."""
+        return len(self.images) // self.batch_size
+
+    def batch(self, index: int) -> tuple[Tensor, Tensor]:
+        """Batch number `index`: normalised images (batch_size, 3, H, W) float32 and labels (batch_size,) int64.
+
+        Asking for consecutive numbers lets workers decode ahead; any other number starts them anew.
+        """
+        if self._ahead is None or index != self._next:
+            self._ahead = self._start(index)
+        pixels, labels = next(self._ahead)
+        self._next = index + 1
+        scale = torch.tensor(STD, device=self.device).reshape(1, 3, 1, 1) * 255
+        shift = torch.tensor(MEAN, device=self.device).reshape(1, 3, 1, 1) * 255
+        images = (pixels.to(self.device, non_blocking=True).float() - shift) / scale
+        return images, labels.to(self.device, non_blocking=True)
+
+    def epoch(self, number: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """All complete batches of one epoch."""
+        start = number * self.batches_per_epoch
+        return (self.batch(start + position) for position in range(self.batches_per_epoch))
+
+    def _start(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
+        loader = DataLoader(
+            self,
+            sampler=range(index, index + 1_000_000_000),
+            batch_size=None,
+            num_workers=self.workers,
+            # One of its own: the loader would draw from the process's generator.
+            generator=torch.Generator(),
+            pin_memory=self.device.type == "cuda",
+        )
+        return iter(loader)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Batch `index` before normalisation, as uint8."""
+        epoch, position = divmod(index, self.batches_per_epoch)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        order = torch.randperm(len(self.images), generator=generator)
+        chosen = order[position * self.batch_size : (position + 1) * self.batch_size].tolist()
+        with torch.random.fork_rng(devices=[]):
+            # The transforms draw from the process's generator.
+            torch.manual_seed((self.seed << 32) + index)
+            pixels = torch.stack([self.transform(_read(self.images.files[item])) for item in chosen])
+        return pixels, self.images.labels[chosen]
+
+
+def make_transform(image_size: int, augment: bool) -> Any:
+    """From a PIL image to a uint8 tensor (3, image_size, image_size).
+
+    Raises:
+        DataError: Where torchvision is not installed.
+    """
+    try:
+        from torchvision.transforms import v2
+    except ImportError as error:
+        raise DataError("folders of images need torchvision; install it: pip install 'ghn[vision]'") from error
+    steps: list[Any]
+    if augment:
+        steps = [
+            v2.RandomResizedCrop(image_size, antialias=True),
+            v2.RandomHorizontalFlip(),
+            v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.2),
+        ]
+    else:
+        steps = [v2.Resize(image_size * 8 // 7, antialias=True), v2.CenterCrop(image_size)]
+    return v2.Compose([*steps, v2.PILToTensor()])
+
+
+def _read(file: Path) -> Any:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file) as image:
+            return image.convert("RGB")
+    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        raise DataError(f"{file} cannot be read as an image ({error}); fetch the data set again") from error

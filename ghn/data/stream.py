@@ -1,0 +1,70 @@
+"""Endless batches of which number i is a function of (seed, i): any position can be resumed, on any rank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ghn.data.augment import Augmentation, normalise
+from ghn.data.errors import DataError
+from ghn.data.image_set import ImageSet
+
+
+class ImageStream:
+    """Shuffled epochs of an `ImageSet` cut into batches; an epoch's incomplete last batch is dropped.
+
+    Args:
+        image_set: The images, on the device where they are to be augmented.
+        batch_size: Images in a batch.
+        seed: Governs order and augmentation.
+        augmentation: None for none (evaluation).
+    """
+
+    def __init__(
+        self, image_set: ImageSet, *, batch_size: int, seed: int = 0, augmentation: Augmentation | None = None
+    ) -> None:
+        if not 1 <= batch_size <= len(image_set):
+            raise DataError(
+                f"batches of {batch_size} cannot be cut from the {len(image_set)} images of {image_set.name}; "
+                f"take a batch size of 1..{len(image_set)}"
+            )
+        if augmentation is not None and not image_set.flip:
+            augmentation = Augmentation(pad=augmentation.pad, flip=False)
+        self.image_set, self.batch_size, self.seed, self.augmentation = image_set, batch_size, seed, augmentation
+        self._epoch = -1
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Complete batches in one pass over the images."""
+        return len(self.image_set) // self.batch_size
+
+    def batch(self, index: int) -> tuple[Tensor, Tensor]:
+        """Batch number `index` (from 0 on, over all epochs).
+
+        Returns:
+            Normalised images (batch_size, 3, H, W) float32 and labels (batch_size,) int64.
+        """
+        epoch, position = divmod(index, self.batches_per_epoch)
+        if epoch != self._epoch:
+            self._order = torch.randperm(len(self.image_set), generator=_generator(self.seed, epoch, 0))
+            self._epoch = epoch
+        chosen = self._order[position * self.batch_size : (position + 1) * self.batch_size]
+        chosen = chosen.to(self.image_set.images.device)
+        images = self.image_set.images[chosen]
+        if self.augmentation is not None:
+            images = self.augmentation(images, _generator(self.seed, index, 1))
+        return normalise(images, self.image_set), self.image_set.labels[chosen]
+
+    def epoch(self, number: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """All complete batches of one epoch."""
+        start = number * self.batches_per_epoch
+        return (self.batch(start + position) for position in range(self.batches_per_epoch))
+
+
+def _generator(seed: int, index: int, purpose: int) -> torch.Generator:
+    """A generator of its own for each (seed, index, purpose)."""
+    mixed = (seed * 0x9E3779B97F4A7C15 + index * 2 + purpose) & 0x7FFF_FFFF_FFFF_FFFF
+    return torch.Generator().manual_seed(mixed)

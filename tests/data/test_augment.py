@@ -1,0 +1,49 @@
+"""Batched augmentation against one image at a time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ghn.data import Augmentation
+
+
+def crop_and_flip(image: Tensor, top: int, left: int, flip: bool, pad: int) -> Tensor:
+    """The definition: pad with zeros, crop, mirror."""
+    H, W = image.shape[-2:]
+    crop = functional.pad(image, (pad,) * 4)[:, top : top + H, left : left + W]
+    return crop.flip(-1) if flip else crop
+
+
+@pytest.mark.parametrize("pad", [0, 1, 4])
+@pytest.mark.parametrize("flip", [True, False])
+@pytest.mark.parametrize("size", [(1, 5, 7), (6, 8, 8)])
+def test_every_image_is_one_of_its_crops(pad: int, flip: bool, size: tuple[int, int, int]) -> None:
+    count, height, width = size
+    images = torch.randint(1, 256, (count, 3, height, width), dtype=torch.uint8)
+    augmented = Augmentation(pad=pad, flip=flip)(images, torch.Generator().manual_seed(0))
+    assert augmented.shape == images.shape
+    assert augmented.dtype == torch.uint8
+    for before, after in zip(images, augmented, strict=True):
+        candidates = [
+            crop_and_flip(before, top, left, mirrored, pad)
+            for top in range(2 * pad + 1)
+            for left in range(2 * pad + 1)
+            for mirrored in ({False, True} if flip else {False})
+        ]
+        assert any(torch.equal(after, candidate) for candidate in candidates)
+
+
+def test_all_offsets_and_both_orientations_occur() -> None:
+    image = torch.arange(1, 10, dtype=torch.uint8).reshape(1, 1, 3, 3).expand(600, 3, 3, 3)
+    augmented = Augmentation(pad=1)(image, torch.Generator().manual_seed(0))
+    assert len(augmented.flatten(1).unique(dim=0)) == 9 * 2
+
+
+def test_the_generator_governs_all_draws() -> None:
+    images = torch.randint(0, 256, (16, 3, 8, 8), dtype=torch.uint8)
+    first, again, other = (Augmentation()(images, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)

@@ -1,0 +1,89 @@
+"""Folders of images of various sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ghn.data import DataError, ImageFolder, ImageFolderStream
+
+Image = pytest.importorskip("PIL.Image")
+pytest.importorskip("torchvision")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two classes with images of four sizes."""
+    for index, name in enumerate(("cat", "dog")):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for number, size in enumerate([(40, 30), (30, 40), (16, 16), (100, 20)]):
+            grey = 100 * index + 10 * number
+            Image.new("RGB", size, (grey, grey, grey)).save(tmp_path / "train" / name / f"{number}.png")
+    return tmp_path
+
+
+def greys(images: torch.Tensor) -> list[int]:
+    """The grey value of each (uniform) image."""
+    red = images[:, 0] * (0.229 * 255) + 0.485 * 255
+    assert (red.flatten(1).amax(dim=1) - red.flatten(1).amin(dim=1)).max() < 1
+    return red.mean(dim=(1, 2)).round().int().tolist()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_epoch_holds_every_image_once_with_its_label(root: Path, workers: int) -> None:
+    folder = ImageFolder.open(root, "train", image_size=24)
+    assert folder.classes == ("cat", "dog")
+    stream = ImageFolderStream(folder, batch_size=2, workers=workers)
+    seen = []
+    for images, labels in stream.epoch():
+        assert images.shape == (2, 3, 24, 24)
+        assert [grey // 100 for grey in greys(images)] == labels.tolist()
+        seen += greys(images)
+    assert sorted(seen) == [0, 10, 20, 30, 100, 110, 120, 130]
+
+
+def test_a_batch_depends_on_seed_and_number_only(root: Path) -> None:
+    folder = ImageFolder.open(root, "train", image_size=24)
+    first, other = (ImageFolderStream(folder, batch_size=3, seed=1, augment=True) for _ in range(2))
+    in_order = [first.batch(index) for index in range(4)]
+    state = torch.get_rng_state()
+    for index in (3, 1, 2, 0):
+        for mine, theirs in zip(in_order[index], other.batch(index), strict=True):
+            assert torch.equal(mine, theirs)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not torch.equal(in_order[0][0], ImageFolderStream(folder, batch_size=3, seed=2, augment=True).batch(0)[0])
+
+
+def test_subsets(root: Path) -> None:
+    folder = ImageFolder.open(root, "train")
+    kept, held = folder.hold_out(2)
+    assert held.labels.tolist() == [0, 1]
+    assert sorted((*kept.files, *held.files)) == sorted(folder.files)
+    assert torch.bincount(folder.few_shot(4).labels).tolist() == [2, 2]
+
+
+def test_test_images_may_be_called_val(root: Path) -> None:
+    (root / "train").rename(root / "val")
+    assert len(ImageFolder.open(root, "test")) == 8
+
+
+def test_missing_and_damaged(root: Path) -> None:
+    with pytest.raises(DataError, match=r"no imagenet in .*: fetch ILSVRC2012 .* as test/<class>/\*\.jpg"):
+        ImageFolder.open(root, "test", name="imagenet")
+    (root / "empty" / "train" / "cat").mkdir(parents=True)
+    with pytest.raises(DataError, match="no images in"):
+        ImageFolder.open(root / "empty", "train")
+    (root / "train" / "cat" / "0.png").write_bytes(b"no image")
+    stream = ImageFolderStream(ImageFolder.open(root, "train", image_size=24), batch_size=8)
+    with pytest.raises(DataError, match=r"cat/0\.png cannot be read as an image"):
+        stream.batch(0)
+
+
+def test_real_photographs(reference: Path) -> None:
+    folder = ImageFolder.open(reference / "data" / "imagenet-sample", name="imagenet-sample", image_size=64)
+    images, labels = ImageFolderStream(folder, batch_size=8, augment=True).batch(0)
+    assert images.shape == (8, 3, 64, 64)
+    assert 0.3 < images.std() < 3
+    assert len(labels.unique()) == 8

@@ -1,0 +1,24 @@
+"""Multiply-adds read off the plan against PyTorch's own count."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from ghn.deepnets import DeepNets
+from ghn.deepnets.plan import plan_network
+from ghn.train.cost import megamacs
+
+
+@pytest.mark.parametrize("image_size", [32, 224])
+@pytest.mark.parametrize("split", ["train", "deep", "dense", "bnfree", "wide"])
+def test_it_is_what_the_network_does(split: str, image_size: int) -> None:
+    deepnets = DeepNets(split, image_size=image_size)
+    for index in range(2 if image_size == 32 else 1):
+        arguments = deepnets.arguments(index)
+        counter = FlopCounterMode(display=False)
+        with counter, sdpa_kernel(SDPBackend.MATH):
+            deepnets.network(arguments)(torch.empty(1, 3, image_size, image_size, device="meta"))
+        assert megamacs(plan_network(arguments, 10, image_size)) == pytest.approx(counter.get_total_flops() / 2e6)

@@ -1,0 +1,220 @@
+"""The step of meta-training against eq. 10 written out, and what it does when something goes wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from ghn.hypernet import GHN, GHNConfig
+from ghn.train.config import MetaTrainingConfig, Space
+from ghn.train.meta_training import MetaTrainer, NonFiniteError
+from ghn.train.run import architecture_stream, make_targets
+from ghn.train.targets import Target
+
+CPU = torch.device("cpu")
+SMALL = GHNConfig(hidden=8, layers=1, heads=2, num_classes=10, max_channels=8, spatial=3)
+CONFIG = MetaTrainingConfig(
+    hypernet=SMALL,
+    space=Space(max_megamacs=25.0, max_cells=5),
+    meta_batch=3,
+    images=4,
+    steps=10,
+    warmup=0.0,
+    penalty=1e-2,
+)
+
+
+def some_targets() -> list[Target]:
+    targets = make_targets(architecture_stream(CONFIG, CONFIG.space)[0], CONFIG, CPU)
+    for target in targets:
+        for module in target.network.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+    return targets
+
+
+def some_images(count: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(count, 3, 32, 32, generator=generator), torch.randint(0, 10, (count,), generator=generator)
+
+
+def a_hypernet(config: GHNConfig = SMALL) -> GHN:
+    torch.manual_seed(0)
+    return GHN(config)
+
+
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize("accumulate", [None, 1, 2])
+def test_gradient_is_that_of_equation_10(squared: bool, accumulate: int | None) -> None:
+    config = replace(
+        CONFIG, penalty_form="squared" if squared else "norm", accumulate=accumulate, clip=1e9, label_smoothing=0.1
+    )
+    targets, (images, labels) = some_targets(), some_images()
+    hypernet = a_hypernet()
+    trainer = MetaTrainer(config, hypernet)
+    report = trainer.step(targets, [(images, labels)] * 3, norms=True)
+
+    other = a_hypernet()
+    total = torch.zeros(())
+    losses = []
+    for target, weights in zip(targets, other([target.graph for target in targets]), strict=True):
+        loss = functional.cross_entropy(
+            functional_call(target.network, weights, (images,)), labels, label_smoothing=0.1
+        )
+        norms = torch.stack([weight.norm() for weight in weights.values()])
+        total = total + (loss + config.penalty * (norms.square() if squared else norms).sum()) / 3
+        losses.append(loss.item())
+    total.backward()
+    for (name, mine), theirs in zip(hypernet.named_parameters(), other.parameters(), strict=True):
+        wanted = torch.zeros_like(theirs) if theirs.grad is None else theirs.grad
+        torch.testing.assert_close(mine.grad, wanted, rtol=1e-4, atol=1e-6, msg=name)
+    assert report.loss == pytest.approx(sum(losses) / 3, rel=1e-5)
+    assert report.networks == 3
+    assert report.finite
+
+
+def test_draws_inside_a_network_depend_on_step_and_slot_only() -> None:
+    targets, (images, labels) = some_targets(), some_images()
+    seen: list[list[float]] = []
+    for target in targets:
+        target.network.register_forward_pre_hook(lambda *_: seen[-1].append(float(torch.rand(()))))
+    for accumulate in (None, 1):
+        seen.append([])
+        torch.rand(3 if accumulate else 5)
+        trainer = MetaTrainer(replace(CONFIG, accumulate=accumulate), a_hypernet())
+        for _ in range(2):
+            trainer.step(targets, [(images, labels)] * 3)
+    assert seen[0] == seen[1]
+    assert len(set(seen[0])) == 6
+
+
+def let_fail(target: Target, error: RuntimeError) -> None:
+    """Let the network raise `error` when it is run."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    target.network.register_forward_pre_hook(fail)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+)
+def test_a_network_without_memory_is_skipped(error: RuntimeError) -> None:
+    targets, (images, labels) = some_targets(), some_images()
+    hypernet, other = a_hypernet(), a_hypernet()
+    let_fail(targets[1], error)
+    trainer = MetaTrainer(CONFIG, hypernet)
+    report = trainer.step(targets, [(images, labels)] * 3)
+    assert (report.networks, report.out_of_memory, trainer.out_of_memory) == (2, 1, 1)
+    # The mean is over those that took part: the step of a meta-batch of these two.
+    MetaTrainer(replace(CONFIG, meta_batch=2), other).step([targets[0], targets[2]], [(images, labels)] * 2)
+    for mine, theirs in zip(hypernet.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_a_step_without_any_network_is_skipped() -> None:
+    targets, (images, labels) = some_targets(), some_images()
+    hypernet, untouched = a_hypernet(), a_hypernet()
+    for target in targets:
+        let_fail(target, torch.OutOfMemoryError("CUDA out of memory"))
+    report = MetaTrainer(CONFIG, hypernet).step(targets, [(images, labels)] * 3)
+    assert not report.finite
+    for mine, theirs in zip(hypernet.parameters(), untouched.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_other_errors_are_not_swallowed() -> None:
+    targets, (images, labels) = some_targets(), some_images()
+    let_fail(targets[2], RuntimeError("a bug"))
+    with pytest.raises(RuntimeError, match="a bug"):
+        MetaTrainer(CONFIG, a_hypernet()).step(targets, [(images, labels)] * 3)
+
+
+def test_non_finite_steps_change_nothing_and_end_the_run_when_they_repeat() -> None:
+    targets, (images, labels) = some_targets(), some_images()
+    hypernet = a_hypernet()
+    trainer = MetaTrainer(replace(CONFIG, max_nonfinite=2), hypernet)
+    trainer.step(targets, [(images, labels)] * 3)
+    before = {name: value.clone() for name, value in hypernet.state_dict().items()}
+    moments = trainer.optimizer.state[trainer.parameters[0]]["exp_avg"].clone()
+    report = trainer.step(targets, [(images * torch.inf, labels)] * 3)
+    assert not report.finite
+    assert (trainer.skipped, trainer.nonfinite_in_a_row) == (1, 1)
+    assert all(torch.equal(value, before[name]) for name, value in hypernet.state_dict().items())
+    assert torch.equal(moments, trainer.optimizer.state[trainer.parameters[0]]["exp_avg"])
+    assert trainer.step(targets, [(images, labels)] * 3).finite
+    assert trainer.nonfinite_in_a_row == 0
+    trainer.step(targets, [(images * torch.nan, labels)] * 3)
+    with pytest.raises(NonFiniteError, match="2 steps in a row up to step 5 were not finite; lower learning_rate"):
+        trainer.step(targets, [(images * torch.nan, labels)] * 3)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_mixed_precision_keeps_classifier_and_predictions_in_float32(precision: str) -> None:
+    config = replace(CONFIG, precision=precision)  # type: ignore[arg-type]
+    drawn = architecture_stream(config, config.space)[0]
+    targets, (images, labels) = make_targets(drawn, config, CPU), some_images()
+    kinds: dict[str, set[torch.dtype]] = {"head": set(), "body": set()}
+    for target in targets:
+        for name, module in target.network.named_modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                is_head = (
+                    target.graph.parameters[f"{name}.weight"].head
+                    if f"{name}.weight" in target.graph.parameters
+                    else False
+                )
+                store = kinds["head" if is_head else "body"]
+                module.register_forward_hook(lambda _, __, output, store=store: store.add(output.dtype))
+    report = MetaTrainer(config, a_hypernet()).step(targets, [(images, labels)] * 3)
+    assert kinds["head"] == {torch.float32}
+    assert getattr(torch, precision) in kinds["body"]
+    assert report.networks == 3
+
+
+def test_bfloat16_is_close_to_float32() -> None:
+    reports = []
+    for precision in ("float32", "bfloat16"):
+        config = replace(CONFIG, precision=precision)  # type: ignore[arg-type]
+        drawn = architecture_stream(config, config.space)[0]
+        images, labels = some_images(16)
+        torch.manual_seed(0)
+        reports.append(MetaTrainer(config, a_hypernet()).step(make_targets(drawn, config, CPU), [(images, labels)] * 3))
+    assert reports[0].loss == pytest.approx(reports[1].loss, rel=2e-2)
+    assert reports[0].gradient_norm == pytest.approx(reports[1].gradient_norm, rel=0.2)
+
+
+def test_norms_are_those_of_parameters_and_their_change() -> None:
+    targets, (images, labels) = some_targets(), some_images()
+    hypernet, before = a_hypernet(), a_hypernet()
+    report = MetaTrainer(CONFIG, hypernet).step(targets, [(images, labels)] * 3, norms=True)
+    parameters = torch.cat([parameter.detach().flatten() for parameter in hypernet.parameters()])
+    change = parameters - torch.cat([parameter.detach().flatten() for parameter in before.parameters()])
+    assert report.parameter_norm == pytest.approx(float(parameters.norm()), rel=1e-5)
+    assert report.update_norm == pytest.approx(float(change.norm()), rel=1e-3)
+    assert report.update_norm is not None
+    assert report.update_norm > 0
+
+
+@pytest.mark.parametrize(("minutes", "elapsed", "step", "progress"), [(None, 9e9, 5, 0.5), (2.0, 60.0, 1, 0.5)])
+def test_progress_by_steps_or_by_the_clock(minutes: float | None, elapsed: float, step: int, progress: float) -> None:
+    trainer = MetaTrainer(replace(CONFIG, minutes=minutes), a_hypernet())
+    trainer.elapsed, trainer.step_count = elapsed, step
+    assert trainer.progress == pytest.approx(progress)
+
+
+@pytest.mark.parametrize("preset", ["ghn2", "mlp"])
+def test_other_hypernetworks_train_as_well(preset: str) -> None:
+    targets, (images, labels) = some_targets(), some_images()
+    hypernet = GHN(GHNConfig.preset(preset, num_classes=10, hidden=8, max_channels=8, spatial=3))
+    trainer = MetaTrainer(CONFIG, hypernet)
+    before = [parameter.clone() for parameter in hypernet.parameters()]
+    assert trainer.step(targets, [(images, labels)] * 3).finite
+    changed = [not torch.equal(now, old) for now, old in zip(hypernet.parameters(), before, strict=True)]
+    assert sum(changed) > len(changed) / 2
