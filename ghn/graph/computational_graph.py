@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +136,17 @@ class ComputationalGraph:
 
     def __len__(self) -> int:
         return len(self.nodes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Plain containers: read-only views cannot be pickled, and graphs are sent between processes."""
+        return {**self.__dict__, "parameters": dict(self.parameters), "kept": dict(self.kept)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        views = {name: MappingProxyType(state[name]) for name in ("parameters", "kept")}
+        self.__dict__.update(state | views)
+        for array in (self.edges, state.get("distances"), state.get("primitives")):
+            if array is not None:
+                array.setflags(write=False)
 
     @cached_property
     def distances(self) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from ghn.graph.computational_graph import Role
 from ghn.graph.flow import CONSTANT, Flow, join
 from ghn.graph.layout import convolution_axes, matrix_axes
 from ghn.graph.record import Operation, Ref
+from ghn.graph.recurrent import RECURRENT, cells
 from ghn.graph.rules import INPUT, LOOKUP, SCALE, SCORE_BIAS, Rules
 
 Handler = Callable[[Rules, Operation], Flow | None]
@@ -272,6 +273,29 @@ def _lookup(rules: Rules, operation: Operation) -> Flow | None:
     return Flow(carriers=frozenset({INPUT}), data=True)
 
 
+def _recurrent(rules: Rules, operation: Operation) -> Flow | None:
+    """Per layer and direction: input-to-hidden weight and bias, hidden-to-hidden weight and bias, in a chain."""
+    sequence, parameters, both = cells(operation.args)
+    features = rules.flow(sequence)
+    if not features.flows:
+        return None
+    step = 2 if both else 1
+    for layer in range(0, len(parameters), step):
+        outputs = [_cell(rules, features, references) for references in parameters[layer : layer + step]]
+        features = rules.meeting("concat", outputs)
+    return features
+
+
+def _cell(rules: Rules, features: Flow, references: list[Any]) -> Flow:
+    weights = [ref for ref in references if len(rules.record.values[ref.value].shape) == 2]
+    biases = [ref for ref in references if len(rules.record.values[ref.value].shape) == 1]
+    for index, weight in enumerate(weights):
+        features = rules.layer("conv", features, weight)
+        if index < len(biases):
+            features = rules.with_bias(features, biases[index])
+    return features
+
+
 def _copy(rules: Rules, operation: Operation) -> Flow | None:
     """copy_(destination, source): what stood there is gone."""
     source = operation.args[1]
@@ -310,5 +334,6 @@ HANDLERS: dict[str, Handler] = {
     "stack": _concatenation,
     **dict.fromkeys(operators.LOOKUPS, _lookup),
     "copy": _copy,
+    **dict.fromkeys(RECURRENT, _recurrent),
     **dict.fromkeys(operators.SHAPE_ONLY, _shape_only),
 }

@@ -88,12 +88,11 @@ def _declared_inputs(model: nn.Module) -> Iterator[Inputs]:
         if isinstance(size, (tuple, list)):
             yield Inputs((_floats(*size),))
             break
-    config = getattr(model, "config", None)
     dummy = getattr(model, "dummy_inputs", None)
-    if config is not None and isinstance(dummy, Mapping):
+    if hasattr(model, "config") and isinstance(dummy, Mapping):
         from ghn.graph.transformers_inputs import transformers_inputs
 
-        yield from transformers_inputs(model, config, dummy)
+        yield from transformers_inputs(model, dummy)
 
 
 def _image_inputs(model: nn.Module) -> Iterator[Inputs]:

@@ -123,6 +123,7 @@ class Recorder(TorchDispatchMode):
         self._shadows: WeakIdKeyDictionary = WeakTensorKeyDictionary()
         self._names: dict[Any, str] = {}
         self._storages = 0
+        self._paused = False
 
     def add(self, tensor: Tensor, like: Iterable[Tensor] = ()) -> int:
         """Number a tensor; it shares memory with one of `like` if their storages are the same."""
@@ -174,6 +175,8 @@ class Recorder(TorchDispatchMode):
     ) -> Any:
         """Run the operator and record it."""
         kwargs = kwargs or {}
+        if self._paused:
+            return func(*args, **kwargs)
         tensors = list(_tensors((args, kwargs)))
         if len(tensors) > 1 and any(t.is_meta for t in tensors) and not all(t.is_meta for t in tensors):
             args, kwargs = _replace((args, kwargs), self._on_meta)
@@ -196,6 +199,20 @@ class Recorder(TorchDispatchMode):
         if name is None:
             name = self._names[func] = _operator_name(str(func))
         self.graph.operations.append(Operation(name, *references, inputs, tuple(outputs), in_place))
+        return result
+
+    def record_whole(self, name: str, function: Callable[..., Any], args: Sequence[Any]) -> Any:
+        """Run a function and record it as one operation, whatever operators it consists of."""
+        tensors = list(_tensors(args))
+        inputs = tuple([self.read(tensor) for tensor in tensors])
+        references = _replace(tuple(args), lambda tensor: Ref(self._values[tensor]))
+        self._paused = True
+        try:
+            result = function(*args)
+        finally:
+            self._paused = False
+        outputs = tuple([self.add(tensor) for tensor in _tensors(result)])
+        self.graph.operations.append(Operation(name, references, {}, inputs, outputs))
         return result
 
     def _overwrite(self, tensor: Tensor) -> int:

@@ -92,17 +92,21 @@ def _ancestors(nodes: dict[int, Draft], ends: frozenset[int]) -> set[int]:
 
 
 def _head(nodes: dict[int, Draft], primary: frozenset[int]) -> set[int]:
-    """The weight and bias that the primary output leaves from, if it leaves from a layer."""
-    if len(primary) != 1:
-        return set()
-    (last,) = primary
-    if nodes[last].op == "conv":
-        return {last}
-    if nodes[last].op == "bias" and len(nodes[last].predecessors) == 1:
-        (weight,) = nodes[last].predecessors
-        if nodes[weight].op == "conv":
-            return {weight, last}
-    return set()
+    """Weights and biases that the primary output leaves from; several where the outputs of heads are averaged."""
+    found: set[int] = set()
+    pending = list(primary)
+    while pending:
+        last = pending.pop()
+        if nodes[last].op in ("sum", "concat"):
+            pending.extend(nodes[last].predecessors)
+            continue
+        weight = last
+        if nodes[last].op == "bias" and len(nodes[last].predecessors) == 1:
+            (weight,) = nodes[last].predecessors
+        if nodes[weight].op != "conv":
+            return set()
+        found |= {weight, last}
+    return found
 
 
 def _build(

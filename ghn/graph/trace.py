@@ -30,6 +30,7 @@ from ghn.graph.copying import copy_model
 from ghn.graph.inputs import Inputs, candidate_inputs, given_inputs
 from ghn.graph.modules import graph_of_modules
 from ghn.graph.record import OpGraph, Recorder, output_tensors
+from ghn.graph.recurrent import RecurrentFunctions
 from ghn.graph.simplify import UNUSED, simplify
 
 
@@ -99,7 +100,7 @@ def record_forward(model: nn.Module, inputs: Inputs, *, move: Callable[[Tensor],
     for name, parameter in model.named_parameters():
         graph.parameters[name] = recorder.add(parameter)
     graph.inputs = [recorder.add(tensor) for tensor in Inputs(args, kwargs).tensors()]
-    with torch.no_grad(), recorder:
+    with torch.no_grad(), recorder, RecurrentFunctions(recorder):
         output = model(*args, **kwargs)
     graph.outputs = [recorder.read(tensor) for tensor in output_tensors(output)]
     if not graph.outputs:

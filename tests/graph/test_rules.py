@@ -357,3 +357,32 @@ def test_axes_of_products(equation: str, shape: tuple[int, ...], axes: tuple[int
     x = torch.zeros(2, 5, 7, 6) if equation.startswith("bh") else torch.zeros(2, 7, 6)
     spec = trace(model, x).parameters["weight"]
     assert (spec.axes, spec.stack) == (axes, stack)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize(
+    ("layer", "ops"),
+    [
+        (nn.LSTM(3, 4, batch_first=True), ["conv", "bias", "conv", "bias"]),
+        (nn.GRU(3, 4, bias=False, num_layers=2), ["conv"] * 4),
+        (nn.RNN(3, 4), ["conv", "bias", "conv", "bias"]),
+        (nn.LSTM(3, 6, proj_size=2), ["conv", "bias", "conv", "bias", "conv"]),
+    ],
+)
+def test_recurrent_layers(layer: nn.Module, ops: list[str], device: str) -> None:
+    model = Lambda(lambda self, x: self.head(self.rnn(x)[0]), rnn=layer)
+    model.head = nn.Linear(2 if layer.proj_size else layer.hidden_size, 2, bias=False)
+    assert chain(trace(model.to(device), torch.zeros(2, 5, 3))) == ["input", *ops, "conv"]
+
+
+def test_two_directions() -> None:
+    model = Lambda(lambda self, x: self.rnn(x)[0], rnn=nn.GRU(3, 4, bidirectional=True, bias=False))
+    graph = trace(model, torch.zeros(2, 5, 3))
+    assert [node.op for node in graph.nodes] == ["input", "conv", "conv", "conv", "conv", "concat"]
+    assert len(graph.parameters) == 4
+
+
+def test_averaged_heads() -> None:
+    model = Lambda(lambda self, x: (self.a(x) + self.b(x)) / 2, a=nn.Linear(4, 3), b=nn.Linear(4, 3))
+    graph = trace(model, torch.zeros(2, 4))
+    assert {name for name, spec in graph.parameters.items() if spec.head} == set(graph.parameters)
