@@ -25,7 +25,11 @@ def machine() -> dict[str, Any]:
 
     cpu = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
-        models = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").open() if "model name" in line]
+        models = [
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ]
         cpu = models[0] if models else cpu
     found: dict[str, Any] = {
         "cpu": cpu,
@@ -47,7 +51,11 @@ def machine() -> dict[str, Any]:
 def commit() -> str:
     """The revision that was measured, with a mark if the tree differs from it."""
     described = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=Path(__file__).parent, check=False
+        ["git", "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+        check=False,
     )
     return described.stdout.strip() or "unknown"
 
@@ -80,7 +88,9 @@ def save(name: str, rows: list[dict[str, Any]], *, table: str, extra: dict[str, 
     command = " ".join(["python", *sys.argv])
     record = {"command": command, "commit": commit(), "machine": machine(), **(extra or {}), "rows": rows}
     stem.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
-    facts = "\n".join(f"- {key}: {value}" for key, value in {"command": f"`{command}`", "commit": commit(), **machine()}.items())
+    facts = "\n".join(
+        f"- {key}: {value}" for key, value in {"command": f"`{command}`", "commit": commit(), **machine()}.items()
+    )
     stem.with_suffix(".md").write_text(f"# {name}\n\n{facts}\n\n{table}\n")
     return stem.with_suffix(".json")
 

@@ -3,8 +3,8 @@
     python benchmarks/predict.py                                 # GHN-3-T and -XL on the models of the claim
     python benchmarks/predict.py --ghn ghn3-t --models all       # every torchvision classifier
 
-Each model is measured in a process of its own, after one warm-up prediction, as the least of several runs. `ratio` is to
-the model's own constructor. `floor` is the time of the bytes written at the bandwidth of memory plus the time of the
+Each model is measured in a process of its own, after one warm-up prediction, as the least of several runs. `ratio` is
+to the model's own constructor. `floor` is the time of the bytes written at the bandwidth of memory plus the time of the
 decoder's arithmetic at the rate of a matrix product, both measured in the same run.
 """
 
@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 CLAIMED = {
@@ -56,12 +57,12 @@ def measure(preset: str, name: str, repeats: int) -> dict[str, Any]:
     constructor = time.perf_counter() - began
     torch.manual_seed(0)
     hypernet = ghn.GHN(ghn.GHNConfig.preset(preset)).eval()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = memory_mb(reset=True)
     reports = [hypernet.initialize(model) for _ in range(repeats + 1)][1:]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    peak = memory_mb() - before
     best = min(reports, key=lambda report: sum(report.seconds.values()))
     graph = ghn.trace(model)
-    plan = Plan.of([graph.parameters], len(graph), hypernet.config, "keep")
+    plan = Plan.of([graph.parameters], [len(graph)], hypernet.config)
     return {
         "ghn": preset,
         "model": name,
@@ -70,7 +71,7 @@ def measure(preset: str, name: str, repeats: int) -> dict[str, Any]:
         **{f"{short}_ms": 1e3 * best.seconds[part] for short, part in PARTS.items()},
         "total_ms": 1e3 * sum(best.seconds.values()),
         "constructor_ms": 1e3 * constructor,
-        "peak_mb": peak / 1024,
+        "peak_mb": peak,
         "fraction": best.fraction,
         "bytes": sum(model.get_parameter(key).nbytes for key in best.predicted),
         "operations": operations(plan, hypernet.config),
@@ -78,6 +79,15 @@ def measure(preset: str, name: str, repeats: int) -> dict[str, Any]:
 
 
 PARTS = {"trace": "tracing", "encode": "encoding", "decode": "decoding", "write": "writing"}
+
+
+def memory_mb(*, reset: bool = False) -> float:
+    """Largest resident memory since the last reset, in MB; with `reset`, what is resident now (Linux)."""
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5")
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found.group(1)) / 1024
 
 
 def operations(plan: Any, config: Any) -> float:
@@ -99,7 +109,7 @@ def main() -> None:
     parser.add_argument("--one", nargs=2, metavar=("GHN", "MODEL"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(measure(*options.one, options.repeats)))
+        print(json.dumps(measure(options.one[0], options.one[1], options.repeats)))
         return
     from benchmarks.common import floor, markdown, save
 
@@ -107,7 +117,16 @@ def main() -> None:
     hardware = floor()
     for preset in options.ghn:
         for name in names(preset, options.models):
-            command = [sys.executable, "-m", "benchmarks.predict", "--one", preset, name, "--repeats", str(options.repeats)]
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.predict",
+                "--one",
+                preset,
+                name,
+                "--repeats",
+                str(options.repeats),
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 print(f"{preset} {name}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
@@ -120,7 +139,9 @@ def main() -> None:
             if released is not None:
                 row |= {"released_ms": 1e3 * released, "speedup": 1e3 * released / row["total_ms"]}
             rows.append(row)
-            print(" ".join(f"{key}={format(row[key], spec)}" for key, spec in COLUMNS.items() if key in row), flush=True)
+            print(
+                " ".join(f"{key}={format(row[key], spec)}" for key, spec in COLUMNS.items() if key in row), flush=True
+            )
     total, constructors = sum(r["total_ms"] for r in rows), sum(r["constructor_ms"] for r in rows)
     summary = f"All together {total / 1e3:.1f} s, {total / constructors:.2f} × their constructors."
     print(summary, save("predict", rows, table=f"{markdown(rows, COLUMNS)}\n\n{summary}", extra={"floor": hardware}))

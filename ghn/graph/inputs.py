@@ -103,16 +103,16 @@ def _image_inputs(model: nn.Module) -> Iterator[Inputs]:
     if first is not None and first.dim() == 4:
         # A depthwise or grouped first layer says nothing of the channels that go in.
         channels = first.shape[1] if first.shape[1] > 1 or first.shape[0] < 2 else channels
-    rank = 0 if first is None else first.dim()
-    if rank == 5:
-        yield Inputs((_floats(first.shape[1], 16, 112, 112),))
-        yield Inputs((_floats(first.shape[1], 16, 224, 224),))
-    elif rank == 2:
-        yield Inputs((_floats(first.shape[1]),))
-        yield Inputs((_floats(8, first.shape[1]),))
+    shape = () if first is None else tuple(first.shape)
+    if len(shape) == 5:
+        yield Inputs((_floats(shape[1], 16, 112, 112),))
+        yield Inputs((_floats(shape[1], 16, 224, 224),))
+    elif len(shape) == 2:
+        yield Inputs((_floats(shape[1]),))
+        yield Inputs((_floats(8, shape[1]),))
         yield Inputs((torch.zeros(BATCH, 16, dtype=torch.long),))
-    elif rank == 3:
-        yield Inputs((_floats(first.shape[1], 4096),))
+    elif len(shape) == 3:
+        yield Inputs((_floats(shape[1], 4096),))
     for size in IMAGE_SIZES:
         yield Inputs((_floats(channels, size, size),))
     if channels == 3 and first is not None and first.dim() == 4 and first.shape[1] == 1:

@@ -140,7 +140,7 @@ class Recorder(TorchDispatchMode):
 
     def _number(self, tensor: Tensor, storage: int) -> int:
         index = len(self.graph.values)
-        value = Value(tuple(tensor.shape), tensor.stride(), tensor.dtype, storage, tensor.storage_offset())
+        value = Value(tuple(tensor.shape), tensor.stride(), tensor.dtype, storage, int(tensor.storage_offset()))
         self.graph.values.append(value)
         self._values[tensor] = index
         writes = self._writes.get(storage)
@@ -182,7 +182,7 @@ class Recorder(TorchDispatchMode):
             args, kwargs = _replace((args, kwargs), self._on_meta)
             tensors = list(_tensors((args, kwargs)))
         inputs = tuple([self.read(tensor) for tensor in tensors])
-        references = _replace((args, kwargs), lambda tensor: Ref(self._values[tensor]))
+        positional, named = _replace((args, kwargs), lambda tensor: Ref(self._values[tensor]))
         result = _run(func, args, kwargs, tensors)
         results = list(_tensors(result))
         if not results:
@@ -198,7 +198,7 @@ class Recorder(TorchDispatchMode):
         name = self._names.get(func)
         if name is None:
             name = self._names[func] = _operator_name(str(func))
-        self.graph.operations.append(Operation(name, *references, inputs, tuple(outputs), in_place))
+        self.graph.operations.append(Operation(name, positional, named, inputs, tuple(outputs), in_place))
         return result
 
     def record_whole(self, name: str, function: Callable[..., Any], args: Sequence[Any]) -> Any:

@@ -144,9 +144,14 @@ RUNGS: dict[str, Callable[[nn.Module, Inputs, bool], OpGraph]] = {
 }
 
 
+def _lazy_like(tensor: Tensor, device: str) -> Tensor:
+    kind: Any = type(tensor)
+    return kind(requires_grad=tensor.requires_grad, device=device)
+
+
 def _to_meta(tensor: Tensor) -> Tensor:
     if is_lazy(tensor):
-        return type(tensor)(requires_grad=tensor.requires_grad, device="meta")
+        return _lazy_like(tensor, "meta")
     # Integers and masks keep their numbers: models read sizes and indices out of them.
     if not (tensor.is_floating_point() or tensor.is_complex()) and not tensor.is_meta:
         return _to_cpu(tensor)
@@ -156,7 +161,7 @@ def _to_meta(tensor: Tensor) -> Tensor:
 
 def _to_cpu(tensor: Tensor) -> Tensor:
     if is_lazy(tensor):
-        return type(tensor)(requires_grad=tensor.requires_grad, device="cpu")
+        return _lazy_like(tensor, "cpu")
     if tensor.is_meta:
         copied = torch.zeros(tensor.shape, dtype=tensor.dtype)
     else:

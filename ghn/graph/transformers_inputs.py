@@ -33,7 +33,9 @@ def transformers_inputs(model: nn.Module, dummy: Mapping[str, Any]) -> Iterator[
     if made:
         yield Inputs((), made)
     main = getattr(model, "main_input_name", "")
-    decoder = {name: made[name] for name in ("decoder_input_ids", "decoder_input_values") if name in made}
+    decoder: dict[str, Any] = {
+        name: made[name] for name in ("decoder_input_ids", "decoder_input_values") if name in made
+    }
     if main in made and len(made) > 1:
         yield Inputs((), {main: made[main], **decoder})
     if dummy:
@@ -64,7 +66,9 @@ def _make(name: str, model: nn.Module) -> Tensor | None:
 
 def _first(config: Any, names: tuple[str, ...], default: Any) -> Any:
     """The first of several settings that a configuration, or one of its parts, has."""
-    parts = [getattr(config, part, None) for part in ("text_config", "vision_config", "audio_config", "encoder", "decoder")]
+    parts = [
+        getattr(config, part, None) for part in ("text_config", "vision_config", "audio_config", "encoder", "decoder")
+    ]
     for name in names:
         for holder in (config, *parts):
             value = getattr(holder, name, None)

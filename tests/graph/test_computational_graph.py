@@ -35,7 +35,7 @@ def test_is_immutable_and_drops_double_edges() -> None:
         graph.edges[0, 0] = 1
     with pytest.raises(TypeError):
         graph.kept["a"] = "b"  # type: ignore[index]
-    assert ComputationalGraph((INPUT,), np.zeros((0, 2))).distances.tolist() == [[0]]
+    assert ComputationalGraph((INPUT,), np.zeros((0, 2), dtype=np.int64)).distances.tolist() == [[0]]
 
 
 def test_canonical_shape() -> None:

@@ -1,5 +1,7 @@
 """Each rule of the vocabulary on the smallest module that shows it."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,6 +16,9 @@ IMAGE = torch.zeros(2, 3, 16, 16)
 
 class Lambda(nn.Module):
     """A module whose forward is a function of itself and its input."""
+
+    def __getattr__(self, name: str) -> Any:
+        return super().__getattr__(name)
 
     def __init__(self, function, **modules):
         super().__init__()
@@ -276,8 +281,9 @@ def test_reparametrised_weights(parametrize) -> None:
 def test_standardised_weights() -> None:
     class Standardised(nn.Conv2d):
         def forward(self, x: Tensor) -> Tensor:
+            gain = self.get_parameter("gain")
             flat = self.weight.reshape(1, len(self.weight), -1)
-            weight = F.batch_norm(flat, None, None, weight=self.gain.view(-1), training=True).reshape_as(self.weight)
+            weight = F.batch_norm(flat, None, None, weight=gain.view(-1), training=True).reshape_as(self.weight)
             return self._conv_forward(x, weight, self.bias)
 
     layer = Standardised(3, 8, 3)
@@ -371,7 +377,8 @@ def test_axes_of_products(equation: str, shape: tuple[int, ...], axes: tuple[int
 )
 def test_recurrent_layers(layer: nn.Module, ops: list[str], device: str) -> None:
     model = Lambda(lambda self, x: self.head(self.rnn(x)[0]), rnn=layer)
-    model.head = nn.Linear(2 if layer.proj_size else layer.hidden_size, 2, bias=False)
+    width = int(layer.proj_size or layer.hidden_size)  # type: ignore[arg-type]
+    model.head = nn.Linear(width, 2, bias=False)
     assert chain(trace(model.to(device), torch.zeros(2, 5, 3))) == ["input", *ops, "conv"]
 
 

@@ -1,6 +1,7 @@
 """Shortcuts give what PyTorch's own meta implementation gives."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -21,8 +22,8 @@ TENSORS = [IMAGE, LAST, PERMUTED, meta(3, 5), meta(3, 5).t(), meta(), meta(0, 3)
 TENSORS += [meta(2, 3, dtype=torch.int64), meta(6), meta(2, 1, 4, 4), meta(2, 6, 1, 1)]
 
 
-def cases() -> list:
-    found = []
+def cases() -> list[Any]:
+    found: list[Any] = []
     for operator in SHORTCUTS:
         name = str(operator)
         if "batch_norm" in name:
