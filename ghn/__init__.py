@@ -1,17 +1,21 @@
 """Predict good initial parameters for any PyTorch model with graph hypernetworks.
 
-    import ghn
+import ghn
 
-    hypernet = ghn.from_pretrained("user/repo")
-    report = hypernet.initialize(model)
+hypernet = ghn.from_pretrained("user/repo")
+report = hypernet.initialize(model)
 """
 
-from ghn import deepnets
-from ghn.checkpoint import CheckpointError, convert_checkpoint, from_pretrained
-from ghn.graph import ComputationalGraph, Node, ParameterSpec
-from ghn.graph.trace import TraceError, trace
-from ghn.hypernet import GHN, GHNConfig
-from ghn.initialize import InitReport
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ghn import deepnets
+    from ghn.checkpoint import CheckpointError, convert_checkpoint, from_pretrained
+    from ghn.graph import ComputationalGraph, Node, ParameterSpec
+    from ghn.graph.trace import TraceError, trace
+    from ghn.hypernet import GHN, GHNConfig
+    from ghn.initialize import InitReport
 
 __version__ = "0.1.0"
 
@@ -29,3 +33,30 @@ __all__ = [
     "from_pretrained",
     "trace",
 ]
+
+_HOMES = {
+    "GHN": "ghn.hypernet",
+    "CheckpointError": "ghn.checkpoint",
+    "ComputationalGraph": "ghn.graph",
+    "GHNConfig": "ghn.hypernet",
+    "InitReport": "ghn.initialize",
+    "Node": "ghn.graph",
+    "ParameterSpec": "ghn.graph",
+    "TraceError": "ghn.graph.trace",
+    "convert_checkpoint": "ghn.checkpoint",
+    "from_pretrained": "ghn.checkpoint",
+    "trace": "ghn.graph.trace",
+}
+
+
+# PyTorch takes seconds to import: `ghn --help` and completion do without it.
+def __getattr__(name: str) -> Any:
+    if name == "deepnets":
+        return import_module("ghn.deepnets")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'ghn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -66,7 +66,17 @@ def compare(folder: Path, file: str, name: str) -> None:
 
 
 LARGE = {"convnext_large", "efficientnet_v2_l", "regnet_x_16gf", "regnet_x_32gf", "regnet_y_16gf", "regnet_y_32gf"}
-LARGE |= {"resnext101_32x8d", "resnext101_64x4d", "vit_l_16", "vgg11", "vgg13", "vgg16", "vgg19", "vgg13_bn", "vgg16_bn"}
+LARGE |= {
+    "resnext101_32x8d",
+    "resnext101_64x4d",
+    "vit_l_16",
+    "vgg11",
+    "vgg13",
+    "vgg16",
+    "vgg19",
+    "vgg13_bn",
+    "vgg16_bn",
+}
 LARGE |= {"vgg19_bn", "wide_resnet50_2", "resnet101", "resnet152", "swin_b", "convnext_small", "efficientnet_b7"}
 """Models of over 40 M parameters, left to the slow run; every family has a smaller one."""
 

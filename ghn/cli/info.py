@@ -58,7 +58,7 @@ def _list(*, as_json: bool) -> None:
         where = "in this installation" if described["kind"] == "bundled" else "downloaded at first use"
         preset, classes = described["preset"] or "none", described["config"]["num_classes"]
         table.add_row(described["name"], preset, quantity(described["total"]), str(classes), where)
-    show(table, "", "Others: user/repo on the model hub, a folder, or a file. `ghn info NAME` tells more.")
+    show(table, "", "Others: user/repo on the model hub, a folder, a file. See also `ghn info NAME`.")
 
 
 def _show(described: dict[str, Any]) -> None:

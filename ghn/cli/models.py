@@ -109,12 +109,10 @@ def build_model(request: ModelRequest) -> BuiltModel:
 
 def _split_options(text: str) -> tuple[str, dict[str, Any]]:
     """`name,key=value,…` in its parts; values are JSON where they can be read as such, else text."""
-    name, *assignments = text.split(",")
+    name, *assignments = re.split(r",(?=[A-Za-z_]\w*=)", text)
     options: dict[str, Any] = {}
     for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals or not key.isidentifier():
-            raise ValueError(f"cannot read {assignment!r} in {text!r}: write NAME,option=value,option=value")
+        key, _, value = assignment.partition("=")
         try:
             options[key] = json.loads(value)
         except json.JSONDecodeError:

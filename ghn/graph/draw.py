@@ -222,7 +222,7 @@ def _summary(graph: ComputationalGraph) -> str:
     if graph.parameters:
         text += f"; {predicted:,} elements in {len(graph.parameters)} tensors to predict"
     if graph.kept:
-        text += f"; {len(graph.kept)} tensors kept as they are"
+        text += f"; others, kept: {len(graph.kept)}"
     return text
 
 

@@ -24,7 +24,7 @@ class Flow:
         normalised: Whether it is features divided by such a statistic of theirs.
         norm: The normalisation node that it has just left, for the bias that may follow.
         pools: Global pooling nodes on the way.
-        activated: Whether it has passed a non-linearity since its last node.
+        processed: Whether it has passed more than reshapes, averages and a softmax since its last node.
     """
 
     carriers: frozenset[int] = NONE
@@ -38,7 +38,7 @@ class Flow:
     normalised: bool = False
     norm: int | None = None
     pools: frozenset[int] = NONE
-    activated: bool = False
+    processed: bool = False
 
     @property
     def flows(self) -> bool:
@@ -80,7 +80,7 @@ def join(flows: Iterable[Flow], *, carries: bool = True) -> Flow:
             statistic=only.statistic,
             normalised=only.normalised,
             pools=only.pools,
-            activated=only.activated,
+            processed=only.processed,
         )
     return Flow(
         carriers=frozenset().union(*(flow.carriers for flow in running)),
@@ -89,5 +89,5 @@ def join(flows: Iterable[Flow], *, carries: bool = True) -> Flow:
         attention=all(flow.attention for flow in running),
         statistic=all(flow.statistic for flow in running),
         pools=frozenset().union(*(flow.pools for flow in running)),
-        activated=any(flow.activated for flow in running),
+        processed=any(flow.processed for flow in running),
     )

@@ -283,7 +283,7 @@ def _recurrent(rules: Rules, operation: Operation) -> Flow | None:
     for layer in range(0, len(parameters), step):
         outputs = [_cell(rules, features, references) for references in parameters[layer : layer + step]]
         features = rules.meeting("concat", outputs)
-    return features
+    return replace(features, processed=True)
 
 
 def _cell(rules: Rules, features: Flow, references: list[Any]) -> Flow:

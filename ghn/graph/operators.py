@@ -48,6 +48,10 @@ PICKS = {"index", "index_select", "gather", "embedding", "take", "repeat", "repe
 PICKS |= {"upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d", "_upsample_bicubic2d_aa"}
 PICKS |= {"_upsample_bilinear2d_aa", "upsample_linear1d", "upsample_nearest1d", "grid_sampler_2d", "constant_pad_nd"}
 
+# What may stand between a classification head and the output.
+TRANSPARENT = VIEWS | SOFTMAXES | {"add", "mul", "div", "mean", "sum", "stack", "cat", "_log_softmax", "log_softmax"}
+TRANSPARENT |= {"native_dropout", "dropout", "flatten", "copy", "adaptive_avg_pool2d", "_adaptive_avg_pool2d"}
+
 ACTIVATIONS = {"relu", "relu6", "gelu", "silu", "hardswish", "hardsigmoid", "elu", "leaky_relu", "mish", "celu"}
 ACTIVATIONS |= {"selu", "softplus", "hardtanh", "prelu", "_prelu_kernel", "tanh", "rrelu", "rrelu_with_noise", "glu"}
 

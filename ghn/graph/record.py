@@ -114,6 +114,13 @@ class Recorder(TorchDispatchMode):
     that a model makes on the CPU remain readable (`.item()`, `.tolist()`) until they touch a feature.
     """
 
+    supports_higher_order_operators = True
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # The default wraps every call for torch.compile, whose import takes seconds; nothing is compiled here.
+        return False
+
     def __init__(self) -> None:
         super().__init__()
         self.graph = OpGraph()

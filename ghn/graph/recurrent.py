@@ -1,7 +1,7 @@
 """Recurrent layers as one operation each.
 
-Operator by operator an LSTM is a node per gate and time step, thousands of them. As a function of its sequence it is what
-its parameters are: per layer and direction an input-to-hidden and a hidden-to-hidden linear map.
+Operator by operator an LSTM is a node per gate and time step, thousands of them. As a function of its sequence it is
+what its parameters are: per layer and direction an input-to-hidden and a hidden-to-hidden linear map.
 """
 
 from __future__ import annotations

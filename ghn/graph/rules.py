@@ -130,8 +130,8 @@ class Rules:
                 if flow.is_parameter:
                     self.keep(flow, _reason(operation.name))
             if operation.name in operators.ACTIVATIONS:
-                return replace(result, activated=True, normalised=False)
-            return result
+                return replace(result, processed=True, normalised=False)
+            return result if operation.name in operators.TRANSPARENT else replace(result, processed=True)
         if result.leaves and operation.name in operators.VIEWS and len(operation.inputs) == 1:
             return flows[0]
         if result.leaves and operation.name in operators.PICKS:

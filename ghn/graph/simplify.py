@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -29,11 +30,11 @@ def simplify(record: OpGraph, *, traced_by: str) -> ComputationalGraph:
     outputs = [rules.flows[value].carriers for value in record.outputs]
     ends = [frozenset().union(*(survivors[node] for node in carriers)) for carriers in outputs]
     primary = next((end for end in ends if end), frozenset())
-    activated = next((rules.flows[v].activated for v, end in zip(record.outputs, ends, strict=True) if end), False)
+    processed = next((rules.flows[v].processed for v, end in zip(record.outputs, ends, strict=True) if end), False)
     order = list(nodes)
     primary, order = _pool_before_head(nodes, primary, order, rules.pointwise)
     used = _ancestors(nodes, frozenset().union(*ends, primary))
-    head = set() if activated else _head(nodes, primary)
+    head = set() if processed else _head(nodes, primary, rules.specs)
     return _build(rules, [n for n in order if n in used or n == 0], nodes, head, traced_by)
 
 
@@ -91,7 +92,7 @@ def _ancestors(nodes: dict[int, Draft], ends: frozenset[int]) -> set[int]:
     return found
 
 
-def _head(nodes: dict[int, Draft], primary: frozenset[int]) -> set[int]:
+def _head(nodes: dict[int, Draft], primary: frozenset[int], specs: Mapping[str, ParameterSpec]) -> set[int]:
     """Weights and biases that the primary output leaves from; several where the outputs of heads are averaged."""
     found: set[int] = set()
     pending = list(primary)
@@ -103,10 +104,16 @@ def _head(nodes: dict[int, Draft], primary: frozenset[int]) -> set[int]:
         weight = last
         if nodes[last].op == "bias" and len(nodes[last].predecessors) == 1:
             (weight,) = nodes[last].predecessors
-        if nodes[weight].op != "conv":
+        if nodes[weight].op != "conv" or not _is_linear(nodes[weight], specs):
             return set()
         found |= {weight, last}
     return found
+
+
+def _is_linear(weight: Draft, specs: Mapping[str, ParameterSpec]) -> bool:
+    """Whether a weight is one matrix: neither a stack of them nor a kernel of several positions."""
+    stacked = any(specs[name].stack for name in weight.parameters)
+    return not stacked and weight.shape is not None and all(size == 1 for size in weight.shape[2:])
 
 
 def _build(

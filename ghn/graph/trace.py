@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import random
 import warnings
 from collections.abc import Callable, Iterator
@@ -177,12 +178,17 @@ def _global_state_untouched() -> Iterator[None]:
     with torch.random.fork_rng(devices=[]), sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
         # What a forward pass warns of would come again, and better, when the user runs it.
         warnings.simplefilter("ignore")
+        # An operator that fake tensors do not serve fills pages of log; the next rung is tried anyway.
+        log = logging.getLogger("torch._subclasses.fake_tensor")
+        level = log.level
+        log.setLevel(logging.CRITICAL)
         torch.backends.mha.set_fastpath_enabled(False)
         torch.manual_seed(0)
         try:
             yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast_path)
+            log.setLevel(level)
             random.setstate(python_state)
             np.random.set_state(numpy_state)
 
