@@ -91,14 +91,14 @@ def initialize(
             predicted, or a prediction is not finite.
     """
     parameters = _parameters(model)
-    meta = [name for name, parameter in parameters.items() if parameter.is_meta]
-    if meta:
-        raise ValueError(
-            f"{meta[0]} is on the meta device, so there is nothing to initialise; use `predict`, or call "
-            "model.to_empty(device=...) first"
-        )
     graph, tracing = _trace(model, example_inputs, graph)
     kept = _kept(parameters, graph, hypernet, head)
+    meta = [name for name, parameter in parameters.items() if parameter.is_meta and name not in kept]
+    if meta:
+        raise ValueError(
+            f"{meta[0]} is on the meta device, where nothing can be written; use `predict`, or call "
+            "model.to_empty(device=...) first"
+        )
     fraction = _fraction(parameters, kept, strict)
     destinations = {name: parameter.detach() for name, parameter in parameters.items() if name not in kept}
     written = hypernet.decode_into(graph, destinations, seed=seed, head=head)

@@ -26,7 +26,8 @@ from ghn.checkpoint.save import CONFIG_FILE, WEIGHTS_FILE
 
 FILE_SUFFIXES = (".pt", ".pth", ".pkl", ".pickle", ".joblib", ".gz", ".z", ".bz2", ".xz", ".lzma", ".safetensors")
 # The bases of this error include that of the HTTP library's errors; each version of huggingface_hub takes another one.
-_TRANSPORT_ERRORS = cast("tuple[type[Exception], ...]", HfHubHTTPError.__bases__)
+_HTTP_ERRORS = cast("tuple[type[Exception], ...]", HfHubHTTPError.__bases__)
+_FETCH_ERRORS: tuple[type[Exception], ...] = (HFValidationError, OSError, *_HTTP_ERRORS)
 Kind = Literal["bundled", "released", "hub", "folder", "file"]
 
 
@@ -167,7 +168,7 @@ def download(
                 f"cannot fetch {file} of {repository}: the model hub ({constants.ENDPOINT}) cannot be reached and the "
                 "file is not in the local cache; check the network, or give a local file or folder"
             ) from None
-        except (HFValidationError, OSError, *_TRANSPORT_ERRORS) as error:
+        except _FETCH_ERRORS as error:
             reason = " ".join(str(error).split())
             raise CheckpointError(
                 f"cannot fetch {file} of {repository} from {constants.ENDPOINT} ({type(error).__name__}: {reason})"

@@ -6,7 +6,7 @@ Field names of `NetworkArguments` are those of the published metadata, so that i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,14 +72,16 @@ class Genotype:
     @classmethod
     def from_dict(cls, cells: Mapping[str, Any]) -> Genotype:
         """Read an entry of the published metadata: lists of [operation, state] and lists of states."""
+        if not isinstance(cells, Mapping):
+            raise ValueError(f"a genotype must be a dict of two cells, not {cells!r}")
         missing = [name for name in cls.__dataclass_fields__ if name not in cells]
         if missing:
             raise ValueError(f"the genotype has no {', '.join(missing)}")
         return cls(
             normal=_read_edges(cells["normal"]),
-            normal_concat=tuple(cells["normal_concat"]),
+            normal_concat=_read_states(cells["normal_concat"]),
             reduce=_read_edges(cells["reduce"]),
-            reduce_concat=tuple(cells["reduce_concat"]),
+            reduce_concat=_read_states(cells["reduce_concat"]),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,8 +130,9 @@ class NetworkArguments:
 
     def __post_init__(self) -> None:
         for name in ("n_cells", "C", "C_mult", "ks", "imagenet_stride", "fc_layers", "fc_dim"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be an integer from 1 on, not {value!r}")
         if self.ks % 2 == 0:
             raise ValueError(f"ks, the side of the stem's kernel, must be odd, not {self.ks}")
         if self.stem_type not in (0, 1):
@@ -187,8 +190,18 @@ def reduction_cells(n_cells: int) -> frozenset[int]:
     return frozenset((n_cells // 3, 2 * n_cells // 3))
 
 
-def _read_edges(edges: Sequence[Sequence[Any]]) -> tuple[Edge, ...]:
-    return tuple((str(name), int(state)) for name, state in edges)
+def _read_edges(edges: Any) -> tuple[Edge, ...]:
+    try:
+        return tuple((str(name), int(state)) for name, state in edges)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"a cell must be a list of pairs [operation, state], not {edges!r}") from error
+
+
+def _read_states(states: Any) -> tuple[int, ...]:
+    try:
+        return tuple(int(state) for state in states)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the states of a cell's output must be a list of integers, not {states!r}") from error
 
 
 def _check_cell(cell: str, edges: tuple[Edge, ...], concat: tuple[int, ...]) -> None:

@@ -116,7 +116,8 @@ class GHN(
             for specs, result in zip(batch.parameters, results, strict=True)
         ]
 
-    @torch.no_grad()
+    # Inference mode can also write to parameters that were made in it.
+    @torch.inference_mode()
     def decode_into(
         self,
         graphs: Graphs,
@@ -216,7 +217,7 @@ class GHN(
 
     def decode_kernels(self, features: Sequence[Tensor], groups: Sequence[KernelGroup]) -> list[Tensor]:
         """Decoded kernels (n, O', I', kh, kw) of each group, scaled, not yet interpolated or tiled."""
-        scales = [torch.from_numpy(group.scales).to(self.device) for group in groups]
+        scales = [torch.from_numpy(group.scales).to(self.device, self.dtype) for group in groups]
         before = [torch.ones_like(scale) if group.head else scale for group, scale in zip(groups, scales, strict=True)]
         cores = self.decoder.cores(features, [group.crop for group in groups], before)
         return [

@@ -77,6 +77,7 @@ class MetaTrainingConfig:
         validation_networks: Networks of the split `val` in such an evaluation.
         max_nonfinite: Non-finite steps in a row that end the run.
         workers: Processes that prepare networks and graphs; 0 prepares them in the training process.
+        image_workers: Processes that decode images of folders (small data sets need none).
     """
 
     hypernet: GHNConfig = field(default_factory=lambda: GHNConfig.preset("ghn3-t", num_classes=10))
@@ -110,6 +111,7 @@ class MetaTrainingConfig:
     validation_networks: int = 8
     max_nonfinite: int = 50
     workers: int = 0
+    image_workers: int = 0
 
     def __post_init__(self) -> None:
         for name in ("meta_batch", "images", "steps", "save_every", "log_every", "max_nonfinite"):

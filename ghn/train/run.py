@@ -19,20 +19,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ghn.data import Augmentation, ImageSet, ImageStream, load
 from ghn.deepnets import DeepNets, network_from_arguments
 from ghn.hypernet import GHN
 from ghn.train.architectures import ArchitectureStream, Drawn
 from ghn.train.config import MetaTrainingConfig, Space
 from ghn.train.distributed import Ranks
+from ghn.train.images import VALIDATION_BATCHES, open_images
 from ghn.train.logbook import Logbook
 from ghn.train.meta_training import MetaTrainer, StepReport
 from ghn.train.state import StateError, load_state, remove_partial, save_state, write_atomically
 from ghn.train.targets import Target, in_float32
 from ghn.train.validation import validate
-
-VALIDATION_BATCH = 64
-VALIDATION_BATCHES = 4
 
 
 def train(
@@ -72,7 +69,7 @@ def train(
 class _Run:
     def __init__(self, config: MetaTrainingConfig, folder: Path, ranks: Ranks, quiet: bool) -> None:
         self.config, self.folder, self.ranks = config, folder, ranks
-        self.images, self.held_out = _images(config, ranks.device)
+        self.images = open_images(config, ranks.device)
         torch.manual_seed(config.seed)
         hypernet = GHN(config.hypernet).to(ranks.device).train()
         self.trainer = MetaTrainer(config, hypernet, ranks)
@@ -127,7 +124,7 @@ class _Run:
             self._write_log()
         if config.validate_every and (step % config.validate_every == 0) and self.ranks.is_first:
             self._validate()
-        if step % config.save_every == 0 and not report.stop:
+        if step % config.save_every == 0 and report.finite and not report.stop:
             self._save(must=False)
         return report.stop
 
@@ -135,8 +132,8 @@ class _Run:
         """This rank's images of the next step, for each of its networks."""
         slots, step = self.ranks.share(self.config.meta_batch), self.trainer.step_count
         if self.config.shared_images:
-            return [_channels_last(self.images.batch(step))] * len(slots)
-        return [_channels_last(self.images.batch(step * self.config.meta_batch + slot)) for slot in slots]
+            return [_channels_last(self.images.train.batch(step))] * len(slots)
+        return [_channels_last(self.images.train.batch(step * self.config.meta_batch + slot)) for slot in slots]
 
     def _write_log(self) -> None:
         reports, self.recent = self.recent, []
@@ -164,10 +161,12 @@ class _Run:
         self.log.progress(self.trainer.step_count, text)
 
     def _validate(self) -> None:
+        held_out = self.images.held_out
+        assert held_out is not None, "validation holds images out"
         space = replace(self.config.space, split="val", batch_nodes=10**9)
         drawn = architecture_stream(replace(self.config, meta_batch=self.config.validation_networks), space)[0]
         networks = make_targets(drawn, replace(self.config, precision="float32"), self.ranks.device)
-        batches = [_channels_last(self.held_out.batch(index)) for index in range(VALIDATION_BATCHES)]
+        batches = [_channels_last(held_out.batch(index)) for index in range(VALIDATION_BATCHES)]
         accuracies, losses = validate(self.trainer.hypernet, networks, batches)
         values = {
             "validation_accuracy": statistics.mean(accuracies),
@@ -231,25 +230,9 @@ def slow_in_half_precision(network: nn.Module) -> None:
             in_float32(module)
 
 
-def _images(config: MetaTrainingConfig, device: torch.device) -> tuple[Any, Any]:
-    """Training and held-out images as streams."""
-    images: ImageSet = load(config.data, root=config.data_root, split="train")
-    if len(images.classes) != config.hypernet.num_classes:
-        raise ValueError(
-            f"{config.data} has {len(images.classes)} classes, the hypernetwork is for {config.hypernet.num_classes}; "
-            "set num_classes"
-        )
-    held = config.hold_out or (VALIDATION_BATCH * VALIDATION_BATCHES if config.validate_every else 0)
-    train_images, held_images = images.hold_out(held)
-    augmentation = Augmentation() if config.augment else None
-    stream = ImageStream(train_images.to(device), batch_size=config.images, seed=config.seed, augmentation=augmentation)
-    validation = ImageStream(held_images.to(device), batch_size=VALIDATION_BATCH) if held else None
-    return stream, validation
-
-
 FREE_TO_CHANGE = frozenset(
     {"steps", "minutes", "data_root", "save_every", "log_every", "validate_every", "validation_networks"}
-    | {"max_nonfinite", "workers", "accumulate", "learning_rate", "clip", "precision", "shared_images"}
+    | {"max_nonfinite", "workers", "image_workers", "accumulate", "learning_rate", "clip", "precision", "shared_images"}
 )
 """Fields that a resumed run may give other values."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import tempfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -27,9 +26,7 @@ def write_atomically(file: Path, write: Any) -> None:
         OSError: When the disk is full or not writable.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".partial")
-    os.close(handle)
-    temporary = Path(name)
+    temporary = file.parent / f".{file.name}.{os.getpid()}.partial"
     try:
         try:
             write(temporary)

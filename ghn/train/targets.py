@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ghn.graph import ComputationalGraph
 
@@ -43,17 +42,6 @@ def in_float32(module: nn.Module) -> None:
 
 def _to_float32(value: Any) -> Any:
     return value.float() if isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16) else value
-
-
-def use_batch_statistics(network: nn.Module) -> None:
-    """Let batch norms normalise by the batch at hand, in training and evaluation, and keep no running statistics.
-
-    Changes the network in place: the buffers are removed.
-    """
-    for module in network.modules():
-        if isinstance(module, _BatchNorm):
-            module.track_running_stats = False
-            module.running_mean = module.running_var = module.num_batches_tracked = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

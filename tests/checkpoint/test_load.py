@@ -53,6 +53,17 @@ def test_saved_hypernetwork_loads_equal(tmp_path: Path, config: GHNConfig) -> No
         assert torch.equal(buffer, wanted), name
 
 
+def test_mixin_saves_the_same_three_files(tmp_path: Path) -> None:
+    """`hypernet.save_pretrained`, also what `push_to_hub` uploads."""
+    hypernet = GHN(TINY)
+    hypernet.save_pretrained(tmp_path / "mixin")
+    save_pretrained(hypernet, tmp_path / "own")
+    files = [{file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("mixin", "own")]
+    assert files[0] == files[1]
+    assert set(files[0]) == {"model.safetensors", "config.json", "README.md"}
+    assert same(GHN.from_pretrained(tmp_path / "mixin").state_dict(), hypernet.state_dict())
+
+
 def test_loading_draws_no_random_numbers(folder: Path) -> None:
     before = torch.random.get_rng_state()
     from_pretrained(folder)

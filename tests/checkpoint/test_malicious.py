@@ -75,6 +75,11 @@ def tensor_with_hooks(hooks: Any) -> Call:
     return Call(torch._utils._rebuild_tensor_v2, storage, 0, (2,), (1,), False, hooks)
 
 
+def strided(offset: int, shape: tuple[Any, ...], strides: tuple[int, ...]) -> Call:
+    """A view of a storage of two elements."""
+    return Call(torch._utils._rebuild_tensor, storage_of(old_torch(typed_storage())), offset, shape, strides)
+
+
 def joblib_wrapper(**changes: Any) -> NumpyArrayWrapper:
     fields = {
         "subclass": np.ndarray,
@@ -146,7 +151,7 @@ PICKLES: dict[str, tuple[Callable[[str], Any], str]] = {
         r"functools\.partial",
     ),
     "copyreg": (
-        lambda c: Call(getattr(copyreg, "_reconstructor"), system(c), object, None),
+        lambda c: Call(copyreg._reconstructor, system(c), object, None),  # type: ignore[attr-defined]
         r"copy_?reg\._reconstructor",
     ),
     "storage bytes": (lambda c: {"embed.weight": storage_of(old_torch(system(c)))}, r"(posix|nt)\.system"),
@@ -308,10 +313,14 @@ ADMITTED_CALLS = {
         lambda: Call(torch._utils._rebuild_tensor_v2, storage_of(old_torch(typed_storage())), 0, (1,) * 9, (1,) * 9),
         "9 axes",
     ),
-    "negative offset": (
-        lambda: Call(torch._utils._rebuild_tensor_v2, storage_of(old_torch(typed_storage())), -1, (1,), (1,)),
-        "offset",
-    ),
+    "negative offset": (lambda: strided(-1, (1,), (1,)), "offset"),
+    "negative stride": (lambda: strided(1, (2,), (-1,)), "strides"),
+    "shape of text": (lambda: strided(0, ("2",), (1,)), "shape"),
+    "more elements than the storage": (lambda: strided(0, (3,), (1,)), "reaches beyond its storage of 2 elements"),
+    "offset beyond the storage": (lambda: strided(1, (2,), (1,)), "reaches beyond its storage"),
+    "stride beyond the storage": (lambda: strided(0, (2,), (2,)), "reaches beyond its storage"),
+    "one element shown often": (lambda: strided(0, (3, 1), (0, 0)), "reaches beyond its storage"),
+    "terabytes from one element": (lambda: strided(0, (1 << 20, 1 << 20), (0, 0)), r"declares tensors of [\d,]+ bytes"),
     "filled OrderedDict": (lambda: Call(OrderedDict, [("a", 1)]), "OrderedDict"),
     "other encoding": (lambda: Call(_codecs.encode, "a", "rot13"), "_codecs.encode"),
     "other dtype": (lambda: np.dtype("complex64"), "dtype 'c8'"),
@@ -356,3 +365,11 @@ def test_torch_script_is_refused(tmp_path: Path) -> None:
     (tmp_path / "script.pt").write_bytes(buffer.getvalue())
     with pytest.raises(CheckpointError, match="TorchScript"):
         from_pretrained(tmp_path / "script.pt")
+
+
+def test_tensor_referred_to_often_is_refused(tmp_path: Path) -> None:
+    """A few references to one large tensor must not become a large file."""
+    tensor = torch.ones(1000)
+    (tmp_path / "often.pt").write_bytes(pickle.dumps({f"key{index}": tensor for index in range(100)}))
+    with pytest.raises(CheckpointError, match=r"declares tensors of 400,000 bytes but holds [\d,]+ bytes"):
+        from_pretrained(tmp_path / "often.pt")

@@ -48,11 +48,19 @@ def test_reduction_cells(count: int, expected: set[int]) -> None:
         ({"reduce_concat": []}, r"reduce_concat must name some of the states 2 to 2, not \[\]"),
         ({"reduce_concat": [3]}, "must name some of the states"),
         ({"reduce_concat": [2, 2]}, "must name some of the states"),
+        ({"reduce_concat": 2}, "must be a list of integers, not 2"),
+        ({"normal": ["conv_3x3", "none"]}, r"must be a list of pairs \[operation, state\]"),
+        ({"normal": None}, "must be a list of pairs"),
     ],
 )
 def test_impossible_cells(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Genotype.from_dict({**CELLS, "reduce_concat": [2], **change})
+
+
+def test_no_cells() -> None:
+    with pytest.raises(ValueError, match="a genotype must be a dict of two cells, not 'resnet'"):
+        NetworkArguments.from_dict({"genotype": "resnet", "n_cells": 4})
 
 
 def test_missing_cells() -> None:
@@ -63,7 +71,8 @@ def test_missing_cells() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n_cells": 0}, "n_cells must be at least 1"),
+        ({"n_cells": 0}, "n_cells must be an integer from 1 on, not 0"),
+        ({"fc_dim": "256"}, "fc_dim must be an integer from 1 on, not '256'"),
         ({"ks": 4}, "must be odd"),
         ({"stem_type": 2}, "stem_type must be 0 or 1"),
         ({"norm": "group"}, "norm must be"),

@@ -103,6 +103,18 @@ def test_skipping_what_is_unused_changes_nothing(seed: int) -> None:
     torch.testing.assert_close(network(images), naive_forward(network, images), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_only_what_is_used_is_computed(seed: int) -> None:
+    network = network_from_arguments(wild(seed))
+    called = set()
+    for name, module in network.named_modules():
+        if list(module.parameters(recurse=False)):
+            module.register_forward_hook(lambda *_, name=name: called.add(name))
+    network(torch.randn(2, 3, 32, 32)).sum().backward()
+    used = {name.rpartition(".")[0] for name, parameter in network.named_parameters() if parameter.grad is not None}
+    assert called == used
+
+
 @pytest.mark.parametrize("image_size", [8, 28, 31, 32, 33, 64, 128, 160, 224])
 @pytest.mark.parametrize("seed", range(3))
 def test_any_image_size(seed: int, image_size: int) -> None:

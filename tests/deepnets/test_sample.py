@@ -76,11 +76,10 @@ def drawn(split: str, count: int = DRAWN) -> list[NetworkArguments]:
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_function_of_split_seed_and_index(split: str) -> None:
-    forwards = drawn(split)
-    last = SPLITS[split].size - 1
-    assert [sample_architecture(split, index) for index in reversed(range(DRAWN))] == forwards[::-1]
+    forwards, last = drawn(split)[:15], SPLITS[split].size - 1
+    assert [sample_architecture(split, index) for index in reversed(range(15))] == forwards[::-1]
     assert sample_architecture(split, last) == sample_architecture(SPLITS[split], last)
-    assert sum(sample_architecture(split, index, seed=2) == forwards[index] for index in range(DRAWN)) < 3
+    assert sum(sample_architecture(split, index, seed=2) == forwards[index] for index in range(15)) < 2
 
 
 def test_numbers_stay_what_they_are() -> None:

@@ -74,7 +74,7 @@ def test_svg_tells_names_and_shapes() -> None:
     assert names == [f"{AWKWARD}.weight", "…self_attention.in_proj_weight", "norm"]
     shapes = [element.text for element in root.findall(f".//{SVG}tspan")]
     assert shapes == ["8×5×3", "16×4", "16", "3×2"]
-    assert "4 tensors to predict; 2 tensors kept" in (root.findtext(f"{SVG}title") or "")
+    assert "4 tensors to predict; others, kept: 2" in (root.findtext(f"{SVG}title") or "")
 
 
 def test_svg_text_fits_its_box() -> None:

@@ -1,0 +1,87 @@
+"""Accuracy of a network on images, batch norms using the statistics of the evaluation batch.
+
+Source: GHN-2 (Knyazev et al., NeurIPS 2021, section 4.1): batches of 64 test images in a random order.
+
+Legend: B images, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ghn.data import ImageStream
+from ghn.data.image_folder import ImageFolderStream
+
+BATCH_SIZE = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """How a network does.
+
+    Attributes:
+        top1: Share of images whose class has the highest score, 0..1.
+        top5: Share of images whose class is among the five highest scores.
+        loss: Mean cross-entropy; infinite or NaN where the network's outputs are.
+        images: Number of images.
+    """
+
+    top1: float
+    top5: float
+    loss: float
+    images: int
+
+
+def use_batch_statistics(network: nn.Module) -> None:
+    """Let batch norms normalise by the batch at hand, in training and evaluation, and keep no running statistics.
+
+    Changes the network in place: the buffers are removed.
+    """
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            module.track_running_stats = False
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+
+
+@torch.no_grad()
+def score(
+    network: nn.Module,
+    stream: ImageStream | ImageFolderStream,
+    *,
+    weights: Mapping[str, Tensor] | None = None,
+    images: int | None = None,
+) -> Scores:
+    """Run a network over images.
+
+    Args:
+        network: In evaluation mode (dropout off); its batch norms should use batch statistics
+            (`use_batch_statistics`; networks of DeepNets-1M do so already).
+        stream: The images; its batch size is that of the statistics.
+        weights: Parameters to use instead of the network's own, e.g. predicted ones.
+        images: Most images to use, rounded up to a whole batch; None for all of the stream's first epoch.
+    """
+    batches = stream.batches_per_epoch
+    if images is not None:
+        batches = min(batches, -(-images // stream.batch_size))
+    sums = torch.zeros(3, dtype=torch.float64)
+    count = 0
+    for index in range(batches):
+        inputs, labels = stream.batch(index)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        scores_BC = (network(inputs) if weights is None else functional_call(network, dict(weights), (inputs,))).float()
+        best = scores_BC.topk(min(5, scores_BC.shape[1]), dim=1).indices == labels[:, None]
+        loss = functional.cross_entropy(scores_BC, labels, reduction="sum")
+        # NaN outputs would count as class 0.
+        valid = scores_BC.isfinite().all(dim=1, keepdim=True)
+        hits = best & valid
+        sums += torch.stack([hits[:, 0].sum(), hits.any(dim=1).sum(), loss]).double().cpu()
+        count += len(labels)
+    top1, top5, loss_sum = (sums / count).tolist()
+    return Scores(top1=top1, top5=top5, loss=loss_sum, images=count)

@@ -1,0 +1,75 @@
+"""Accuracy with batch statistics against the definition."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from ghn.data import ImageSet, ImageStream
+from ghn.evaluate.accuracy import score, use_batch_statistics
+
+
+def some_images(count: int = 30, classes: int = 10) -> ImageSet:
+    generator = torch.Generator().manual_seed(0)
+    return ImageSet(
+        name="toy",
+        images=torch.randint(0, 256, (count, 3, 8, 8), generator=generator, dtype=torch.uint8),
+        labels=torch.randint(0, classes, (count,), generator=generator),
+        classes=tuple(map(str, range(classes))),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+    )
+
+
+def a_network(classes: int = 10) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(216, classes)
+    )
+
+
+@pytest.mark.parametrize("images", [None, 1, 8, 9, 1000])
+@pytest.mark.parametrize("as_weights", [False, True])
+def test_it_is_the_mean_over_batches_with_their_own_statistics(images: int | None, as_weights: bool) -> None:
+    stream = ImageStream(some_images(), batch_size=8, seed=1)
+    network = a_network()
+    reference = copy.deepcopy(network)
+    use_batch_statistics(network)
+    weights = {name: value.detach() for name, value in network.named_parameters()} if as_weights else None
+    scores = score(network.to("meta").eval() if as_weights else network.eval(), stream, weights=weights, images=images)
+
+    right = right5 = seen = 0
+    losses = []
+    reference.train()
+    reference.get_submodule("3").eval()
+    for index in range({None: 3, 1: 1, 8: 1, 9: 2, 1000: 3}[images]):
+        inputs, labels = stream.batch(index)
+        outputs = reference(inputs).detach()
+        for row, label in zip(outputs, labels.tolist(), strict=True):
+            order = row.argsort(descending=True).tolist()
+            right += order[0] == label
+            right5 += label in order[:5]
+            losses.append(float(-row.log_softmax(dim=0)[label]))
+            seen += 1
+    assert scores.images == seen
+    assert scores.top1 == pytest.approx(right / seen)
+    assert scores.top5 == pytest.approx(right5 / seen)
+    assert scores.loss == pytest.approx(sum(losses) / seen, rel=1e-4)
+
+
+def test_outputs_that_are_not_finite_are_wrong() -> None:
+    class Broken(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(images), 10), torch.nan)
+
+    scores = score(Broken(), ImageStream(some_images(), batch_size=8))
+    assert scores.top1 == scores.top5 == 0
+
+
+def test_fewer_than_five_classes() -> None:
+    network = a_network(3)
+    use_batch_statistics(network)
+    assert score(network.eval(), ImageStream(some_images(classes=3), batch_size=8)).top5 == 1.0

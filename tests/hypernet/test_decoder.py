@@ -1,0 +1,126 @@
+"""The decoders: a crop must be what the full tensor holds there."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from ghn.hypernet import GHN
+from ghn.hypernet.mlp import linear_layer
+from ghn.hypernet.sliced_linear import Crop, bundles
+from tests.hypernet.conftest import small_hypernet
+from tests.hypernet.definition import decode_square
+from tests.hypernet.recorder import largest_allocation
+
+CROPS = [
+    Crop(out=8, inputs=8, height=3, width=3),
+    Crop(out=8, inputs=8, height=1, width=1),
+    Crop(out=8, inputs=1, height=5, width=5),
+    Crop(out=1, inputs=8, height=4, width=1),
+    Crop(out=5, inputs=7, height=3, width=3),
+    Crop(out=1, inputs=1, height=11, width=11),
+    Crop(out=2, inputs=3, height=10, width=2),
+]
+COUNTS = [2, 5, 1, 1, 3, 1, 2]
+
+
+def states_of(counts: list[int]) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(count, 16, generator=generator) for count in counts]
+
+
+def decode(hypernet: GHN, states: list[Tensor], crops: list[Crop]) -> list[Tensor]:
+    scales = [torch.arange(1.0, len(state) + 1) for state in states]
+    return hypernet.decoder.cores(hypernet.decoder.features(states, crops), crops, scales)
+
+
+def decode_fully(hypernet: GHN, states: list[Tensor], crops: list[Crop]) -> list[Tensor]:
+    """Decode the whole square of each node, then cut."""
+    results = []
+    for state, crop in zip(states, crops, strict=True):
+        top, left = 0, 0
+        if hypernet.config.centered_crop:
+            top, left = 5 - crop.height // 2, 5 - crop.width // 2
+        rows, columns = slice(top, top + crop.height), slice(left, left + crop.width)
+        cut = [decode_square(hypernet, row)[: crop.out, : crop.inputs, rows, columns] for row in state]
+        results.append(torch.stack([(index + 1) * core for index, core in enumerate(cut)]))
+    return results
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("centered", [True, False])
+def test_crops_are_cut_from_the_full_tensor(centered: bool, grad: bool) -> None:
+    hypernet = small_hypernet(centered_crop=centered)
+    states = states_of(COUNTS)
+    with torch.set_grad_enabled(grad):
+        cores = decode(hypernet, states, CROPS)
+        for crop, core, expected in zip(CROPS, cores, decode_fully(hypernet, states, CROPS), strict=True):
+            assert core.shape[1:] == (crop.out, crop.inputs, crop.height, crop.width)
+            torch.testing.assert_close(core, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("centered", [True, False])
+def test_gradients_are_those_of_the_full_tensor(centered: bool) -> None:
+    hypernet = small_hypernet(centered_crop=centered)
+    states = [state.requires_grad_() for state in states_of(COUNTS)]
+    leaves = [*hypernet.decoder.fc.parameters(), *hypernet.decoder.conv.parameters(), *states]
+
+    def gradients(cores: list[Tensor]) -> tuple[Tensor, ...]:
+        generator = torch.Generator().manual_seed(1)
+        loss = torch.stack([(core * torch.randn(core.shape, generator=generator)).sum() for core in cores]).sum()
+        return torch.autograd.grad(loss, leaves)
+
+    actual, expected = gradients(decode(hypernet, states, CROPS)), gradients(decode_fully(hypernet, states, CROPS))
+    torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("crops", "counts", "expected"),
+    [
+        ([], [], []),
+        ([Crop(out=8, inputs=8, height=1, width=1)], [3], [[0]]),
+        # Few positions: the weight is read once for both.
+        ([Crop(out=8, inputs=8, height=1, width=1), Crop(out=8, inputs=6, height=1, width=1)], [1, 1], [[0, 1]]),
+        # Many positions of a small crop are not worth the channels of the large one.
+        ([Crop(out=8, inputs=8, height=1, width=1), Crop(out=8, inputs=1, height=5, width=5)], [1, 99], [[0], [1]]),
+    ],
+)
+def test_groups_are_bundled_where_it_pays(crops: list[Crop], counts: list[int], expected: list[list[int]]) -> None:
+    assert bundles(crops, counts) == expected
+
+
+def test_bundles_have_a_limit() -> None:
+    crops = [Crop(out=8, inputs=8, height=1, width=1), Crop(out=8, inputs=7, height=1, width=1)]
+    assert bundles(crops, [1, 1], limit=127) == [[0], [1]]
+    assert bundles(crops, [1, 1], limit=128) == [[0, 1]]
+
+
+def test_every_group_is_in_one_bundle() -> None:
+    generator = torch.Generator().manual_seed(0)
+    sizes = torch.randint(1, 40, (50, 3), generator=generator).tolist()
+    crops = [Crop(out=out, inputs=inputs, height=1, width=1) for out, inputs, _ in sizes]
+    found = bundles(crops, [count for *_, count in sizes])
+    assert sorted(index for members in found for index in members) == list(range(50))
+    assert len(found) < 50
+
+
+@torch.no_grad()
+def test_nothing_outside_the_crop_is_computed() -> None:
+    hypernet = small_hypernet(max_channels=64)
+    crops = [Crop(out=2, inputs=3, height=3, width=3)]
+    states = states_of([4])
+    # The largest tensor is the hidden layer: positions times 8 D; no weight is copied.
+    assert largest_allocation(lambda: decode(hypernet, states, crops)) <= 4 * 9 * 8 * 16
+
+
+def test_head_works_on_the_output_channels(hypernet: GHN) -> None:
+    core = torch.randn(2, 8, 5, 1, 1)
+    linear = linear_layer(hypernet.decoder.class_layer_predictor, 1)
+    expected = torch.einsum("co,noi->nci", linear.weight, core[..., 0, 0].relu()) + linear.bias[:, None]
+    torch.testing.assert_close(hypernet.decoder.head(core)[..., 0, 0], expected)
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_vector_rows(hypernet: GHN, row: int) -> None:
+    states = states_of([3])[0]
+    expected = hypernet.decoder_1d.fc(states).view(3, 2, 8)[:, row]
+    torch.testing.assert_close(hypernet.decoder_1d(states, row), expected)
