@@ -110,12 +110,14 @@ def measure(kind: str, family: str, name: str) -> dict[str, Any]:
 
 
 def finite_after_a_step(model: Any) -> str:
-    """`yes`, `no`, or `not run` for a model whose training mode needs targets."""
+    """`yes`, `no`, or `not run` for a model whose training mode needs targets, or that is over 250 M parameters."""
     import torch
 
     from ghn.graph.inputs import candidate_inputs
     from ghn.graph.record import output_tensors
 
+    if sum(p.numel() for p in model.parameters()) > 250e6:
+        return "not run"
     for inputs in candidate_inputs(model):
         args, kwargs = inputs.map(
             lambda t: torch.randn(t.shape) if t.is_floating_point() else t  # random where only a shape was given
@@ -163,13 +165,13 @@ def main() -> None:
     wanted = [job for job in jobs_for(options.only) if not options.names or job[2] in options.names]
     rows = []
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(options.jobs, mp_context=context) as pool, Progress() as progress:
+    with ProcessPoolExecutor(options.jobs, mp_context=context, max_tasks_per_child=12) as pool, Progress() as progress:
         task = progress.add_task("models", total=len(wanted))
         for future in as_completed([pool.submit(measure, *job) for job in wanted]):
             rows.append(future.result())
             progress.advance(task)
-            if "error" in rows[-1]:
-                progress.console.print(rows[-1])
+            if "error" in rows[-1] or not progress.console.is_terminal:
+                print({key: value for key, value in rows[-1].items() if key != "kept"}, flush=True)
     rows.sort(key=lambda row: (row["kind"], row["family"], row["model"]))
     summary = "\n".join(summarise(kind, [row for row in rows if row["kind"] == kind]) for kind in options.only)
     print(summary)

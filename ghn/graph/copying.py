@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -26,7 +26,23 @@ def copy_model(model: nn.Module, convert: Callable[[Tensor], Tensor]) -> nn.Modu
     memo: dict[int, Any] = {}
     for tensor in [*model.parameters(), *model.buffers()]:
         memo[id(tensor)] = convert(tensor)
+    # Results of computations kept as attributes (features, pruned or normalised weights) cannot be deep-copied.
+    for module in model.modules():
+        for tensor in _tensors(module.__dict__):
+            if id(tensor) not in memo and not tensor.is_leaf:
+                memo[id(tensor)] = convert(tensor.detach())
     return _copy_module(model, memo)
+
+
+def _tensors(tree: Any) -> Iterator[Tensor]:
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, (list, tuple)):
+        for item in tree:
+            yield from _tensors(item)
+    elif type(tree) is dict:
+        for item in tree.values():
+            yield from _tensors(item)
 
 
 def _copy_module(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
@@ -51,8 +67,16 @@ def _copy_module(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
         elif isinstance(value, dict) and not value and type(value).__module__ == "collections":
             state[name] = type(value)()
         else:
-            state[name] = copy.deepcopy(value, memo)
+            state[name] = _copy_attribute(value, memo)
     return copied
+
+
+def _copy_attribute(value: Any, memo: dict[int, Any]) -> Any:
+    try:
+        return copy.deepcopy(value, memo)
+    except TypeError:
+        # Locks, generators and open files have no copies; a forward pass can share them.
+        return value
 
 
 def _has_own_protocol(kind: type) -> bool:

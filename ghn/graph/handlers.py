@@ -55,7 +55,9 @@ def _product_added(rules: Rules, operation: Operation) -> Flow | None:
     product = _matrix_product(rules, operation, first, second)
     if product is None or operation.kwargs.get("beta", 1) == 0:
         return product
-    if rules.flow(added).is_parameter and (product.score or product.attention):
+    table = rules.value(added)
+    spread = table is not None and sum(size > 1 for size in table.shape) > 1
+    if spread and rules.flow(added).is_parameter and (product.score or product.attention):
         rules.keep(rules.flow(added), SCORE_BIAS)
         return product
     return rules.with_bias(product, added)
@@ -187,7 +189,7 @@ def _over_space(shape: tuple[int, ...], operation: Operation) -> bool:
     reduced = {axis % rank for axis in ([axes] if isinstance(axes, int) else axes)}
     if rank == 3:
         # The last axis of three is space after (batch, channels, space), and channels in normalisations, which keep it.
-        return reduced == {1} or (reduced == {2} and not keep)
+        return not keep and reduced in ({1}, {2})
     return reduced in (set(range(2, rank)), set(range(1, rank - 1)))
 
 
@@ -229,7 +231,7 @@ def _multiplication(rules: Rules, operation: Operation) -> Flow | None:
             gated = rules.gate(features, value, other, by)
             if gated is not None:
                 return gated
-        if other.flows and other.statistic and not features.statistic and by.numel < value.numel:
+        if other.flows and other.statistic and not features.statistic and by.distinct < value.distinct:
             return replace(join([a, b]), normalised=True)
         if features.normalised and other.pure and len(other.leaves) == 1 and _one_axis(by.shape):
             node = rules.add_node("ln", [features], (rules.parameter(other.leaves[0]).numel,))

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 BATCH = 2
 """Images in a traced batch; batch normalisation refuses a single value per channel in training mode."""
@@ -60,8 +61,9 @@ def candidate_inputs(model: nn.Module) -> list[Inputs]:
     """Inputs to try in turn, the likeliest first."""
     count = _required_arguments(model)
     candidates = [*_declared_inputs(model), *(Inputs(inputs.args * count) for inputs in _image_inputs(model))]
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
     distinct: dict[str, Inputs] = {}
-    for inputs in candidates:
+    for inputs in (_of_dtype(inputs, dtype) for inputs in candidates):
         distinct.setdefault(str((str(inputs), sorted(inputs.kwargs))), inputs)
     return list(distinct.values())
 
@@ -77,8 +79,13 @@ def _required_arguments(model: nn.Module) -> int:
     return max(len(required), 1)
 
 
+def _of_dtype(inputs: Inputs, dtype: torch.dtype) -> Inputs:
+    """The same inputs in the precision of the model."""
+    return Inputs(*inputs.map(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor))
+
+
 def _floats(*shape: int) -> Tensor:
-    return torch.zeros(BATCH, *shape, device="meta")
+    return torch.zeros(BATCH, *shape, dtype=torch.float32, device="meta")
 
 
 def _declared_inputs(model: nn.Module) -> Iterator[Inputs]:
@@ -97,7 +104,8 @@ def _declared_inputs(model: nn.Module) -> Iterator[Inputs]:
 
 def _image_inputs(model: nn.Module) -> Iterator[Inputs]:
     """Guesses from the shape of the first weight."""
-    weights = (p for name, p in model.named_parameters() if p.dim() >= 2 and name.rpartition(".")[2] == "weight")
+    shaped = ((name, p) for name, p in model.named_parameters() if not is_lazy(p))
+    weights = (p for name, p in shaped if p.dim() >= 2 and name.rpartition(".")[2] == "weight")
     first = next(weights, None)
     channels = 3
     if first is not None and first.dim() == 4:

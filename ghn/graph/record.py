@@ -55,6 +55,14 @@ class Value:
         return count
 
     @property
+    def distinct(self) -> int:
+        """Number of elements that are not repeated by expansion."""
+        count = 1
+        for size, step in zip(self.shape, self.stride, strict=True):
+            count *= size if step else 1
+        return count
+
+    @property
     def carries(self) -> bool:
         """Whether features can flow in it: integers and masks select or count, they carry none."""
         return self.dtype.is_floating_point or self.dtype.is_complex

@@ -10,7 +10,7 @@ Source: the vocabulary and contraction rules of GHN-2's graphs (Knyazev et al., 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ghn.graph import operators
@@ -36,9 +36,9 @@ class Draft:
 
     op: str
     predecessors: set[int]
-    parameters: list[str] = field(default_factory=list)
     shape: tuple[int, ...] | None = None
     squeeze: bool = False
+    processed: bool = False
 
 
 class Rules:
@@ -48,7 +48,7 @@ class Rules:
         self.record = record
         self.nodes: list[Draft] = [Draft("input", set())]
         self.flows: list[Flow] = [CONSTANT] * len(record.values)
-        self.specs: dict[str, ParameterSpec] = {}
+        self.claims: dict[str, list[ParameterSpec]] = {}
         self.reasons: dict[str, str] = {}
         self.pool_sources: dict[int, frozenset[int]] = {}
         self.pointwise: set[int] = set()
@@ -105,16 +105,16 @@ class Rules:
             self.reasons.setdefault(leaf, reason)
 
     def claim(self, names: Iterable[str], node: int, role: Role, axes: tuple[int, ...] = (), stack: int = 0) -> None:
-        """Give parameters to a node, unless an earlier node has them (a reused module)."""
+        """Let a node claim parameters; of several claims (a reused module) the first on a path to the output holds."""
         for name in names:
             value = self.record.values[self.record.parameters[name]]
-            if name in self.specs or name in self.lookups or not value.dtype.is_floating_point:
+            if name in self.lookups or not value.dtype.is_floating_point:
                 continue
             fits = axes if len(axes) == len(value.shape) else ()
-            self.specs[name] = ParameterSpec(
+            spec = ParameterSpec(
                 name=name, node=node, shape=value.shape, role=role, axes=fits, stack=stack if fits else 0
             )
-            self.nodes[node].parameters.append(name)
+            self.claims.setdefault(name, []).append(spec)
 
     def parameter(self, name: str) -> Value:
         """The tensor of a parameter."""
@@ -130,7 +130,7 @@ class Rules:
                 if flow.is_parameter:
                     self.keep(flow, _reason(operation.name))
             if operation.name in operators.ACTIVATIONS:
-                return replace(result, processed=True, normalised=False)
+                return replace(result, processed=True, normalised=False, score=False, attention=False)
             return result if operation.name in operators.TRANSPARENT else replace(result, processed=True)
         if result.leaves and operation.name in operators.VIEWS and len(operation.inputs) == 1:
             return flows[0]
@@ -207,14 +207,16 @@ class Rules:
         if len(paths) < 2 or len(joined.carriers) < 2:
             return joined
         result = self.after(self.add_node(op, paths), *paths)
-        return replace(result, score=any(flow.score for flow in paths))
+        self.nodes[next(iter(result.carriers))].processed = any(flow.processed for flow in paths)
+        maps = all(flow.attention for flow in paths)
+        return replace(result, score=any(flow.score for flow in paths), attention=maps)
 
     def added(self, features: Flow, value: Value, flow: Flow, added: Value) -> Flow:
         """Features plus a tensor made from parameters: a bias, a position embedding, or neither."""
-        if features.score or features.attention:
+        sizes = [size for size in added.shape if size > 1]
+        if len(sizes) > 1 and (features.score or features.attention):
             self.keep(flow, SCORE_BIAS)
             return join([features])
-        sizes = [size for size in added.shape if size > 1]
         if len(sizes) <= 1:
             return self.bias(features, flow)
         tables = [leaf for leaf in flow.leaves if _is_position(self.parameter(leaf).shape, added.shape, flow)]
@@ -232,7 +234,7 @@ class Rules:
     def gate(self, features: Flow, value: Value, gate: Flow, gating: Value) -> Flow | None:
         """`cse` where features are multiplied by a gate computed from their own global average, else None."""
         pools = {pool for pool in gate.pools if self.pool_sources[pool] == features.carriers}
-        spread = gating.numel < value.numel
+        spread = gating.distinct < value.distinct
         if not pools or not spread or not gate.carriers - pools or gate.carriers == features.carriers:
             return None
         for pool in pools:

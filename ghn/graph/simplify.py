@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -34,8 +34,9 @@ def simplify(record: OpGraph, *, traced_by: str) -> ComputationalGraph:
     order = list(nodes)
     primary, order = _pool_before_head(nodes, primary, order, rules.pointwise)
     used = _ancestors(nodes, frozenset().union(*ends, primary))
-    head = set() if processed else _head(nodes, primary, rules.specs)
-    return _build(rules, [n for n in order if n in used or n == 0], nodes, head, traced_by)
+    specs = _owners(rules, used)
+    head = set() if processed else _head(nodes, primary, set(_stacked(specs)))
+    return _build(rules, [n for n in order if n in used or n == 0], nodes, specs, head, traced_by)
 
 
 def _contract(drafts: list[Draft]) -> tuple[dict[int, Draft], dict[int, frozenset[int]]]:
@@ -92,50 +93,75 @@ def _ancestors(nodes: dict[int, Draft], ends: frozenset[int]) -> set[int]:
     return found
 
 
-def _head(nodes: dict[int, Draft], primary: frozenset[int], specs: Mapping[str, ParameterSpec]) -> set[int]:
-    """Weights and biases that the primary output leaves from; several where the outputs of heads are averaged."""
+def _owners(rules: Rules, used: set[int]) -> dict[str, ParameterSpec]:
+    """For each parameter the first claim by a node on a path to an output."""
+    found = {name: next((spec for spec in claims if spec.node in used), None) for name, claims in rules.claims.items()}
+    return {name: spec for name, spec in found.items() if spec is not None}
+
+
+def _stacked(specs: Mapping[str, ParameterSpec]) -> Iterator[int]:
+    return (spec.node for spec in specs.values() if spec.stack)
+
+
+def _head(nodes: dict[int, Draft], primary: frozenset[int], stacked: set[int]) -> set[int]:
+    """Weights and biases that the primary output leaves from; several where the outputs of heads are averaged.
+
+    Parallel heads have as many classes each, and none feeds another (as the branches of a residual network do).
+    """
     found: set[int] = set()
+    weights: set[int] = set()
     pending = list(primary)
     while pending:
         last = pending.pop()
-        if nodes[last].op in ("sum", "concat"):
+        if nodes[last].op in ("sum", "concat") and not nodes[last].processed:
             pending.extend(nodes[last].predecessors)
             continue
         weight = last
         if nodes[last].op == "bias" and len(nodes[last].predecessors) == 1:
             (weight,) = nodes[last].predecessors
-        if nodes[weight].op != "conv" or not _is_linear(nodes[weight], specs):
+        if nodes[weight].op != "conv" or weight in stacked or not _is_matrix(nodes[weight].shape):
             return set()
         found |= {weight, last}
-    return found
+        weights.add(weight)
+    classes = {shape[0] for weight in weights if (shape := nodes[weight].shape)}
+    fed = any(weights & (_ancestors(nodes, frozenset({weight})) - {weight}) for weight in weights)
+    return set() if fed or len(classes) > 1 else found
 
 
-def _is_linear(weight: Draft, specs: Mapping[str, ParameterSpec]) -> bool:
-    """Whether a weight is one matrix: neither a stack of them nor a kernel of several positions."""
-    stacked = any(specs[name].stack for name in weight.parameters)
-    return not stacked and weight.shape is not None and all(size == 1 for size in weight.shape[2:])
+def _is_matrix(shape: tuple[int, ...] | None) -> bool:
+    return shape is not None and all(size == 1 for size in shape[2:])
 
 
 def _build(
-    rules: Rules, order: list[int], nodes: dict[int, Draft], head: set[int], traced_by: str
+    rules: Rules,
+    order: list[int],
+    nodes: dict[int, Draft],
+    specs: Mapping[str, ParameterSpec],
+    head: set[int],
+    traced_by: str,
 ) -> ComputationalGraph:
     position = {node: index for index, node in enumerate(order)}
     edges = [(position[source], position[node]) for node in order for source in nodes[node].predecessors]
     parameters: dict[str, ParameterSpec] = {}
     kept: dict[str, str] = {}
     for name, value in rules.record.parameters.items():
-        spec = rules.specs.get(name)
+        spec = specs.get(name)
         dtype = rules.record.values[value].dtype
-        if spec is not None and spec.node in position:
+        if spec is not None:
             parameters[name] = replace(spec, node=position[spec.node], head=spec.node in head)
         elif not dtype.is_floating_point:
             kept[name] = "complex numbers" if dtype.is_complex else "integers"
-        elif spec is not None:
+        elif name in rules.claims:
             kept[name] = UNUSED
         else:
             kept[name] = rules.reasons.get(name, UNUSED)
+    owned: dict[int, list[str]] = {node: [] for node in order}
+    # In the order of their claims: the parameter that gives a node its shape comes first.
+    for name in rules.claims:
+        if name in parameters:
+            owned[specs[name].node].append(name)
     return ComputationalGraph(
-        tuple(Node(nodes[node].op, tuple(nodes[node].parameters), nodes[node].shape) for node in order),
+        tuple(Node(nodes[node].op, tuple(owned[node]), nodes[node].shape) for node in order),
         np.array(edges, dtype=np.int64).reshape(-1, 2),
         parameters,
         kept,

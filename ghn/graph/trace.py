@@ -14,9 +14,11 @@ Neither the model, nor its buffers and mode, nor any global state (random number
 from __future__ import annotations
 
 import contextlib
+import inspect
 import itertools
 import logging
 import random
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -60,12 +62,14 @@ def trace(model: nn.Module, example_inputs: Any = None) -> ComputationalGraph:
     failures: list[Exception] = []
     with _global_state_untouched():
         for rung in RUNGS:
+            # The last rung's failures are the model's own; on the others the rung may be at fault.
+            failures.clear()
             for training, inputs in itertools.product((True, False), candidates):
                 graph = _attempt(rung, model, inputs, training, failures)
                 if graph is not None:
                     return _with_more_parameters(graph, rung, model, inputs) if training else graph
     first = failures[0]
-    if _cannot_be_called(first, guessed=example_inputs is None):
+    if not _can_be_called(model, candidates[0]):
         return graph_of_modules(model)
     raise TraceError(_failure_line(model, candidates[0], first, guessed=example_inputs is None)) from first
 
@@ -99,7 +103,8 @@ def record_forward(model: nn.Module, inputs: Inputs, *, move: Callable[[Tensor],
     recorder = Recorder()
     graph = recorder.graph
     for name, parameter in model.named_parameters():
-        graph.parameters[name] = recorder.add(parameter)
+        if not is_lazy(parameter):
+            graph.parameters[name] = recorder.add(parameter)
     graph.inputs = [recorder.add(tensor) for tensor in Inputs(args, kwargs).tensors()]
     with torch.no_grad(), recorder, RecurrentFunctions(recorder):
         output = model(*args, **kwargs)
@@ -175,7 +180,13 @@ def _global_state_untouched() -> Iterator[None]:
     """Attention unfused, random states and the fast path of attention modules restored afterwards."""
     python_state, numpy_state = random.getstate(), np.random.get_state()
     fast_path = torch.backends.mha.get_fastpath_enabled()
-    with torch.random.fork_rng(devices=[]), sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+    with (
+        torch.inference_mode(False),
+        torch.random.fork_rng(devices=[]),
+        sdpa_kernel(SDPBackend.MATH),
+        warnings.catch_warnings(),
+        _compiled_parts_eager(),
+    ):
         # What a forward pass warns of would come again, and better, when the user runs it.
         warnings.simplefilter("ignore")
         # An operator that fake tensors do not serve fills pages of log; the next rung is tried anyway.
@@ -193,9 +204,25 @@ def _global_state_untouched() -> Iterator[None]:
             np.random.set_state(numpy_state)
 
 
-def _cannot_be_called(error: Exception, *, guessed: bool) -> bool:
-    """Whether there is no forward at all, or its arguments could not be guessed."""
-    return isinstance(error, NotImplementedError) or (guessed and isinstance(error, TypeError))
+@contextlib.contextmanager
+def _compiled_parts_eager() -> Iterator[None]:
+    """Compiled modules run as they were written: nobody wants the tracer compiled."""
+    if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
+        with torch.compiler.set_stance("force_eager"):
+            yield
+    else:
+        yield
+
+
+def _can_be_called(model: nn.Module, inputs: Inputs) -> bool:
+    """Whether there is a forward pass, and it takes these arguments."""
+    if getattr(type(model), "forward", None) is nn.Module.forward:
+        return False
+    try:
+        inspect.signature(model.forward).bind(*inputs.args, **inputs.kwargs)
+    except TypeError:
+        return False
+    return True
 
 
 def _failure_line(model: nn.Module, inputs: Inputs, error: Exception, *, guessed: bool) -> str:

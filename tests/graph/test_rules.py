@@ -393,3 +393,55 @@ def test_averaged_heads() -> None:
     model = Lambda(lambda self, x: (self.a(x) + self.b(x)) / 2, a=nn.Linear(4, 3), b=nn.Linear(4, 3))
     graph = trace(model, torch.zeros(2, 4))
     assert {name for name, spec in graph.parameters.items() if spec.head} == set(graph.parameters)
+
+
+def test_reused_module_whose_first_result_is_not_used() -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        self.enc(x).norm()
+        return self.head(self.enc(x).relu())
+
+    graph = trace(Lambda(forward, enc=nn.Linear(4, 4), head=nn.Linear(4, 2)), torch.zeros(2, 4))
+    assert chain(graph) == ["input", "conv", "bias", "conv", "bias"]
+    assert len(graph.parameters) == 4
+
+
+def test_biases_after_products_of_features_are_biases() -> None:
+    model = Lambda(
+        lambda self, x: self.out((x.transpose(1, 2) @ self.a(x)).relu()), a=nn.Linear(4, 4), out=nn.Linear(4, 4)
+    )
+    graph = trace(model, torch.zeros(2, 4, 4))
+    assert set(graph.parameters) == {"a.weight", "a.bias", "out.weight", "out.bias"}
+
+
+def test_gate_that_is_expanded() -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        y = torch.sigmoid(self.fc(F.adaptive_avg_pool2d(x := self.a(x), 1).flatten(1)))
+        return x * y[:, :, None, None].expand_as(x)
+
+    graph = trace(Lambda(forward, a=conv(), fc=nn.Linear(3, 3, bias=False)), IMAGE)
+    assert [node.op for node in graph.nodes] == ["input", "conv", "conv", "cse"]
+
+
+def test_sum_of_attention_maps() -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        content = (self.q(x) @ self.k(x).transpose(1, 2)).softmax(-1)
+        return (content + self.positions(x).softmax(-1)) @ self.v(x)
+
+    layers = {name: nn.Linear(4, 4, bias=False) for name in ("q", "k", "positions", "v")}
+    graph = trace(Lambda(forward, **layers), torch.zeros(2, 4, 4))
+    assert {("sum", "msa"), ("v.weight", "msa"), ("q.weight", "sum"), ("positions.weight", "sum")} <= edges(graph)
+
+
+def test_residual_branches_are_no_heads() -> None:
+    model = Lambda(lambda self, x: (y := self.e(x)) + self.b(y), e=nn.Linear(4, 4), b=nn.Linear(4, 4))
+    graph = trace(model, torch.zeros(2, 4))
+    assert not any(spec.head for spec in graph.parameters.values())
+    both = Lambda(
+        lambda self, x: torch.cat([self.a(x).relu(), self.b(x).relu()], 1), a=nn.Linear(4, 3), b=nn.Linear(4, 3)
+    )
+    assert not any(spec.head for spec in trace(both, torch.zeros(2, 4)).parameters.values())
+
+
+def test_normalisation_over_channels_first_is_no_pooling() -> None:
+    model = Lambda(lambda self, x: (y := self.a(x)) - y.mean(1, keepdim=True), a=nn.Conv1d(3, 4, 3, bias=False))
+    assert chain(trace(model, torch.zeros(2, 3, 9))) == ["input", "conv"]

@@ -1,6 +1,7 @@
 """The ladder of ways to run a model, and what tracing must leave alone."""
 
 import random
+import threading
 
 import numpy as np
 import pytest
@@ -225,3 +226,68 @@ def test_scripted_part() -> None:
 def test_lazy_layers() -> None:
     graph = trace(nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d()), IMAGE)
     assert chain(graph) == ["input", "conv", "bias", "bn"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_guessed_inputs_have_the_precision_of_the_model(dtype: torch.dtype) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).to(dtype)
+    assert trace(model).traced_by == "meta"
+
+
+def test_attributes_that_cannot_be_copied() -> None:
+    class Keeping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Linear(4, 4)
+            self.lock = threading.Lock()
+            self.features: list[Tensor] = []
+
+        def forward(self, x: Tensor) -> Tensor:
+            with self.lock:
+                self.features.append(self.a(x))
+            return self.features[-1]
+
+    model = Keeping()
+    model(torch.zeros(2, 4))
+    kept = model.features[0]
+    trace(model, torch.zeros(2, 4))
+    assert model.features == [kept]
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated")
+def test_weight_norm_of_old() -> None:
+    graph = trace(nn.Sequential(nn.utils.weight_norm(nn.Linear(4, 4))), torch.zeros(2, 4))
+    assert set(graph.parameters) == {"0.bias", "0.weight_v"}
+
+
+@pytest.mark.parametrize("inputs", [torch.zeros(2, 9), None])
+def test_failures_of_the_model_itself_are_errors_on_every_rung(inputs: Tensor | None) -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Linear(8, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            torch.unique(x)
+            return self.a(x) + "a"  # type: ignore[operator]
+
+    with pytest.raises(TraceError):
+        trace(Model(), inputs)
+
+
+def test_inference_mode() -> None:
+    model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
+    with torch.inference_mode():
+        assert len(trace(model, torch.zeros(2, 8))) == 5
+
+
+def test_lazy_part_that_never_runs() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 4), nn.LazyLinear(3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.a(x)
+
+    assert set(trace(Model(), torch.zeros(2, 4)).parameters) == {"a.weight", "a.bias"}
