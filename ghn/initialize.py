@@ -73,7 +73,8 @@ def initialize(
 ) -> InitReport:
     """Predict the parameters of `model` and write them into it.
 
-    Nothing but parameters changes: no buffer, mode, gradient, `requires_grad` or random state. The model is traced and
+    Lazy modules get their shapes first. Nothing but parameters changes: no buffer, mode, gradient, `requires_grad` or
+    random state. The model is traced and
     everything is decoded and checked before the first value is written, so that an error leaves it as it was.
 
     Args:
@@ -90,6 +91,9 @@ def initialize(
         ValueError: If the model has no parameters, is on the meta device, cannot be traced, less than `strict` would be
             predicted, or a prediction is not finite.
     """
+    from ghn.graph.trace import materialise
+
+    materialise(model, example_inputs)
     parameters = _parameters(model)
     graph, tracing = _trace(model, example_inputs, graph)
     kept = _kept(parameters, graph, hypernet, head)
@@ -192,7 +196,7 @@ def _fraction(parameters: Mapping[str, nn.Parameter], kept: Mapping[str, str], s
     if strict is not None and fraction < strict:
         largest = max(kept, key=lambda name: sizes[name])
         raise ValueError(
-            f"only {100 * fraction:.1f} % of the elements would be predicted, less than the {100 * strict:g} % asked "
+            f"only {100 * fraction:.4g} % of the elements would be predicted, less than the {100 * strict:g} % asked "
             f"for; the largest left out is {largest}: {kept[largest]}"
         )
     return fraction

@@ -246,6 +246,17 @@ def test_head_with_other_classes_keeps_its_initialisation(hypernet: GHN, classes
         assert hypernet.initialize(model, torch.zeros(2, 12), head="predict").fraction == 1
 
 
+def test_lazy_modules_get_their_shapes_and_are_predicted(hypernet: GHN) -> None:
+    model = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(5))
+    report = hypernet.initialize(model, torch.zeros(2, 3, 6, 6))
+    assert report.fraction == 1
+    assert model.training
+    assert model[3].weight.shape == (5, 64)
+    assert torch.equal(model[1].get_buffer("running_mean"), torch.zeros(4))
+    with pytest.raises(ValueError, match="forward pass of Sequential fails"):
+        hypernet.initialize(nn.Sequential(nn.LazyConv2d(4, 3)), torch.zeros(7))
+
+
 def test_strict(hypernet: GHN) -> None:
     model = nn.Sequential(nn.Embedding(100, 8), nn.Linear(8, 2))
     before = copy.deepcopy(model.state_dict())

@@ -21,6 +21,9 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "graph": "draw the computational graph of a model",
         "info": "describe a hypernetwork, or list those there are",
         "convert": "turn a released or training checkpoint into safetensors",
+        "train": "train a hypernetwork by a named recipe",
+        "evaluate": "accuracy of predicted networks without training them",
+        "deepnets": "list, summarise and describe random architectures",
     }
 )
 """What `ghn --help` says of each command; the command's module has its name."""

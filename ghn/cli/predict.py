@@ -124,6 +124,9 @@ def _separate(state: Mapping[str, Any]) -> dict[str, Tensor]:
             raise ValueError(
                 f"the model's state holds {name}, a {type(value).__name__}; safetensors holds tensors only"
             )
+        if value.layout is not torch.strided or value.is_meta:
+            what = "has no numbers (it is on the meta device)" if value.is_meta else "is sparse"
+            raise ValueError(f"{name} of the model's state {what}; safetensors cannot hold it")
         tensor = value.detach().cpu()
         address = tensor.untyped_storage().data_ptr()
         shared = address in addresses and tensor.numel() > 0

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.parameter import is_lazy
 
 from ghn.graph.computational_graph import ComputationalGraph
 from ghn.graph.copying import copy_model
@@ -114,9 +115,30 @@ def record_forward(model: nn.Module, inputs: Inputs, *, move: Callable[[Tensor],
     return graph
 
 
-def is_lazy(tensor: Tensor) -> bool:
-    """Whether a parameter or buffer of a lazy module has no shape yet."""
-    return isinstance(tensor, (nn.UninitializedParameter, nn.UninitializedBuffer))
+def materialise(model: nn.Module, example_inputs: Any = None) -> None:
+    """Give lazy modules their shapes by one forward pass in evaluation mode; nothing happens to other models.
+
+    Args:
+        model: The model, changed in place.
+        example_inputs: As for `trace`.
+
+    Raises:
+        TraceError: If the forward pass fails.
+    """
+    if not any(is_lazy(tensor) for tensor in [*model.parameters(), *model.buffers()]):
+        return
+    inputs = given_inputs(example_inputs) if example_inputs is not None else candidate_inputs(model)[0]
+    device = next((p.device for p in model.parameters() if not is_lazy(p)), torch.device("cpu"))
+    args, kwargs = inputs.map(lambda tensor: torch.zeros(tensor.shape, dtype=tensor.dtype, device=device))
+    modes = {module: module.training for module in model.modules()}
+    try:
+        with _global_state_untouched(), torch.no_grad():
+            model.eval()(*args, **kwargs)
+    except Exception as error:
+        raise TraceError(_failure_line(model, inputs, error, guessed=example_inputs is None)) from error
+    finally:
+        for module, training in modes.items():
+            module.training = training
 
 
 def _run_meta(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:

@@ -290,8 +290,8 @@ def _tiles(size: int, side: int) -> list[tuple[slice, int, int]]:
     return tiles if whole == size else [*tiles, (slice(whole, size), size - whole, 1)]
 
 
-def squared_norm(core: Tensor, fit: KernelFit) -> Tensor:
-    """Sum of squares of n tiled kernels from their cores (n, O', I', kh, kw), without tiling them; float64, 0-d."""
+def squared_norm(core: Tensor, fit: KernelFit) -> float:
+    """Sum of squares of n tiled kernels, from their cores (n, O', I', kh, kw), without tiling them."""
     out, inputs, repeats = fit.shape[:3]
     (row_tiles, rows), (column_tiles, columns) = divmod(out, core.shape[1]), divmod(inputs, core.shape[2])
     parts = [
@@ -300,8 +300,10 @@ def squared_norm(core: Tensor, fit: KernelFit) -> Tensor:
         (row_tiles, core[:, :, :columns]),
         (1, core[:, :rows, :columns]),
     ]
-    terms = [times * torch.linalg.vector_norm(part).double().square() for times, part in parts if part.numel()]
-    return repeats * torch.stack(terms).sum()
+    parts = [(times, part) for times, part in parts if part.numel()]
+    dtype = torch.promote_types(core.dtype, torch.float32)
+    norms = torch.stack([torch.linalg.vector_norm(part, dtype=dtype) for _, part in parts]).tolist()
+    return repeats * sum(times * norm * norm for (times, _), norm in zip(parts, norms, strict=True))
 
 
 def write_vector(values: Tensor, fit: VectorFit, destination: Tensor) -> None:

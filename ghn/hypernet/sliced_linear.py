@@ -213,7 +213,7 @@ class Channels(torch.autograd.Function):
                 # (O, I, P), positions of all parameters in the order of x
                 y_grad = (grad * scale[:, None, None, None]).permute(1, 2, 3, 0).flatten(2)
                 bias_grad[part] += y_grad.sum(dim=-1)
-                weight_grad[part] += torch.bmm(y_grad, x.flatten(0, 1).expand(crop.out, -1, -1))
+                weight_grad[part].baddbmm_(y_grad, x.flatten(0, 1).expand(crop.out, -1, -1))
                 x_grad = torch.einsum("oip,oik->pk", y_grad, weight[part])
                 x_grads.append(x_grad.view(x.shape))
         return weight_grad, bias_grad, None, None, *(None for _ in scales), *x_grads

@@ -93,7 +93,7 @@ class Writer:
         """
         total = 0.0
         for fit, members, part in self._runs():
-            square = float(squared_norm(part, fit))
+            square = squared_norm(part, fit)
             limits = [torch.finfo(self._destination(member.graph, member.fit.spec).dtype).max for member in members]
             # No element is larger than the norm, so that elements are looked at only where the norm is too large.
             if not math.sqrt(square) <= min(limits):
@@ -101,7 +101,7 @@ class Writer:
                     _check_range(core, limit, member.fit.spec)
             total += square
         for group, values in zip(self.plan.vectors, self.vectors, strict=True):
-            square = float(torch.linalg.vector_norm(values)) ** 2
+            square = float(torch.linalg.vector_norm(values.float())) ** 2
             if not math.isfinite(square):
                 for vector, piece in zip(group.members, values.split(group.sizes), strict=True):
                     _check_range(piece, torch.finfo(values.dtype).max, vector.fit.spec)
@@ -145,7 +145,7 @@ def check_destinations(
 
     Raises:
         ValueError: If a graph has no destinations, or a tensor is no predictable parameter, has another shape, is not
-            of a floating-point type, or has no memory.
+            of a floating-point type, or has no memory of its own for every element.
     """
     if len(parameters) != len(destinations):
         raise ValueError(f"{len(parameters)} graphs need as many dicts of destinations, not {len(destinations)}")
@@ -157,5 +157,7 @@ def check_destinations(
                 raise ValueError(f"destination {name!r} has shape {tuple(tensor.shape)}, not {specs[name].shape}")
             if not tensor.is_floating_point():
                 raise ValueError(f"destination {name!r} must be of a floating-point type, not {tensor.dtype}")
+            if any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True)):
+                raise ValueError(f"destination {name!r} is an expanded tensor, whose elements share memory")
             if tensor.is_meta:
                 raise ValueError(f"destination {name!r} is on the meta device, which has no memory to write to")

@@ -114,7 +114,7 @@ def test_image_size(ghn: Ghn, tmp_path: Path) -> None:
         (["zoo:Fails", *OPTIONS], "the forward pass of Fails fails on"),
         (["zoo:fixed", *OPTIONS, "--image-size", "16"], "forward pass of Sequential fails on float32(2, 3, 16, 16)"),
         (["zoo:Extra", *OPTIONS], "holds _extra_state, a str"),
-        (["zoo:net", *OPTIONS, "--num-classes", "7", "--min-fraction", "0.9"], "only 79.2 % of the elements"),
+        (["zoo:net", *OPTIONS, "--num-classes", "7", "--min-fraction", "0.9"], "only 79.21 % of the elements"),
         (["zoo:net", "--ghn", "TINY", "-o", "OUT/x.pt"], "must end in .safetensors"),
         (["zoo:net", "--ghn", "TINY", "-o", "OUT/no/x.safetensors"], "no does not exist; make it first"),
         (["zoo:net", "--ghn", "TINY", "-o", "zoo.py/x.safetensors"], "zoo.py is no folder"),

@@ -35,5 +35,5 @@ def test_the_weights_are_those_of_the_state(tmp_path: Path, half: bool) -> None:
 
 
 def test_a_folder_without_a_run(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="there is no state of a run in .*; train one first with ghn train"):
+    with pytest.raises(StateError, match=r"there is no state of a run in .*; train one first with ghn train"):
         export(tmp_path, tmp_path / "ghn")
