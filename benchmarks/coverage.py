@@ -14,7 +14,6 @@ import json
 import multiprocessing
 import time
 from collections import Counter, defaultdict
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +108,11 @@ def measure(kind: str, family: str, name: str) -> dict[str, Any]:
     return row
 
 
+def measure_job(job: tuple[str, str, str]) -> dict[str, Any]:
+    """`measure` for a pool."""
+    return measure(*job)
+
+
 def finite_after_a_step(model: Any) -> str:
     """`yes`, `no`, or `not run` for a model whose training mode needs targets, or that is over 250 M parameters."""
     import torch
@@ -165,10 +169,10 @@ def main() -> None:
     wanted = [job for job in jobs_for(options.only) if not options.names or job[2] in options.names]
     rows = []
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(options.jobs, mp_context=context, max_tasks_per_child=12) as pool, Progress() as progress:
+    with context.Pool(options.jobs, maxtasksperchild=12) as pool, Progress() as progress:
         task = progress.add_task("models", total=len(wanted))
-        for future in as_completed([pool.submit(measure, *job) for job in wanted]):
-            rows.append(future.result())
+        for row in pool.imap_unordered(measure_job, wanted):
+            rows.append(row)
             progress.advance(task)
             if "error" in rows[-1] or not progress.console.is_terminal:
                 print({key: value for key, value in rows[-1].items() if key != "kept"}, flush=True)

@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """List the splits of DeepNets-1M, summarise one (table 3 of the paper), or describe one of its architectures.
+    """List the splits of DeepNets-1M, summarise one, or describe a network.
 
     Attributes:
         split: train, val, test, wide, deep, dense, bnfree or search; None lists them.

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Predict the parameters of unseen networks and run these on test images, without any training.
+    """Predict unseen networks and run them on test images, without training.
 
-    Batch norms use the statistics of batches of 64 test images, as in the papers.
+    Batch norms use the statistics of batches of 64 test images.
 
     Attributes:
         ghn: The hypernetwork: a bundled or published name (see `ghn info`), user/repo on the model hub, a folder or

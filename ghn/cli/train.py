@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Train a hypernetwork by a named run; the same command goes on with one that was interrupted.
+    """Train a hypernetwork by a named run, or go on with one that was stopped.
 
-    The folder receives config.json, log.jsonl, state.pt (all that a training needs to go on) and, at the end, the
-    hypernetwork in `hypernet/`, which `--ghn` of other commands takes. Under torchrun, processes share the networks.
+    The folder receives config.json, log.jsonl, state.pt (all it takes to go on)
+
+    and, at the end, the hypernetwork in hypernet/, which --ghn takes.
+
+    Under torchrun, processes share the networks.
 
     Options that are None leave the named run's value.
 

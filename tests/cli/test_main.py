@@ -68,7 +68,8 @@ def test_every_command_has_options_with_help(command: str, ghn: Callable[..., Ru
             f"{field.name} is not explained"
         )
         if "Positional" not in str(field.type):
-            assert f"--{field.name.replace('_', '-')}" in result.out
+            name = field.name.replace("_", "-")
+            assert f"--{name}" in result.out or f"--no-{name}" in result.out
     assert all(len(line) <= 80 for line in result.out.splitlines()[1:]), "wider than a terminal"
 
 
