@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -154,7 +155,7 @@ def model_card(
         f"---\n{data.to_yaml()}\n---\n\n# {title}\n",
         f"A graph hypernetwork ({PAPERS[config.encoder]}): it reads the computational graph of a PyTorch model and "
         f"predicts its parameters in one forward pass. {origin}Weights are stored as {dtype}.\n",
-        f"## Use\n\n```python\nimport ghn, torchvision\n\nhypernet = ghn.from_pretrained({address!r})\n"
+        f"## Use\n\n```python\nimport ghn, torchvision\n\nhypernet = ghn.from_pretrained({json.dumps(address)})\n"
         f"model = torchvision.models.resnet50(num_classes={config.num_classes})\n"
         "print(hypernet.initialize(model))  # in place; the report says what was predicted\n```\n",
         f"## Architecture\n\n{describe_config(config)}\n\n{_table(config.to_dict())}",
