@@ -114,13 +114,13 @@ def measure_job(job: tuple[str, str, str]) -> dict[str, Any]:
 
 
 def finite_after_a_step(model: Any) -> str:
-    """`yes`, `no`, or `not run` for a model whose training mode needs targets, or that is over 250 M parameters."""
+    """`yes`, `no`, or `not run` for a model whose training mode needs targets, or that is over 150 M parameters."""
     import torch
 
     from ghn.graph.inputs import candidate_inputs
     from ghn.graph.record import output_tensors
 
-    if sum(p.numel() for p in model.parameters()) > 250e6:
+    if sum(p.numel() for p in model.parameters()) > 150e6:
         return "not run"
     for inputs in candidate_inputs(model):
         args, kwargs = inputs.map(
