@@ -257,6 +257,18 @@ def test_lazy_modules_get_their_shapes_and_are_predicted(hypernet: GHN) -> None:
         hypernet.initialize(nn.Sequential(nn.LazyConv2d(4, 3)), torch.zeros(7))
 
 
+def test_parts_on_several_devices(hypernet: GHN) -> None:
+    model = nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 5))
+    expected = hypernet.predict(model, torch.zeros(2, 8))
+    model[2].to("meta")
+    weights = hypernet.predict(model, torch.zeros(2, 8))
+    assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
+    before = copy.deepcopy(model[0].state_dict())
+    with pytest.raises(ValueError, match=r"2\.weight is on the meta device"):
+        hypernet.initialize(model, torch.zeros(2, 8))
+    assert all(torch.equal(before[key], value) for key, value in model[0].state_dict().items())
+
+
 def test_strict(hypernet: GHN) -> None:
     model = nn.Sequential(nn.Embedding(100, 8), nn.Linear(8, 2))
     before = copy.deepcopy(model.state_dict())
