@@ -51,6 +51,8 @@ def test_predict_resnet50_and_classify_images(reference: Path, tmp_path: Path) -
     file = released_file(reference, tmp_path)
     output = tmp_path / "resnet50.safetensors"
     assert main(["predict", "resnet50", "--ghn", str(file), "-o", str(output), "--quiet"]) == 0
+    (tmp_path / "ordinary").touch()
+    assert output.stat().st_mode == (tmp_path / "ordinary").stat().st_mode
     model = torchvision.models.resnet50()
     model.load_state_dict(load_file(output), strict=True)
     model.train()

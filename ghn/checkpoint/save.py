@@ -65,6 +65,8 @@ def write_checkpoint(folder: str | Path, state: Mapping[str, Tensor], config: GH
         save_file(_separate(state), partial / WEIGHTS_FILE, metadata={"format": "pt"})
         text = json.dumps(config.to_dict(), indent=2, sort_keys=True)
         (partial / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+        # safetensors makes files that only their owner reads; colleagues on a cluster share checkpoints.
+        (partial / WEIGHTS_FILE).chmod((partial / CONFIG_FILE).stat().st_mode & 0o777)
         (partial / CARD_FILE).write_text(
             model_card(config, shapes, **{"dtype": ", ".join(dtypes), **card}), encoding="utf-8"
         )
