@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from ghn.graph.trees import tensors_in
 
 # Values that no forward pass can change.
 _ATOMIC = (int, float, complex, str, bytes, bool, type(None), type, torch.dtype, torch.device)
@@ -28,21 +30,10 @@ def copy_model(model: nn.Module, convert: Callable[[Tensor], Tensor]) -> nn.Modu
         memo[id(tensor)] = convert(tensor)
     # Results of computations kept as attributes (features, pruned or normalised weights) cannot be deep-copied.
     for module in model.modules():
-        for tensor in _tensors(module.__dict__):
+        for tensor in tensors_in(module.__dict__):
             if id(tensor) not in memo and not tensor.is_leaf:
                 memo[id(tensor)] = convert(tensor.detach())
     return _copy_module(model, memo)
-
-
-def _tensors(tree: Any) -> Iterator[Tensor]:
-    if isinstance(tree, Tensor):
-        yield tree
-    elif isinstance(tree, (list, tuple)):
-        for item in tree:
-            yield from _tensors(item)
-    elif type(tree) is dict:
-        for item in tree.values():
-            yield from _tensors(item)
 
 
 def _copy_module(module: nn.Module, memo: dict[int, Any]) -> nn.Module:

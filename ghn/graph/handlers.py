@@ -12,7 +12,7 @@ from ghn.graph.flow import CONSTANT, Flow, join
 from ghn.graph.layout import convolution_axes, matrix_axes
 from ghn.graph.record import Operation, Ref
 from ghn.graph.recurrent import RECURRENT, cells
-from ghn.graph.rules import INPUT, LOOKUP, SCALE, SCORE_BIAS, Rules
+from ghn.graph.rules import INPUT, LOOKUP, SCALE, SCORE_BIAS, TOKEN, Rules
 
 Handler = Callable[[Rules, Operation], Flow | None]
 
@@ -259,7 +259,7 @@ def _concatenation(rules: Rules, operation: Operation) -> Flow | None:
         return None
     for flow in flows:
         if flow.is_parameter:
-            rules.keep(flow, "a token concatenated with features")
+            rules.keep(flow, TOKEN)
     if all(flow.attention for flow in flows if flow.flows) or all(flow.score for flow in flows if flow.flows):
         return None
     return rules.meeting("concat", flows)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from ghn.graph.trees import map_tensors, tensors_in
+
 BATCH = 2
 """Images in a traced batch; batch normalisation refuses a single value per channel in training mode."""
 
@@ -26,11 +28,11 @@ class Inputs:
 
     def tensors(self) -> Iterator[Tensor]:
         """Every tensor in the arguments."""
-        yield from _tensors((self.args, dict(self.kwargs)))
+        yield from tensors_in((self.args, dict(self.kwargs)))
 
     def map(self, function: Callable[[Tensor], Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments with each tensor replaced."""
-        mapped = _map((self.args, dict(self.kwargs)), function)
+        mapped = map_tensors((self.args, dict(self.kwargs)), function)
         return mapped[0], mapped[1]
 
     def __str__(self) -> str:
@@ -126,26 +128,3 @@ def _image_inputs(model: nn.Module) -> Iterator[Inputs]:
     if channels == 3 and first is not None and first.dim() == 4 and first.shape[1] == 1:
         yield Inputs((_floats(1, 224, 224),))
         yield Inputs((_floats(1, 28, 28),))
-
-
-def _tensors(tree: Any) -> Iterator[Tensor]:
-    if isinstance(tree, Tensor):
-        yield tree
-    elif isinstance(tree, Mapping):
-        for item in tree.values():
-            yield from _tensors(item)
-    elif isinstance(tree, (tuple, list)):
-        for item in tree:
-            yield from _tensors(item)
-
-
-def _map(tree: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(tree, Tensor):
-        return function(tree)
-    if isinstance(tree, Mapping):
-        return {key: _map(item, function) for key, item in tree.items()}
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*[_map(item, function) for item in tree])
-    if isinstance(tree, (tuple, list)):
-        return type(tree)([_map(item, function) for item in tree])
-    return tree

@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary, WeakTensorKeyDictionary
 
 from ghn.graph.shapes import SHORTCUTS
+from ghn.graph.trees import map_tensors, tensors_in
 
 WRITE = "write"
 """Name of the operation that the recorder inserts where a tensor shares memory with one that was written to."""
@@ -192,14 +193,14 @@ class Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         if self._paused:
             return func(*args, **kwargs)
-        tensors = list(_tensors((args, kwargs)))
+        tensors = list(tensors_in((args, kwargs)))
         if len(tensors) > 1 and any(t.is_meta for t in tensors) and not all(t.is_meta for t in tensors):
-            args, kwargs = _replace((args, kwargs), self._on_meta)
-            tensors = list(_tensors((args, kwargs)))
+            args, kwargs = map_tensors((args, kwargs), self._on_meta)
+            tensors = list(tensors_in((args, kwargs)))
         inputs = tuple([self.read(tensor) for tensor in tensors])
-        positional, named = _replace((args, kwargs), lambda tensor: Ref(self._values[tensor]))
+        positional, named = map_tensors((args, kwargs), lambda tensor: Ref(self._values[tensor]))
         result = _run(func, args, kwargs, tensors)
-        results = list(_tensors(result))
+        results = list(tensors_in(result))
         if not results:
             return result
         outputs = []
@@ -218,15 +219,15 @@ class Recorder(TorchDispatchMode):
 
     def record_whole(self, name: str, function: Callable[..., Any], args: Sequence[Any]) -> Any:
         """Run a function and record it as one operation, whatever operators it consists of."""
-        tensors = list(_tensors(args))
+        tensors = list(tensors_in(args))
         inputs = tuple([self.read(tensor) for tensor in tensors])
-        references = _replace(tuple(args), lambda tensor: Ref(self._values[tensor]))
+        references = map_tensors(tuple(args), lambda tensor: Ref(self._values[tensor]))
         self._paused = True
         try:
             result = function(*args)
         finally:
             self._paused = False
-        outputs = tuple([self.add(tensor) for tensor in _tensors(result)])
+        outputs = tuple([self.add(tensor) for tensor in tensors_in(result)])
         self.graph.operations.append(Operation(name, references, {}, inputs, outputs))
         return result
 
@@ -277,27 +278,6 @@ def _overlap(first: Value, second: Value) -> bool:
             gap -= steps * low.stride[axis]
         return gap == 0
     return gap <= sum((size - 1) * step for size, step in zip(low.shape, low.stride, strict=True))
-
-
-def _tensors(tree: Any) -> Iterator[Tensor]:
-    if isinstance(tree, Tensor):
-        yield tree
-    elif isinstance(tree, (tuple, list)):
-        for item in tree:
-            yield from _tensors(item)
-    elif isinstance(tree, Mapping):
-        for item in tree.values():
-            yield from _tensors(item)
-
-
-def _replace(tree: Any, function: Callable[[Tensor], Any]) -> Any:
-    if isinstance(tree, Tensor):
-        return function(tree)
-    if isinstance(tree, (tuple, list)):
-        return type(tree)([_replace(item, function) for item in tree])
-    if isinstance(tree, Mapping):
-        return {key: _replace(item, function) for key, item in tree.items()}
-    return tree
 
 
 def output_tensors(tree: Any) -> list[Tensor]:
