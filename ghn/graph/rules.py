@@ -9,7 +9,7 @@ Source: the vocabulary and contraction rules of GHN-2's graphs (Knyazev et al., 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,8 +44,9 @@ class Draft:
 class Rules:
     """One pass over a record, in the order of execution; see `simplify` for what follows."""
 
-    def __init__(self, record: OpGraph) -> None:
+    def __init__(self, record: OpGraph, handlers: Mapping[str, Callable[[Rules, Operation], Flow | None]]) -> None:
         self.record = record
+        self.handlers = handlers
         self.nodes: list[Draft] = [Draft("input", set())]
         self.flows: list[Flow] = [CONSTANT] * len(record.values)
         self.claims: dict[str, list[ParameterSpec]] = {}
@@ -54,7 +55,6 @@ class Rules:
         self.pointwise: set[int] = set()
         self.lookups: set[str] = set()
         self.weight_side = _weight_side(record)
-        self.handlers = _handlers()
         for name, value in record.parameters.items():
             self.flows[value] = Flow(leaves=(name,), pure=True)
         for value in record.inputs:
@@ -313,9 +313,3 @@ def _weight_side(record: OpGraph) -> set[int]:
         if value in producer:
             pending.extend(producer[value].inputs)
     return marked
-
-
-def _handlers() -> dict[str, Callable[[Rules, Operation], Flow | None]]:
-    from ghn.graph.handlers import HANDLERS
-
-    return HANDLERS

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ghn.graph.computational_graph import ComputationalGraph, Node, ParameterSpec
+from ghn.graph.handlers import HANDLERS
 from ghn.graph.record import OpGraph
 from ghn.graph.rules import Draft, Rules
 
@@ -24,7 +25,7 @@ def simplify(record: OpGraph, *, traced_by: str) -> ComputationalGraph:
     Returns:
         Primitives that lie on a path to an output, in the order of execution.
     """
-    rules = Rules(record)
+    rules = Rules(record, HANDLERS)
     rules.run()
     nodes, survivors = _contract(rules.nodes)
     outputs = [rules.flows[value].carriers for value in record.outputs]
