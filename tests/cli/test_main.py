@@ -206,14 +206,14 @@ def test_what_does_no_work_imports_no_more_than_the_package() -> None:
 
 def test_messages_do_not_depend_on_the_terminal() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "COLUMNS": "40"}
-    result = python("-m", "ghn.cli", "predict", "x", "-o", "y", "--nun-classes", "3", env=environment)
+    result = python("-m", "ghn", "predict", "x", "-o", "y", "--nun-classes", "3", env=environment)
     line = "error: Unrecognized options: --nun-classes, 3; perhaps you meant --num-classes; see `ghn predict --help`\n"
     assert (result.returncode, result.stderr) == (2, line)
 
 
 def test_the_installed_command_exits_with_its_code() -> None:
     script = Path(sys.executable).with_name("ghn")
-    command = [str(script)] if script.exists() else [sys.executable, "-m", "ghn.cli"]
+    command = [str(script)] if script.exists() else [sys.executable, "-m", "ghn"]
     result = subprocess.run([*command, "nothing"], capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert result.stderr.startswith("error: unknown command 'nothing'")
@@ -243,6 +243,6 @@ def test_interrupting_leaves_nothing_behind(folder: Path, tmp_path: Path) -> Non
 
 
 def test_a_closed_pipe_is_no_error(folder: Path) -> None:
-    command = f"{sys.executable} -m ghn.cli info {folder / 'tiny'} | true"
+    command = f"{sys.executable} -m ghn info {folder / 'tiny'} | true"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert result.stderr == ""

@@ -1,7 +1,0 @@
-"""`python -m ghn.cli`."""
-
-import sys
-
-from ghn.cli import main
-
-sys.exit(main())
