@@ -99,7 +99,7 @@ def measure(kind: str, family: str, name: str) -> dict[str, Any]:
             "parameters_m": sum(sizes.values()) / 1e6,
             "fraction": report.fraction,
             "rung": report.traced_by,
-            "nodes": len(ghn.trace(model)) if report.traced_by == "meta" else None,
+            "nodes": len(ghn.trace(model)) if report.traced_by in ("meta", "guess") else None,
             "kept": "; ".join(f"{reason} {share:.4f}" for reason, share in reasons.most_common(3)),
             "finite": finite_after_a_step(model),
         }
@@ -114,31 +114,55 @@ def measure_job(job: tuple[str, str, str]) -> dict[str, Any]:
 
 
 def finite_after_a_step(model: Any) -> str:
-    """`yes`, `no`, or `not run` for a model whose training mode needs targets, or that is over 150 M parameters."""
+    """`yes`, `no`, or `not run` for a model that takes none of the inputs, or that is over 150 M parameters."""
     import torch
 
-    from ghn.graph.inputs import candidate_inputs
+    from ghn.graph.inputs import Inputs, candidate_inputs
     from ghn.graph.record import output_tensors
 
     if sum(p.numel() for p in model.parameters()) > 150e6:
-        return "not run"
-    for inputs in candidate_inputs(model):
+        return "not run (size)"
+    detection = (
+        [Inputs(detection_inputs(model))] if hasattr(model, "roi_heads") or hasattr(model, "anchor_generator") else []
+    )
+    refusal = "no inputs"
+    for inputs in [*detection, *candidate_inputs(model)]:
         args, kwargs = inputs.map(
-            lambda t: torch.randn(t.shape) if t.is_floating_point() else t  # random where only a shape was given
+            lambda t: torch.randn(t.shape) if t.is_meta else t  # random where only a shape was given
         )
         try:
             outputs = output_tensors(model.train()(*args, **kwargs))
-        except Exception:
+        except Exception as error:
             # Not this input; the next may fit.
+            refusal = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
             continue
         losses = [t.float().square().mean() for t in outputs if t.is_floating_point() and t.requires_grad]
+        if detection:
+            losses = [t for t in outputs if t.requires_grad]
+            with torch.no_grad():
+                outputs += output_tensors(model.eval()(args[0]))
         loss = torch.stack(losses).sum()
         optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-3)
         loss.backward()
         optimizer.step()
         fine = all(torch.isfinite(t).all() for t in outputs if t.is_floating_point()) and bool(torch.isfinite(loss))
         return "yes" if fine else "no"
-    return "not run"
+    return f"not run ({refusal})"
+
+
+def detection_inputs(model: Any) -> tuple[list[Any], list[dict[str, Any]]]:
+    """Two images and targets for a torchvision detector; it is told to work at a low resolution, for speed."""
+    import torch
+
+    if model.transform.fixed_size is None:
+        model.transform.min_size, model.transform.max_size = (160,), 256
+    target = {
+        "boxes": torch.tensor([[10.0, 20.0, 90.0, 100.0]]),
+        "labels": torch.tensor([1]),
+        "masks": torch.ones(1, 128, 128, dtype=torch.uint8),
+        "keypoints": torch.tensor([[[30.0, 40.0, 1.0]] * 17]),
+    }
+    return [torch.rand(3, 128, 128), torch.rand(3, 128, 128)], [target, dict(target)]
 
 
 def jobs_for(only: list[str]) -> list[tuple[str, str, str]]:

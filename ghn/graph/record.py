@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary, WeakTensorKeyDictionary
 
+from ghn.graph.guesses import NeedsValuesError, depends_on_values, guess, is_decision
 from ghn.graph.shapes import SHORTCUTS
 from ghn.graph.trees import map_tensors, tensors_in
 
@@ -107,6 +108,7 @@ class OpGraph:
         parameters: Value of each parameter, by the first of its names.
         inputs: Values that the caller handed in.
         outputs: Values that the model returned, the primary one first.
+        decided_at: Number of operations before the first truth value that was guessed; None without any.
     """
 
     values: list[Value] = field(default_factory=list)
@@ -114,6 +116,15 @@ class OpGraph:
     parameters: dict[str, int] = field(default_factory=dict)
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
+    decided_at: int | None = None
+
+    @property
+    def rests_on_a_guess(self) -> bool:
+        """Whether a parameter had yet to be used when a truth value was guessed: it may have changed the way on."""
+        if self.decided_at is None:
+            return False
+        used = {value for operation in self.operations[: self.decided_at] for value in operation.inputs}
+        return not used.issuperset(self.parameters.values())
 
 
 class Recorder(TorchDispatchMode):
@@ -121,6 +132,9 @@ class Recorder(TorchDispatchMode):
 
     Where tensors of the meta device meet tensors that hold numbers, the latter are replaced by meta ones, so constants
     that a model makes on the CPU remain readable (`.item()`, `.tolist()`) until they touch a feature.
+
+    Args:
+        guessing: Answer operators that need numbers with a guess; otherwise they raise `NeedsValuesError`.
     """
 
     supports_higher_order_operators = True
@@ -130,14 +144,15 @@ class Recorder(TorchDispatchMode):
         # The default wraps every call for torch.compile, whose import takes seconds; nothing is compiled here.
         return False
 
-    def __init__(self) -> None:
+    def __init__(self, *, guessing: bool = False) -> None:
         super().__init__()
+        self.guessing = guessing
         self.graph = OpGraph()
         self._values: WeakIdKeyDictionary = WeakTensorKeyDictionary()
         self._versions: WeakIdKeyDictionary = WeakTensorKeyDictionary()
         self._writes: dict[int, list[int]] = {}
         self._shadows: WeakIdKeyDictionary = WeakTensorKeyDictionary()
-        self._names: dict[Any, str] = {}
+        self._names: dict[Any, tuple[str, str]] = {}
         self._storages = 0
         self._paused = False
 
@@ -199,7 +214,8 @@ class Recorder(TorchDispatchMode):
             tensors = list(tensors_in((args, kwargs)))
         inputs = tuple([self.read(tensor) for tensor in tensors])
         positional, named = map_tensors((args, kwargs), lambda tensor: Ref(self._values[tensor]))
-        result = _run(func, args, kwargs, tensors)
+        full, name = self._names_of(func)
+        result = self._run(full, func, args, kwargs, tensors)
         results = list(tensors_in(result))
         if not results:
             return result
@@ -211,11 +227,32 @@ class Recorder(TorchDispatchMode):
                 outputs.append(self._overwrite(tensor))
             else:
                 outputs.append(self.add(tensor, tensors))
-        name = self._names.get(func)
-        if name is None:
-            name = self._names[func] = _operator_name(str(func))
         self.graph.operations.append(Operation(name, positional, named, inputs, tuple(outputs), in_place))
         return result
+
+    def _names_of(self, func: Any) -> tuple[str, str]:
+        """An operator's full name, and the one that `Operation` gives it."""
+        names = self._names.get(func)
+        if names is None:
+            full = str(func)
+            names = self._names[func] = full, _operator_name(full)
+        return names
+
+    def _run(
+        self, full: str, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], tensors: Sequence[Tensor]
+    ) -> Any:
+        shortcut = SHORTCUTS.get(func)
+        if shortcut is not None and all([tensor.is_meta for tensor in tensors]):
+            result = shortcut(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
+        if not depends_on_values(full, args, tensors):
+            return func(*args, **kwargs)
+        if not self.guessing:
+            raise NeedsValuesError(f"the result of {full} depends on values")
+        if self.graph.decided_at is None and is_decision(full, tensors):
+            self.graph.decided_at = len(self.graph.operations)
+        return guess(full, func, args, kwargs)
 
     def record_whole(self, name: str, function: Callable[..., Any], args: Sequence[Any]) -> Any:
         """Run a function and record it as one operation, whatever operators it consists of."""
@@ -248,15 +285,6 @@ class Recorder(TorchDispatchMode):
         self._values[shadow] = self.read(tensor)
         self._versions[shadow] = self._versions.get(tensor, 0)
         return shadow
-
-
-def _run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], tensors: Sequence[Tensor]) -> Any:
-    shortcut = SHORTCUTS.get(func)
-    if shortcut is not None and all([tensor.is_meta for tensor in tensors]):
-        result = shortcut(*args, **kwargs)
-        if result is not NotImplemented:
-            return result
-    return func(*args, **kwargs)
 
 
 def _operator_name(full: str) -> str:

@@ -54,6 +54,8 @@ class Rules:
         self.pool_sources: dict[int, frozenset[int]] = {}
         self.pointwise: set[int] = set()
         self.lookups: set[str] = set()
+        self.choices: dict[int, frozenset[int]] = {}
+        self.deciders: set[int] = set()
         self.weight_side = _weight_side(record)
         for name, value in record.parameters.items():
             self.flows[value] = Flow(leaves=(name,), pure=True)
@@ -70,6 +72,21 @@ class Rules:
                 flow = self.contract(operation)
             for output in operation.outputs:
                 self.flows[output] = flow if self.record.values[output].carries else Flow(data=flow.data)
+            self._note_choices(operation)
+        for value in self.record.outputs:
+            self.deciders |= self.choices.get(value, NONE)
+
+    def _note_choices(self, operation: Operation) -> None:
+        """Remember which nodes integers and masks were computed from, and which of them decide over features by these.
+
+        A detector's scores reach the output only so: they choose the boxes.
+        """
+        chosen = NONE.union(*(self.choices.get(value, NONE) for value in operation.inputs))
+        for output in operation.outputs:
+            if self.record.values[output].carries:
+                self.deciders |= chosen
+            else:
+                self.choices[output] = chosen.union(*(self.flows[value].carriers for value in operation.inputs))
 
     # --- helpers -----------------------------------------------------------------------------------------------------
 

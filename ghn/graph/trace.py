@@ -4,6 +4,8 @@ A model is run once, on a copy without numbers, and every operator call is recor
 record into primitives and parameters (`simplify`). Where a model cannot run so, the next rung of the ladder is tried:
 
     meta     a copy on the meta device: shapes only, no arithmetic
+    guess    the same for models that select by value (boxes, tokens): everything counts as selected; taken where all
+             parameters are used, and before the first yes or no that values decide
     fake     fake tensors, for operators and code that the meta device does not serve
     real     a copy on the CPU with real numbers, for control flow that depends on values
     modules  no run at all: modules in the order of their definition, for models without a usable `forward`
@@ -20,21 +22,20 @@ import logging
 import random
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parameter import is_lazy
 
 from ghn.graph.computational_graph import ComputationalGraph
-from ghn.graph.copying import copy_model
+from ghn.graph.guesses import NeedsValuesError
 from ghn.graph.inputs import Inputs, candidate_inputs, given_inputs
 from ghn.graph.modules import graph_of_modules
-from ghn.graph.record import OpGraph, Recorder, output_tensors
-from ghn.graph.recurrent import RecurrentFunctions
+from ghn.graph.rungs import RUNGS
 from ghn.graph.simplify import UNUSED, simplify
 
 
@@ -60,59 +61,77 @@ def trace(model: nn.Module, example_inputs: Any = None) -> ComputationalGraph:
     if next(model.parameters(), None) is None:
         raise TraceError(f"{type(model).__name__} has no parameters: there is nothing to predict")
     candidates = [given_inputs(example_inputs)] if example_inputs is not None else candidate_inputs(model)
-    failures: list[Exception] = []
+    ladder = _Ladder(model, candidates)
     with _global_state_untouched():
-        for rung in RUNGS:
-            # The last rung's failures are the model's own; on the others the rung may be at fault.
-            failures.clear()
-            for training, inputs in itertools.product((True, False), candidates):
-                graph = _attempt(rung, model, inputs, training, failures)
-                if graph is not None:
-                    return _with_more_parameters(graph, rung, model, inputs) if training else graph
-    first = failures[0]
+        graph = ladder.climb()
+    if graph is not None:
+        return graph
     if not _can_be_called(model, candidates[0]):
         return graph_of_modules(model)
+    first = ladder.failures[0]
     raise TraceError(_failure_line(model, candidates[0], first, guessed=example_inputs is None)) from first
 
 
-def _attempt(
-    rung: str, model: nn.Module, inputs: Inputs, training: bool, failures: list[Exception]
-) -> ComputationalGraph | None:
-    try:
-        record = RUNGS[rung](model, inputs, training)
-    except Exception as error:
-        # Whatever a user's forward raises is a failed attempt; the first one is reported if all fail.
-        failures.append(error)
-        return None
-    return simplify(record, traced_by=rung)
+class _Ladder:
+    """The attempts to run a model, rung by rung, in training and evaluation mode and with each of some inputs.
 
+    Attributes:
+        failures: What the attempts on the last rung that was tried failed with. On the last rung of all they are the
+            model's own; on the others the rung may be at fault.
+    """
 
-def _with_more_parameters(graph: ComputationalGraph, rung: str, model: nn.Module, inputs: Inputs) -> ComputationalGraph:
-    """The evaluation-mode graph where training left parameters out that it reaches (layers dropped at random)."""
-    if UNUSED not in graph.kept.values():
+    def __init__(self, model: nn.Module, candidates: Sequence[Inputs]) -> None:
+        self.model, self.candidates = model, candidates
+        self.failures: list[Exception] = []
+        self._needing_values: dict[bool, Inputs] = {}
+        self._doubtful: ComputationalGraph | None = None
+
+    def climb(self) -> ComputationalGraph | None:
+        """The graph from the first rung that carries; None if none does."""
+        for rung in RUNGS:
+            self.failures.clear()
+            for training, inputs in itertools.product((True, False), self.candidates):
+                if self._is_pointless(rung, training, inputs):
+                    continue
+                graph = self._attempt(rung, training, inputs)
+                if graph is not None:
+                    return self._with_more_parameters(graph, rung, inputs) if training else self._better(graph)
+        return self._doubtful
+
+    def _is_pointless(self, rung: str, training: bool, inputs: Inputs) -> bool:
+        """Runs without numbers stop where numbers are needed, whatever the inputs; guesses are for these alone."""
+        if rung == "guess":
+            return self._needing_values.get(training) is not inputs
+        return rung != "real" and training in self._needing_values
+
+    def _attempt(self, rung: str, training: bool, inputs: Inputs) -> ComputationalGraph | None:
+        try:
+            record = RUNGS[rung](self.model, inputs, training)
+        except Exception as error:
+            # Whatever a user's forward raises is a failed attempt; the first one is reported if all fail.
+            if isinstance(error, NeedsValuesError):
+                self._needing_values[training] = inputs
+            self.failures.append(error)
+            return None
+        graph = simplify(record, traced_by=rung)
+        if rung == "guess" and (record.rests_on_a_guess or UNUSED in graph.kept.values()):
+            self._doubtful = self._better(graph)
+            return None
         return graph
-    other = _attempt(rung, model, inputs, False, [])
-    return other if other is not None and len(other.parameters) > len(graph.parameters) else graph
 
+    def _with_more_parameters(self, graph: ComputationalGraph, rung: str, inputs: Inputs) -> ComputationalGraph:
+        """The evaluation-mode graph where training left parameters out that it reaches (layers dropped at random)."""
+        if UNUSED in graph.kept.values():
+            other = self._attempt(rung, False, inputs)
+            if other is not None and len(other.parameters) > len(graph.parameters):
+                graph = other
+        return self._better(graph)
 
-def record_forward(model: nn.Module, inputs: Inputs, *, move: Callable[[Tensor], Tensor]) -> OpGraph:
-    """Run a model (already a copy) once under a recorder; twice where lazy modules find their shapes first."""
-    args, kwargs = inputs.map(move)
-    if any(is_lazy(parameter) for parameter in model.parameters()):
-        with torch.no_grad():
-            model(*args, **kwargs)
-    recorder = Recorder()
-    graph = recorder.graph
-    for name, parameter in model.named_parameters():
-        if not is_lazy(parameter):
-            graph.parameters[name] = recorder.add(parameter)
-    graph.inputs = [recorder.add(tensor) for tensor in Inputs(args, kwargs).tensors()]
-    with torch.no_grad(), recorder, RecurrentFunctions(recorder):
-        output = model(*args, **kwargs)
-    graph.outputs = [recorder.read(tensor) for tensor in output_tensors(output)]
-    if not graph.outputs:
-        raise TraceError(f"{type(model).__name__} returns no tensor")
-    return graph
+    def _better(self, graph: ComputationalGraph) -> ComputationalGraph:
+        """The graph, or the one from guesses where that reaches more parameters."""
+        if self._doubtful is not None and len(self._doubtful.parameters) > len(graph.parameters):
+            return self._doubtful
+        return graph
 
 
 def materialise(model: nn.Module, example_inputs: Any = None) -> None:
@@ -139,62 +158,6 @@ def materialise(model: nn.Module, example_inputs: Any = None) -> None:
     finally:
         for module, training in modes.items():
             module.training = training
-
-
-def _run_meta(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
-    return record_forward(copy_model(model, _to_meta).train(training), inputs, move=_to_meta)
-
-
-def _run_fake(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
-
-    def fake(tensor: Tensor) -> Tensor:
-        with mode:
-            like = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
-            return nn.Parameter(like, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else like
-
-    copied = copy_model(model, fake).train(training)
-    with mode:
-        return record_forward(copied, inputs, move=fake)
-
-
-def _run_real(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
-    with torch.backends.mkldnn.flags(enabled=False):
-        return record_forward(copy_model(model, _to_cpu).train(training), inputs, move=_to_cpu)
-
-
-RUNGS: dict[str, Callable[[nn.Module, Inputs, bool], OpGraph]] = {
-    "meta": _run_meta,
-    "fake": _run_fake,
-    "real": _run_real,
-}
-
-
-def _lazy_like(tensor: Tensor, device: str) -> Tensor:
-    kind: Any = type(tensor)
-    return kind(requires_grad=tensor.requires_grad, device=device)
-
-
-def _to_meta(tensor: Tensor) -> Tensor:
-    if is_lazy(tensor):
-        return _lazy_like(tensor, "meta")
-    # Integers and masks keep their numbers: models read sizes and indices out of them.
-    if not (tensor.is_floating_point() or tensor.is_complex()) and not tensor.is_meta:
-        return _to_cpu(tensor)
-    like = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
-    return nn.Parameter(like, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else like
-
-
-def _to_cpu(tensor: Tensor) -> Tensor:
-    if is_lazy(tensor):
-        return _lazy_like(tensor, "cpu")
-    if tensor.is_meta:
-        copied = torch.zeros(tensor.shape, dtype=tensor.dtype)
-    else:
-        copied = tensor.detach().to("cpu", copy=True)
-    return nn.Parameter(copied, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else copied
 
 
 @contextlib.contextmanager
