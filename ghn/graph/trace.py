@@ -91,18 +91,17 @@ class _Ladder:
         for rung in RUNGS:
             self.failures.clear()
             for training, inputs in itertools.product((True, False), self.candidates):
-                if self._is_pointless(rung, training, inputs):
+                if not self._is_sensible(rung, training, inputs):
                     continue
                 graph = self._attempt(rung, training, inputs)
                 if graph is not None:
                     return self._with_more_parameters(graph, rung, inputs) if training else self._better(graph)
         return self._doubtful
 
-    def _is_pointless(self, rung: str, training: bool, inputs: Inputs) -> bool:
-        """Runs without numbers stop where numbers are needed, whatever the inputs; guesses are for these alone."""
-        if rung == "guess":
-            return self._needing_values.get(training) is not inputs
-        return rung != "real" and training in self._needing_values
+    def _is_sensible(self, rung: str, training: bool, inputs: Inputs) -> bool:
+        """Guesses are for what needs values, and no other inputs change that it does."""
+        needing = self._needing_values.get(training)
+        return needing is inputs if rung == "guess" else needing is None or rung != "meta"
 
     def _attempt(self, rung: str, training: bool, inputs: Inputs) -> ComputationalGraph | None:
         try:
@@ -110,7 +109,7 @@ class _Ladder:
         except Exception as error:
             # Whatever a user's forward raises is a failed attempt; the first one is reported if all fail.
             if isinstance(error, NeedsValuesError):
-                self._needing_values[training] = inputs
+                self._needing_values.setdefault(training, inputs)
             self.failures.append(error)
             return None
         graph = simplify(record, traced_by=rung)
