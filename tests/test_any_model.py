@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import networkx as nx
@@ -96,11 +97,77 @@ class Twice(nn.Module):
         return self.body(torch.relu(self.body(x)))
 
 
+class WrittenGate(nn.Module):
+    """A gate without an operator for pooling, on root-mean-square normalised features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.up = nn.Parameter(torch.ones(CHANNELS)), nn.Linear(CHANNELS, CHANNELS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = F.avg_pool2d(x, x.shape[2:]).flatten(1)
+        pooled = pooled * torch.rsqrt(pooled.square().mean(-1, keepdim=True) + 1e-6) * self.weight
+        return x * torch.sigmoid(self.up(pooled))[:, :, None, None]
+
+
+class WrittenAttention(nn.Module):
+    """Attention without an operator for it, with weights and biases per head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = nn.Parameter(torch.randn(3, CHANNELS, 2, CHANNELS // 2) / 3)
+        self.bias = nn.Parameter(torch.zeros(3, 1, 2, 1, CHANNELS // 2))
+        self.out = nn.Parameter(torch.randn(2, CHANNELS // 2, CHANNELS) / 3)
+        self.positions = nn.Parameter(torch.zeros(1, 64, CHANNELS))
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = x.flatten(2).transpose(1, 2)
+        tokens = tokens - self.positions if tokens.shape[1] == 64 else tokens
+        q, k, v = torch.einsum("btc,schd->sbhtd", tokens, self.qkv) + self.bias
+        scores = (q[:, :, :, None] * k[:, :, None]).sum(-1)
+        weights = (scores - scores.amax(-1, keepdim=True)).exp()
+        weights = weights / weights.sum(-1, keepdim=True)
+        mixed = torch.einsum("bhtd,hdc->btc", weights @ v, self.out)
+        return x + mixed.transpose(1, 2).unflatten(2, x.shape[2:])
+
+
+class Mixture(nn.Module):
+    """Kernels mixed for each image of a batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernels = nn.Parameter(torch.randn(3, CHANNELS * CHANNELS * 9) / 9)
+        self.biases = nn.Parameter(torch.zeros(3, CHANNELS))
+        self.routing = nn.Linear(CHANNELS, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        routing = torch.sigmoid(self.routing(x.mean((2, 3))))
+        kernels = (routing @ self.kernels).view(-1, CHANNELS, 3, 3)
+        image = x.reshape(1, -1, *x.shape[2:])
+        return F.conv2d(image, kernels, (routing @ self.biases).flatten(), padding=1, groups=len(x)).view_as(x)
+
+
+class Threads(nn.Module):
+    """A body that runs in another thread."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        with ThreadPoolExecutor(1) as pool:
+            return x + pool.submit(self.body, x).result()
+
+
 LEAVES: list[Any] = [
     lambda: nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1),
     lambda: nn.Conv2d(CHANNELS, CHANNELS, (1, 5), padding="same", groups=CHANNELS, bias=False),
     lambda: nn.Conv2d(CHANNELS, CHANNELS, 3, padding=2, dilation=2, groups=2),
     lambda: nn.ConvTranspose2d(CHANNELS, CHANNELS, 3, padding=1),
+    lambda: nn.Sequential(nn.Conv2d(CHANNELS, 12, 1), nn.ConvTranspose2d(12, CHANNELS, 3, padding=1, groups=4)),
+    WrittenGate,
+    WrittenAttention,
+    Mixture,
     lambda: nn.utils.parametrizations.weight_norm(nn.Conv2d(CHANNELS, CHANNELS, 1)),
     lambda: nn.BatchNorm2d(CHANNELS),
     lambda: nn.GroupNorm(2, CHANNELS),
@@ -122,6 +189,7 @@ MODULES = st.recursive(
         inner.map(lambda make: lambda: Residual(make())),
         inner.map(lambda make: lambda: Split(make())),
         inner.map(lambda make: lambda: Twice(make())),
+        inner.map(lambda make: lambda: Threads(make())),
         st.tuples(inner, inner).map(lambda two: lambda: Branches(two[0](), two[1]())),
     ),
     max_leaves=6,
@@ -217,7 +285,12 @@ class Stacked(nn.Module):
         (nn.LSTM(4, 6, num_layers=2, bidirectional=True), (torch.zeros(2, 5, 4),), 1.0),
         (nn.Sequential(nn.Embedding(20, 8), nn.Linear(8, 8), nn.ReLU()), (torch.ones(2, 5, dtype=torch.long),), 0.3),
         (Stacked(), (torch.zeros(2, 8),), 1.0),
-        (nn.Bilinear(3, 4, 5), (torch.zeros(2, 3), torch.zeros(2, 4)), 0.05),
+        (nn.Bilinear(3, 4, 5), (torch.zeros(2, 3), torch.zeros(2, 4)), 1.0),
+        (nn.ConvTranspose2d(6, 4, 3, groups=2), (torch.zeros(2, 6, 5, 5),), 1.0),
+        (nn.ConvTranspose3d(4, 6, (1, 2, 3), groups=2), (torch.zeros(2, 4, 5, 5, 5),), 1.0),
+        (Mixture(), (torch.zeros(2, 8, 5, 5),), 1.0),
+        (WrittenAttention(), (torch.zeros(2, 8, 8, 8),), 1.0),
+        (WrittenGate(), (torch.zeros(2, 8, 5, 5),), 1.0),
         (nn.Sequential(nn.Linear(1, 1), nn.ReLU()), (torch.zeros(2, 1),), 0.4),
     ],
 )

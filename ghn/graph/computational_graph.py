@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from math import prod
 from types import MappingProxyType
 from typing import Any
 
@@ -60,6 +61,8 @@ class ParameterSpec:
         shape: Its shape in the model.
         role: Which decoder and scaling it takes.
         axes: Permutation that brings the tensor to (stack..., out, in, *kernel); the identity for ordinary weights.
+        view: Sizes as which the tensor's elements are seen before `axes` permutes them, where axes must be split or
+            merged first (see `ghn.graph.layout`); the tensor's own shape by default.
         stack: Number of leading axes, after `axes`, that count independent weights (experts, heads).
         head: Whether it is the weight or bias of the classification head.
     """
@@ -71,15 +74,20 @@ class ParameterSpec:
     axes: tuple[int, ...] = ()
     stack: int = 0
     head: bool = False
+    view: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.view:
+            object.__setattr__(self, "view", self.shape)
         if not self.axes:
-            object.__setattr__(self, "axes", tuple(range(len(self.shape))))
+            object.__setattr__(self, "axes", tuple(range(len(self.view))))
+        if prod(self.view) != prod(self.shape):
+            raise ValueError(f"{self.name} of shape {self.shape} cannot be seen as {self.view}: the elements differ")
 
     @property
     def canonical_shape(self) -> tuple[int, ...]:
         """The shape as (stack..., out, in, *kernel)."""
-        return tuple(self.shape[axis] for axis in self.axes)
+        return tuple(self.view[axis] for axis in self.axes)
 
 
 @dataclass(frozen=True, slots=True)

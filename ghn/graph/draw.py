@@ -269,6 +269,7 @@ def to_json(graph: ComputationalGraph) -> str:
                 "role": spec.role.value,
                 "axes": spec.axes,
                 "stack": spec.stack,
+                "view": spec.view,
                 "head": spec.head,
             }
             for name, spec in graph.parameters.items()
@@ -316,6 +317,7 @@ def _build(document: dict[str, Any]) -> ComputationalGraph:
             role=Role(spec["role"]),
             axes=tuple(spec["axes"]),
             stack=spec["stack"],
+            view=tuple(spec.get("view", ())),
             head=spec["head"],
         )
         for name, spec in document["parameters"].items()

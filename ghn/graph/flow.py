@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum, auto
 
 NONE: frozenset[int] = frozenset()
+
+
+class Stage(Enum):
+    """How far a product of features or a softmax that is written out has come."""
+
+    NONE = auto()
+    PRODUCT = auto()  # of two feature tensors, element by element
+    WEIGHTED = auto()  # likewise of features and a softmax's weights
+    EXPONENTIAL = auto()  # exponentials, or sums of them
+    NORMALISER = auto()  # the logarithm of a sum of exponentials
+    LOGARITHM = auto()  # logarithms of a softmax's weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,9 @@ class Flow:
         norm: The normalisation node that it has just left, for the bias that may follow.
         pools: Global pooling nodes on the way.
         processed: Whether it has passed more than reshapes, averages and a softmax since its last node.
+        stage: What is still missing from a product of features or a softmax.
+        summed: Number of elements of features that each of its own is the sum of; 0 if it is none.
+        mixed: Parameters that data has mixed or modulated to a weight, which this is on the way to be.
     """
 
     carriers: frozenset[int] = NONE
@@ -39,6 +54,9 @@ class Flow:
     norm: int | None = None
     pools: frozenset[int] = NONE
     processed: bool = False
+    stage: Stage = Stage.NONE
+    summed: int = 0
+    mixed: tuple[str, ...] = ()
 
     @property
     def flows(self) -> bool:
@@ -70,24 +88,17 @@ def join(flows: Iterable[Flow], *, carries: bool = True) -> Flow:
         return Flow(leaves=leaves, gathered=any(flow.gathered for flow in flows)) if leaves else CONSTANT
     if not carries:
         return Flow(data=any(flow.data for flow in running))
-    if len(running) == 1:
-        only = running[0]
-        return Flow(
-            carriers=only.carriers,
-            data=only.data,
-            score=only.score,
-            attention=only.attention,
-            statistic=only.statistic,
-            normalised=only.normalised,
-            pools=only.pools,
-            processed=only.processed,
-        )
+    # Masks decide over features, but do not make them anything else.
+    kinds = [flow for flow in running if flow.carriers] or running
+    stages = {flow.stage for flow in kinds}
     return Flow(
-        carriers=frozenset().union(*(flow.carriers for flow in running)),
+        carriers=frozenset().union(*(flow.carriers for flow in kinds)),
         data=any(flow.data for flow in running),
-        score=all(flow.score for flow in running),
-        attention=all(flow.attention for flow in running),
-        statistic=all(flow.statistic for flow in running),
-        pools=frozenset().union(*(flow.pools for flow in running)),
-        processed=any(flow.processed for flow in running),
+        score=all(flow.score for flow in kinds),
+        attention=all(flow.attention for flow in kinds),
+        statistic=all(flow.statistic for flow in kinds),
+        normalised=len(kinds) == 1 and kinds[0].normalised,
+        pools=frozenset().union(*(flow.pools for flow in kinds)),
+        stage=stages.pop() if len(stages) == 1 else Stage.NONE,
+        processed=any(flow.processed for flow in kinds),
     )

@@ -7,12 +7,23 @@ from dataclasses import replace
 from typing import Any
 
 from ghn.graph import operators
+from ghn.graph.attention import (
+    elementwise_product,
+    exponential,
+    feature_product,
+    fused_attention,
+    log_softmax,
+    normalised_exponentials,
+    softmax,
+)
 from ghn.graph.computational_graph import Role
-from ghn.graph.flow import CONSTANT, Flow, join
-from ghn.graph.layout import convolution_axes, matrix_axes
-from ghn.graph.record import Operation, Ref
+from ghn.graph.flow import CONSTANT, Flow, Stage, join
+from ghn.graph.layout import bilinear_layout, convolution_layout, mixed_kernel_layout
+from ghn.graph.pooling import averaged_sum, avg_pool, global_avg_pool, global_max_pool, max_pool, reduction
+from ghn.graph.record import Operation, Ref, Value
 from ghn.graph.recurrent import RECURRENT, cells
 from ghn.graph.rules import INPUT, LOOKUP, SCALE, SCORE_BIAS, TOKEN, Rules
+from ghn.graph.weights import product_layout
 
 Handler = Callable[[Rules, Operation], Flow | None]
 
@@ -21,20 +32,54 @@ def _convolution(rules: Rules, operation: Operation) -> Flow | None:
     """`conv`; `sep_conv` with groups; `dil_conv` with groups and every dilation over 1."""
     features, weight = operation.args[0], operation.args[1]
     x, w = rules.flow(features), rules.flow(weight)
-    if not w.is_parameter or operation.outputs[0] in rules.weight_side:
+    if not (w.is_parameter or w.mixed) or operation.outputs[0] in rules.weight_side:
         return None
-    dilation = operation.argument(5, "dilation", [1])
     transposed = bool(operation.argument(6, "transposed", False))
     groups = int(operation.argument(8, "groups", 1))
-    op = "conv"
-    if groups > 1:
-        op = "dil_conv" if min(dilation) > 1 else "sep_conv"
     value = rules.record.values[weight.value]
-    axes = convolution_axes(len(value.shape), transposed=transposed, groups=groups)
-    out = rules.layer(op, x, weight, axes)
+    if w.mixed:
+        return _mixed_convolution(rules, operation, value)
+    op = _kind_of_convolution(operation, groups)
+    kernels = [leaf for leaf in w.leaves if len(rules.parameter(leaf).shape) >= 2]
+    parameter = rules.parameter(kernels[0]) if kernels else value
+    out = rules.layer(op, x, weight, convolution_layout(parameter, value, transposed=transposed, groups=groups))
     if all(size == 1 for size in value.shape[2:]):
         rules.pointwise.update(out.carriers)
     return rules.with_bias(out, operation.argument(2, "bias"))
+
+
+def _kind_of_convolution(operation: Operation, groups: int) -> str:
+    dilation = operation.argument(5, "dilation", [1])
+    if groups == 1:
+        return "conv"
+    return "dil_conv" if min(dilation) > 1 else "sep_conv"
+
+
+def _mixed_convolution(rules: Rules, operation: Operation, weight: Value) -> Flow | None:
+    """A convolution whose kernels data has mixed or modulated, one for each image of a batch or the same for all.
+
+    It is fed by the features and by what the mixture's weights were computed from.
+    """
+    features, flow = rules.flow(operation.args[0]), rules.flow(operation.args[1])
+    image = rules.value(operation.args[0])
+    assert image is not None
+    groups = int(operation.argument(8, "groups", 1))
+    inner = (image.shape[1] // groups, *weight.shape[2:])
+    layouts = {name: mixed_kernel_layout(rules.parameter(name).shape, inner) for name in flow.mixed}
+    fitting = {name: layout for name, layout in layouts.items() if layout is not None}
+    for name in flow.mixed:
+        rules.reasons.setdefault(name, "part of a weight that is computed from parameters and data")
+    if not fitting:
+        return None
+    first = next(iter(fitting.values()))
+    outputs = first.view[first.stack]
+    # Kernels of several images stand side by side, as groups of one convolution.
+    transposed = bool(operation.argument(6, "transposed", False))
+    own = outputs // weight.shape[1] if transposed else groups * outputs // weight.shape[0]
+    node = rules.add_node(_kind_of_convolution(operation, own), [features, flow], first.merged)
+    for name, layout in fitting.items():
+        rules.claim([name], node, Role.WEIGHT, layout)
+    return rules.with_bias(rules.after(node, features, keep_kind=True), operation.argument(2, "bias"))
 
 
 def _deformable(rules: Rules, operation: Operation) -> Flow | None:
@@ -44,6 +89,17 @@ def _deformable(rules: Rules, operation: Operation) -> Flow | None:
         return None
     joined = join([rules.flow(features), rules.flow(offset), rules.flow(mask)])
     return rules.with_bias(rules.layer("conv", joined, weight), bias)
+
+
+def _bilinear(rules: Rules, operation: Operation) -> Flow | None:
+    """_trilinear(first, weight, second, ...) of nn.Bilinear: a linear layer of all products of two features."""
+    first, weight, second = operation.args[:3]
+    if not rules.flow(weight).is_parameter or not (rules.flow(first).flows or rules.flow(second).flows):
+        return None
+    (name, *others) = rules.flow(weight).leaves
+    shape = rules.parameter(name).shape
+    layout = bilinear_layout(shape) if not others and len(shape) == 3 else None
+    return rules.layer("conv", join([rules.flow(first), rules.flow(second)]), weight, layout)
 
 
 def _product(rules: Rules, operation: Operation) -> Flow | None:
@@ -66,7 +122,7 @@ def _product_added(rules: Rules, operation: Operation) -> Flow | None:
 def _matrix_product(rules: Rules, operation: Operation, first: Any, second: Any) -> Flow | None:
     a, b = rules.flow(first), rules.flow(second)
     if a.flows and b.flows:
-        return _feature_product(rules, a, b)
+        return feature_product(rules, a, b)
     if operation.outputs[0] in rules.weight_side or not (a.is_parameter or b.is_parameter):
         return None
     weight, features, contracted = (second, a, -2) if b.is_parameter else (first, b, -1)
@@ -79,37 +135,11 @@ def _matrix_product(rules: Rules, operation: Operation, first: Any, second: Any)
     if leaf.gathered and not any(rules.parameter(name).numel == used.numel for name in leaf.leaves):
         rules.keep(leaf, "a table of which elements are picked")
         return join([features])
-    contracted %= len(used.shape)
     names = [name for name in leaf.leaves if len(rules.parameter(name).shape) >= 2]
     if not names:
         rules.keep(leaf, "a vector multiplied with features")
         return join([features])
-    axes, stack = matrix_axes(rules.parameter(names[0]), used, contracted)
-    return rules.layer("conv", features, weight, axes, stack)
-
-
-def _feature_product(rules: Rules, a: Flow, b: Flow) -> Flow:
-    """Queries with keys give attention scores; a softmax's weights with values are attention."""
-    if a.attention != b.attention:
-        node = rules.add_node("msa", [a, b])
-        return rules.after(node, a, b)
-    return replace(join([a, b]), score=True, attention=False, normalised=False, statistic=False)
-
-
-def _fused_attention(rules: Rules, operation: Operation) -> Flow | None:
-    """Kernels that take queries, keys and values and hide the softmax."""
-    flows = [rules.flows[value] for value in operation.inputs]
-    if not any(flow.flows for flow in flows):
-        return None
-    for flow in flows[3:]:
-        if flow.is_parameter:
-            rules.keep(flow, SCORE_BIAS)
-    return rules.after(rules.add_node("msa", [flow for flow in flows if flow.flows]), *flows)
-
-
-def _softmax(rules: Rules, operation: Operation) -> Flow | None:
-    flow = join([rules.flows[value] for value in operation.inputs])
-    return replace(flow, attention=True, score=False) if flow.flows else None
+    return rules.layer("conv", features, weight, product_layout(rules, names[0], weight, contracted))
 
 
 def _normalisation(rules: Rules, operation: Operation) -> Flow | None:
@@ -131,68 +161,6 @@ def _normalisation(rules: Rules, operation: Operation) -> Flow | None:
     return replace(rules.after(node, x), norm=None if names[1] else node)
 
 
-def _max_pool(rules: Rules, operation: Operation) -> Flow | None:
-    return _pool(rules, operation, "max_pool")
-
-
-def _avg_pool(rules: Rules, operation: Operation) -> Flow | None:
-    return _pool(rules, operation, "avg_pool")
-
-
-def _pool(rules: Rules, operation: Operation, op: str) -> Flow | None:
-    x = rules.flow(operation.args[0])
-    if not x.carriers:
-        return None
-    kernel = operation.argument(1, "kernel_size")
-    kernel = [kernel] if isinstance(kernel, int) else list(kernel)
-    kernel = kernel * 2 if len(kernel) == 1 and "2d" in operation.name else kernel
-    height, width = ([*kernel, 1] if len(kernel) == 1 else kernel)[-2:]
-    return rules.after(rules.add_node(op, [x], (1, 1, height, width)), x)
-
-
-def _global_max_pool(rules: Rules, operation: Operation) -> Flow | None:
-    x = rules.flow(operation.args[0])
-    return rules.after(rules.add_node("max_pool", [x]), x) if x.carriers else None
-
-
-def _global_avg_pool(rules: Rules, operation: Operation) -> Flow | None:
-    x = rules.flow(operation.args[0])
-    return _glob_avg(rules, x) if x.carriers else None
-
-
-def _glob_avg(rules: Rules, x: Flow) -> Flow:
-    node = rules.add_node("glob_avg", [x])
-    rules.pool_sources[node] = x.carriers
-    out = rules.after(node, x)
-    return replace(out, pools=out.pools | {node}, statistic=True)
-
-
-def _reduction(rules: Rules, operation: Operation) -> Flow | None:
-    """A mean over space is `glob_avg`; any other reduction of features is a statistic of theirs."""
-    x = rules.flow(operation.args[0])
-    if not x.flows:
-        return None
-    value = rules.value(operation.args[0])
-    assert value is not None
-    if operation.name == "mean" and x.carriers and not (x.score or x.attention) and _over_space(value.shape, operation):
-        return _glob_avg(rules, x)
-    return replace(rules.contract(operation), statistic=True, normalised=False)
-
-
-def _over_space(shape: tuple[int, ...], operation: Operation) -> bool:
-    """Whether a mean runs over all axes but batch and channels, those standing second or last."""
-    axes = operation.argument(1, "dim", None)
-    keep = bool(operation.argument(2, "keepdim", False))
-    rank = len(shape)
-    if rank < 3 or axes is None:
-        return False
-    reduced = {axis % rank for axis in ([axes] if isinstance(axes, int) else axes)}
-    if rank == 3:
-        # The last axis of three is space after (batch, channels, space), and channels in normalisations, which keep it.
-        return not keep and reduced in ({1}, {2})
-    return reduced in (set(range(2, rank)), set(range(1, rank - 1)))
-
-
 def _addition(rules: Rules, operation: Operation) -> Flow | None:
     first, second = operation.args[0], operation.argument(1, "other")
     a, b = rules.flow(first), rules.flow(second)
@@ -205,6 +173,14 @@ def _addition(rules: Rules, operation: Operation) -> Flow | None:
             assert added is not None
             return rules.added(features, value, other, added)
     return None
+
+
+def _subtraction(rules: Rules, operation: Operation) -> Flow | None:
+    """A parameter taken from features is one added to them; two data paths meet in no `sum`, whose terms are alike."""
+    flows = [rules.flow(operation.args[0]), rules.flow(operation.argument(1, "other"))]
+    if flows[0].carriers and flows[1].stage is Stage.NORMALISER:
+        return replace(join(flows), stage=Stage.LOGARITHM)
+    return _addition(rules, operation) if any(flow.is_parameter for flow in flows) else None
 
 
 def _fused_multiply_add(rules: Rules, operation: Operation) -> Flow | None:
@@ -223,6 +199,8 @@ def _multiplication(rules: Rules, operation: Operation) -> Flow | None:
     """`cse` for a channel gate, `ln` for the weight of a normalisation written out, else contracted."""
     first, second = operation.args[0], operation.argument(1, "other")
     a, b = rules.flow(first), rules.flow(second)
+    if isinstance(second, (int, float)):
+        return averaged_sum(rules, operation, a, second)
     for features, at, other, ref in ((a, first, b, second), (b, second, a, first)):
         value, by = rules.value(at), rules.value(ref)
         if value is None or by is None or not features.flows:
@@ -231,13 +209,17 @@ def _multiplication(rules: Rules, operation: Operation) -> Flow | None:
             gated = rules.gate(features, value, other, by)
             if gated is not None:
                 return gated
-        if other.flows and other.statistic and not features.statistic and by.distinct < value.distinct:
+        exponentials = normalised_exponentials(features, other)
+        if exponentials is not None:
+            return exponentials
+        if other.flows and other.statistic and by.distinct < value.distinct:
             return replace(join([a, b]), normalised=True)
         if features.normalised and other.pure and len(other.leaves) == 1 and _one_axis(by.shape):
             node = rules.add_node("ln", [features], (rules.parameter(other.leaves[0]).numel,))
             rules.claim(other.leaves, node, Role.NORM_WEIGHT)
             return replace(rules.after(node, features), norm=node)
-    return None
+    same = isinstance(first, Ref) and first == second
+    return None if same else elementwise_product(a, b)
 
 
 def _one_axis(shape: tuple[int, ...]) -> bool:
@@ -247,8 +229,13 @@ def _one_axis(shape: tuple[int, ...]) -> bool:
 def _division(rules: Rules, operation: Operation) -> Flow | None:
     first, second = operation.args[0], operation.argument(1, "other")
     a, b = rules.flow(first), rules.flow(second)
+    if isinstance(second, (int, float)):
+        return averaged_sum(rules, operation, a, 1 / second) if second else None
     value, by = rules.value(first), rules.value(second)
-    if value is not None and by is not None and a.flows and b.statistic and not a.statistic:
+    exponentials = normalised_exponentials(a, b)
+    if exponentials is not None:
+        return exponentials
+    if value is not None and by is not None and a.flows and b.statistic and by.distinct < value.distinct:
         return replace(join([a, b]), normalised=True)
     return None
 
@@ -311,24 +298,29 @@ def _shape_only(rules: Rules, operation: Operation) -> Flow | None:
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(operators.CONVOLUTIONS, _convolution),
     "torchvision.deform_conv2d": _deformable,
+    "_trilinear": _bilinear,
     **dict.fromkeys(operators.MATRIX_PRODUCTS, _product),
     **dict.fromkeys(operators.MATRIX_PRODUCTS_ADDED, _product_added),
     **dict.fromkeys(operators.NORMALISATIONS, _normalisation),
-    **dict.fromkeys(operators.SOFTMAXES, _softmax),
-    "_scaled_dot_product_flash_attention": _fused_attention,
-    "_scaled_dot_product_flash_attention_for_cpu": _fused_attention,
-    "_scaled_dot_product_efficient_attention": _fused_attention,
-    "_scaled_dot_product_cudnn_attention": _fused_attention,
-    "_scaled_dot_product_fused_attention_overrideable": _fused_attention,
-    "_flash_attention_forward": _fused_attention,
-    "_efficient_attention_forward": _fused_attention,
-    "scaled_dot_product_attention": _fused_attention,
-    **dict.fromkeys(operators.MAX_POOLS, _max_pool),
-    **dict.fromkeys(operators.AVG_POOLS, _avg_pool),
-    **dict.fromkeys(operators.GLOBAL_AVG_POOLS, _global_avg_pool),
-    **dict.fromkeys(operators.GLOBAL_MAX_POOLS, _global_max_pool),
-    **dict.fromkeys(operators.REDUCTIONS, _reduction),
+    **dict.fromkeys(operators.SOFTMAXES, softmax),
+    **dict.fromkeys(operators.LOG_SOFTMAXES, log_softmax),
+    **dict.fromkeys(("exp", "exp2"), exponential),
+    "_scaled_dot_product_flash_attention": fused_attention,
+    "_scaled_dot_product_flash_attention_for_cpu": fused_attention,
+    "_scaled_dot_product_efficient_attention": fused_attention,
+    "_scaled_dot_product_cudnn_attention": fused_attention,
+    "_scaled_dot_product_fused_attention_overrideable": fused_attention,
+    "_flash_attention_forward": fused_attention,
+    "_efficient_attention_forward": fused_attention,
+    "scaled_dot_product_attention": fused_attention,
+    **dict.fromkeys(operators.MAX_POOLS, max_pool),
+    **dict.fromkeys(operators.AVG_POOLS, avg_pool),
+    **dict.fromkeys(operators.GLOBAL_AVG_POOLS, global_avg_pool),
+    **dict.fromkeys(operators.GLOBAL_MAX_POOLS, global_max_pool),
+    **dict.fromkeys(operators.REDUCTIONS, reduction),
     "add": _addition,
+    "sub": _subtraction,
+    "rsub": _subtraction,
     "addcmul": _fused_multiply_add,
     "mul": _multiplication,
     "div": _division,

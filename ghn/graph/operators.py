@@ -26,6 +26,8 @@ NORMALISATIONS = {
 
 SOFTMAXES = {"_softmax", "_safe_softmax", "softmax", "special_softmax"}
 
+LOG_SOFTMAXES = {"_log_softmax", "log_softmax", "special_log_softmax"}
+
 MAX_POOLS = {"max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "max_pool3d"}
 MAX_POOLS |= {"max_pool3d_with_indices", "mkldnn_max_pool2d", "fractional_max_pool2d", "fractional_max_pool3d"}
 AVG_POOLS = {"avg_pool1d", "avg_pool2d", "avg_pool3d"}

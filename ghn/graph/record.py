@@ -6,12 +6,14 @@ parameters' roles or hypernetworks: `ghn.graph.simplify` reads those out of it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary, WeakTensorKeyDictionary
 
@@ -109,6 +111,7 @@ class OpGraph:
         inputs: Values that the caller handed in.
         outputs: Values that the model returned, the primary one first.
         decided_at: Number of operations before the first truth value that was guessed; None without any.
+        out_of_sight: Whether a tensor without numbers appeared that no recorded operation made.
     """
 
     values: list[Value] = field(default_factory=list)
@@ -117,6 +120,7 @@ class OpGraph:
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
     decided_at: int | None = None
+    out_of_sight: bool = False
 
     @property
     def rests_on_a_guess(self) -> bool:
@@ -155,6 +159,7 @@ class Recorder(TorchDispatchMode):
         self._names: dict[Any, tuple[str, str]] = {}
         self._storages = 0
         self._paused = False
+        self._lock = threading.RLock()
 
     def add(self, tensor: Tensor, like: Iterable[Tensor] = ()) -> int:
         """Number a tensor; it shares memory with one of `like` if their storages are the same."""
@@ -179,11 +184,17 @@ class Recorder(TorchDispatchMode):
             self._versions[tensor] = len(writes)
         return index
 
+    def know(self, *tensors: Tensor) -> None:
+        """Number tensors that a model holds, or makes of numbers, so that they do not count as made out of sight."""
+        for tensor in tensors:
+            if not is_lazy(tensor) and tensor not in self._values:
+                self.add(tensor)
+
     def read(self, tensor: Tensor) -> int:
         """The value that a tensor holds now."""
         index = self._values.get(tensor)
         if index is None:
-            return self.add(tensor)
+            return self._meet(tensor)
         storage = self.graph.values[index].storage
         writes = self._writes.get(storage)
         if not writes:
@@ -201,20 +212,38 @@ class Recorder(TorchDispatchMode):
         self.graph.operations.append(Operation(WRITE, (), {}, (index, *missed), (updated,)))
         return updated
 
+    def _meet(self, tensor: Tensor) -> int:
+        """Number a tensor that no recorded operator made: `.data` of one that is known, a constant, or others' work."""
+        own = tensor.untyped_storage()
+        for known in list(self._values.keys()):
+            same = known.untyped_storage() is own and known.storage_offset() == tensor.storage_offset()
+            if same and known.shape == tensor.shape and known.stride() == tensor.stride():
+                source, index = self.read(known), self.add(tensor, [known])
+                self.graph.operations.append(Operation("alias", (Ref(source),), {}, (source,), (index,)))
+                return index
+        # Constants hold numbers until an operator brings them to the meta device.
+        self.graph.out_of_sight |= tensor.is_meta and tensor.is_floating_point()
+        return self.add(tensor)
+
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Run the operator and record it."""
-        kwargs = kwargs or {}
+        with self._lock:
+            return self._record(func, args, kwargs or {})
+
+    def _record(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         if self._paused:
             return func(*args, **kwargs)
         tensors = list(tensors_in((args, kwargs)))
         if len(tensors) > 1 and any(t.is_meta for t in tensors) and not all(t.is_meta for t in tensors):
             args, kwargs = map_tensors((args, kwargs), self._on_meta)
             tensors = list(tensors_in((args, kwargs)))
+        full, name = self._names_of(func)
+        if name == "lift_fresh":
+            self.know(*tensors)
         inputs = tuple([self.read(tensor) for tensor in tensors])
         positional, named = map_tensors((args, kwargs), lambda tensor: Ref(self._values[tensor]))
-        full, name = self._names_of(func)
         result = self._run(full, func, args, kwargs, tensors)
         results = list(tensors_in(result))
         if not results:
@@ -256,6 +285,10 @@ class Recorder(TorchDispatchMode):
 
     def record_whole(self, name: str, function: Callable[..., Any], args: Sequence[Any]) -> Any:
         """Run a function and record it as one operation, whatever operators it consists of."""
+        with self._lock:
+            return self._record_whole(name, function, args)
+
+    def _record_whole(self, name: str, function: Callable[..., Any], args: Sequence[Any]) -> Any:
         tensors = list(tensors_in(args))
         inputs = tuple([self.read(tensor) for tensor in tensors])
         references = map_tensors(tuple(args), lambda tensor: Ref(self._values[tensor]))

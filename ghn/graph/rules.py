@@ -15,11 +15,16 @@ from typing import Any
 
 from ghn.graph import operators
 from ghn.graph.computational_graph import ParameterSpec, Role
-from ghn.graph.flow import CONSTANT, NONE, Flow, join
+from ghn.graph.flow import CONSTANT, NONE, Flow, Stage, join
+from ghn.graph.layout import Layout, position_layout
 from ghn.graph.record import WRITE, Operation, OpGraph, Ref, Value
+from ghn.graph.weights import WeightSides, mixed_parameters
 
 INPUT = 0
 """Index of the input node."""
+
+CHANNELWISE = ("conv", "sep_conv", "dil_conv", "bias")
+"""Nodes whose shape begins with the number of their output channels."""
 
 LOOKUP = "a lookup table: tiling would make its rows alike"
 SCALE = "an elementwise scale"
@@ -56,7 +61,8 @@ class Rules:
         self.lookups: set[str] = set()
         self.choices: dict[int, frozenset[int]] = {}
         self.deciders: set[int] = set()
-        self.weight_side = _weight_side(record)
+        self.sides = WeightSides(record)
+        self.weight_side, self.mixing = self.sides.fixed, self.sides.mixed
         for name, value in record.parameters.items():
             self.flows[value] = Flow(leaves=(name,), pure=True)
         for value in record.inputs:
@@ -66,8 +72,10 @@ class Rules:
     def run(self) -> None:
         """Read all operations."""
         for operation in self.record.operations:
+            flow = self._mixed(operation) if operation.outputs[0] in self.mixing else None
             handler = self.handlers.get(operation.name)
-            flow = handler(self, operation) if handler else None
+            if flow is None and handler:
+                flow = handler(self, operation)
             if flow is None:
                 flow = self.contract(operation)
             for output in operation.outputs:
@@ -87,6 +95,11 @@ class Rules:
                 self.deciders |= chosen
             else:
                 self.choices[output] = chosen.union(*(self.flows[value].carriers for value in operation.inputs))
+
+    def _mixed(self, operation: Operation) -> Flow | None:
+        """Kernels that data mixes or modulates: the nodes that data comes from, and the parameters that are mixed."""
+        mixed = mixed_parameters(self, operation)
+        return replace(join(self.flows[value] for value in operation.inputs), mixed=mixed) if mixed else None
 
     # --- helpers -----------------------------------------------------------------------------------------------------
 
@@ -121,15 +134,15 @@ class Rules:
         for leaf in flow.leaves:
             self.reasons.setdefault(leaf, reason)
 
-    def claim(self, names: Iterable[str], node: int, role: Role, axes: tuple[int, ...] = (), stack: int = 0) -> None:
+    def claim(self, names: Iterable[str], node: int, role: Role, layout: Layout | None = None) -> None:
         """Let a node claim parameters; of several claims (a reused module) the first on a path to the output holds."""
         for name in names:
             value = self.record.values[self.record.parameters[name]]
             if name in self.lookups or not value.dtype.is_floating_point:
                 continue
-            fits = axes if len(axes) == len(value.shape) else ()
+            own = layout.of(value.shape) if layout else Layout.plain(value.shape)
             spec = ParameterSpec(
-                name=name, node=node, shape=value.shape, role=role, axes=fits, stack=stack if fits else 0
+                name=name, node=node, shape=value.shape, role=role, axes=own.axes, view=own.view, stack=own.stack
             )
             self.claims.setdefault(name, []).append(spec)
 
@@ -147,7 +160,7 @@ class Rules:
                 if flow.is_parameter:
                     self.keep(flow, _reason(operation.name))
             if operation.name in operators.ACTIVATIONS:
-                return replace(result, processed=True, normalised=False, score=False, attention=False)
+                return replace(result, processed=True, normalised=False, score=False, attention=False, stage=Stage.NONE)
             return result if operation.name in operators.TRANSPARENT else replace(result, processed=True)
         if result.leaves and operation.name in operators.VIEWS and len(operation.inputs) == 1:
             return flows[0]
@@ -179,21 +192,27 @@ class Rules:
                 self.reasons.setdefault(leaf, what)
         return chosen
 
-    def layer(self, op: str, features: Flow, weight: Ref, axes: tuple[int, ...] = (), stack: int = 0) -> Flow:
+    def layer(self, op: str, features: Flow, weight: Ref, layout: Layout | None = None) -> Flow:
         """Append a node for a weight that features are multiplied or convolved with."""
         value, flow = self.record.values[weight.value], self.flows[weight.value]
         names = self.weight_names(flow, value)
         shape = value.shape
         if len(names) == 1:
             own = self.parameter(names[0]).shape
-            shape = tuple(own[axis] for axis in axes) if len(axes) == len(own) else own
-        node = self.add_node(op, [features], _merged(shape, stack))
-        self.claim(names, node, Role.WEIGHT, axes, stack)
+            shape = layout.of(own).merged if layout else own
+        node = self.add_node(op, [features], shape)
+        self.claim(names, node, Role.WEIGHT, layout)
         return self.after(node, features, keep_kind=True)
 
-    def bias(self, features: Flow, flow: Flow) -> Flow:
-        """Append a node for a bias, or give it to the normalisation that it follows."""
-        names = [leaf for leaf in flow.leaves if _is_vector(self.parameter(leaf).shape)]
+    def bias(self, features: Flow, flow: Flow, *, per_channel: bool = False) -> Flow:
+        """Append a node for a bias, or give it to the normalisation that it follows.
+
+        Args:
+            features: What it is added to.
+            flow: The bias: of the parameters that it is made from, the vectors are predicted.
+            per_channel: Whether it is a bias whatever the shape of its parameter.
+        """
+        names = [leaf for leaf in flow.leaves if per_channel or _is_vector(self.parameter(leaf).shape)]
         if not names:
             self.keep(flow, SCALAR)
             return features
@@ -210,6 +229,10 @@ class Rules:
         flow = self.flow(reference)
         if flow.is_parameter:
             return self.bias(features, flow)
+        if flow.mixed:
+            node = self.add_node("bias", [features, flow], (self.parameter(flow.mixed[0]).numel,))
+            self.claim(flow.mixed, node, Role.BIAS)
+            return self.after(node, features, keep_kind=True)
         return self.total(features, flow) if flow.flows else features
 
     def total(self, *flows: Flow) -> Flow:
@@ -236,17 +259,28 @@ class Rules:
             return join([features])
         if len(sizes) <= 1:
             return self.bias(features, flow)
+        if flow.pure and self._is_per_channel(features, added):
+            return self.bias(features, flow, per_channel=True)
         tables = [leaf for leaf in flow.leaves if _is_position(self.parameter(leaf).shape, added.shape, flow)]
         aligned = zip(reversed(value.shape), reversed(added.shape), strict=False)
         matching = sum(a == b > 1 for a, b in aligned)
         if not tables or matching < 2:
             self.keep(flow, LOOKUP if flow.gathered else SHAPE)
             return join([features])
-        shape = self.parameter(tables[0]).shape
+        layout = position_layout(self.parameter(tables[0]).shape)
+        shape = layout.merged
         node = self.add_node("pos_enc", [], shape if len(shape) > 2 else (1, *shape))
-        self.claim(tables, node, Role.POSITION)
+        self.claim(tables, node, Role.POSITION, layout)
         self.keep(flow, SHAPE)
         return self.total(features, Flow(carriers=frozenset({node})))
+
+    def _is_per_channel(self, features: Flow, added: Value) -> bool:
+        """Whether a tensor has an element for each output channel of the layers it follows, which stand in two axes."""
+        shapes = [self.nodes[node].shape for node in features.carriers if self.nodes[node].op in CHANNELWISE]
+        if not shapes or len(shapes) < len(features.carriers):
+            return False
+        # A part of a fused layer's channels (queries of queries, keys and values) has as many as divide them.
+        return all(shape is not None and shape[0] % added.numel == 0 for shape in shapes)
 
     def gate(self, features: Flow, value: Value, gate: Flow, gating: Value) -> Flow | None:
         """`cse` where features are multiplied by a gate computed from their own global average, else None."""
@@ -255,7 +289,8 @@ class Rules:
         if not pools or not spread or not gate.carriers - pools or gate.carriers == features.carriers:
             return None
         for pool in pools:
-            self.nodes[pool].squeeze = True
+            if pool > 0:
+                self.nodes[pool].squeeze = True
         node = self.add_node("cse", [features, gate])
         return replace(self.after(node, features), pools=features.pools)
 
@@ -277,14 +312,6 @@ def _is_position(shape: tuple[int, ...], used: tuple[int, ...], flow: Flow) -> b
     return True
 
 
-def _merged(shape: tuple[int, ...], stack: int) -> tuple[int, ...]:
-    """Leading stack axes counted as output channels."""
-    count = 1
-    for size in shape[: stack + 1]:
-        count *= size
-    return (count, *shape[stack + 1 :]) if stack else shape
-
-
 def _reason(name: str) -> str:
     if name in ("mul", "div", "addcmul"):
         return SCALE
@@ -297,36 +324,3 @@ def _reason(name: str) -> str:
     if name == WRITE or name == "copy":
         return "written into features"
     return f"no primitive for {name}"
-
-
-def _weight_side(record: OpGraph) -> set[int]:
-    """Values from which a weight of a convolution or linear layer is computed, by operations on parameters alone."""
-    producer: dict[int, Operation] = {}
-    free = [True] * len(record.values)
-    for value in record.inputs:
-        free[value] = False
-    for operation in record.operations:
-        running = any(not free[value] for value in operation.inputs) and operation.name not in operators.SHAPE_ONLY
-        for output in operation.outputs:
-            producer[output] = operation
-            free[output] = not running
-    marked: set[int] = set()
-    pending: list[int] = []
-    for operation in record.operations:
-        if operation.name in operators.CONVOLUTIONS:
-            candidates = operation.inputs[1:2]
-        elif operation.name in ("mm", "matmul"):
-            candidates = operation.inputs[:2] if free[operation.inputs[1]] is False else operation.inputs[1:2]
-        elif operation.name == "addmm":
-            candidates = operation.inputs[1:3] if free[operation.inputs[2]] is False else operation.inputs[2:3]
-        else:
-            continue
-        pending.extend(value for value in candidates if free[value])
-    while pending:
-        value = pending.pop()
-        if value in marked:
-            continue
-        marked.add(value)
-        if value in producer:
-            pending.extend(producer[value].inputs)
-    return marked

@@ -8,7 +8,8 @@ record into primitives and parameters (`simplify`). Where a model cannot run so,
              parameters are used, and before the first yes or no that values decide
     fake     fake tensors, for operators and code that the meta device does not serve
     real     a copy on the CPU with real numbers, for control flow that depends on values
-    modules  no run at all: modules in the order of their definition, for models without a usable `forward`
+    modules  no run at all: modules in the order of their definition, for models without a usable `forward` and for
+             those whose layers run out of sight
 
 Neither the model, nor its buffers and mode, nor any global state (random numbers, backends) is changed.
 """
@@ -36,6 +37,7 @@ from ghn.graph.guesses import NeedsValuesError
 from ghn.graph.inputs import Inputs, candidate_inputs, given_inputs
 from ghn.graph.modules import graph_of_modules
 from ghn.graph.rungs import RUNGS
+from ghn.graph.sharing import without_overlaps
 from ghn.graph.simplify import UNUSED, simplify
 
 
@@ -63,13 +65,20 @@ def trace(model: nn.Module, example_inputs: Any = None) -> ComputationalGraph:
     candidates = [given_inputs(example_inputs)] if example_inputs is not None else candidate_inputs(model)
     ladder = _Ladder(model, candidates)
     with _global_state_untouched():
-        graph = ladder.climb()
+        try:
+            graph = ladder.climb()
+        except _OutOfSightError:
+            graph = graph_of_modules(model)
+    if graph is None and not _can_be_called(model, candidates[0]):
+        graph = graph_of_modules(model)
     if graph is not None:
-        return graph
-    if not _can_be_called(model, candidates[0]):
-        return graph_of_modules(model)
+        return without_overlaps(graph, model)
     first = ladder.failures[0]
     raise TraceError(_failure_line(model, candidates[0], first, guessed=example_inputs is None)) from first
+
+
+class _OutOfSightError(Exception):
+    """Layers run where operators cannot be seen, on any rung: in threads that were started before, in other code."""
 
 
 class _Ladder:
@@ -113,6 +122,8 @@ class _Ladder:
             self.failures.append(error)
             return None
         graph = simplify(record, traced_by=rung)
+        if record.out_of_sight and UNUSED in graph.kept.values():
+            raise _OutOfSightError
         if rung == "guess" and (record.rests_on_a_guess or UNUSED in graph.kept.values()):
             self._doubtful = self._better(graph)
             return None

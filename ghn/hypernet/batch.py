@@ -105,7 +105,7 @@ def node_shapes(graph: ComputationalGraph) -> NDArray[np.int64]:
         shape = tuple(node.shape)
         if node.parameters:
             spec = graph.parameters.get(node.parameters[0])
-            if spec is not None and spec.stack and len(shape) == len(spec.shape):
+            if spec is not None and spec.stack and len(shape) == len(spec.canonical_shape):
                 shape = (int(np.prod(shape[: spec.stack + 1])), *shape[spec.stack + 1 :])
         shapes[index] = _four_axes(shape, is_position=node.op == "pos_enc")
     return shapes

@@ -10,7 +10,8 @@ axes, decoded as a row of `max_channels` values, cut to n or repeated cyclically
 tanh(0.2 x). The head's bias has C elements and a layer of its own.
 
 **Kernels** are seen as (O, I, T, kh, kw), decoded as (min(O, O_max), min(I, I_max), kh, kw), then repeated cyclically
-along O and I and cut, and repeated T times. The canonical shape is (stack..., out, in, *kernel), after `spec.axes`.
+along O and I and cut, and repeated T times. The canonical shape is (stack..., out, in, *kernel): the tensor seen with
+the sizes `spec.view`, where axes must be split or merged, then permuted by `spec.axes`.
 
 ==========================  ==============================================================================
 canonical shape             (O, I, T, kh, kw)
@@ -22,13 +23,36 @@ canonical shape             (O, I, T, kh, kw)
 (o, i, kh, kw)              (o, i, 1, kh, kw)
 (o, i, ..., kh, kw)         (o, i, T, kh, kw): 3-D kernels are 2-D ones repeated along their first axes
 (stack..., o, i, ...)       the stack is merged into O, so that its members differ where O ≤ O_max
-transposed convolutions     `axes` swaps (in, out, ...) to (out, in, ...) first
 head weight                 (C, I, T, kh, kw): decoded with O_max channels, which a layer of its own turns into C
 ==========================  ==============================================================================
 
+How parameters are stored (g groups, E members of a stack, h heads of d features, k... the kernel's sizes; one part of a
+shape in brackets is an axis that others were merged into):
+
+=======================================  ==========================  ====================
+parameter                                seen as                     canonical (| stack)
+=======================================  ==========================  ====================
+convolution (O, I/g, k...)               itself                      itself
+the same flattened or permuted           sizes in memory             (O, I/g, k...)
+transposed convolution (I, O, k...)      itself                      (O, I, k...)
+the same with groups (I, O/g, k...)      (g, I/g, O/g, k...)         (g | O/g, I/g, k...)
+matrix (O, I) or (I, O)                  itself                      (O, I)
+stack of matrices (E, O, I), (E, I, O)   itself                      (E | O, I)
+input weights of heads (I, h, d)         itself                      (h | d, I)
+output weights of heads (h, d, O)        ([h·d], O)                  (O, [h·d])
+bilinear form (O, I₁, I₂)                (O, [I₁·I₂])                (O, [I₁·I₂])
+mixed kernels (E, O, I/g, k...)          itself                      (E | O, I/g, k...)
+the same flattened (E, O·I/g·k...)       (E, O, I/g, k...)           (E | O, I/g, k...)
+modulated kernel (O, I/g, k...)          itself                      itself
+position embedding (t, 1, c)             (t, c)                      (t, c)
+=======================================  ==========================  ====================
+
 Weights are multiplied by sqrt(β / fan_in) with fan_in = I·T·kh·kw, the elements per output channel (stack axes are
-no part of it), and β = 2, except β = 1 where I = 1 (depthwise) and for kernels wider than high. Kernels with a side
-over S are decoded as S × S and interpolated bilinearly.
+no part of it), and β = 2, except β = 1 where I = 1 (depthwise) and for kernels wider than high. So a channel of a
+grouped transposed convolution is made from I/g input channels, an output of attention from the features of all heads,
+an output of a bilinear form from all pairs of its inputs (it is a linear layer of their products), and every kernel of
+a mixture is scaled as one that is used alone. Kernels with a side over S are decoded as S × S and interpolated
+bilinearly.
 
 **Position embeddings** are kernels that are not scaled. With s = ⌊√t⌋:
 
@@ -114,7 +138,7 @@ class KernelFit:
     @property
     def merges_axes(self) -> bool:
         """Whether several axes of the parameter become one: stacked weights, kernels of 3 and more dimensions."""
-        return self.spec.stack > 0 or len(self.spec.shape) > 4
+        return self.spec.stack > 0 or len(self.spec.view) > 4
 
 
 def fit_of(spec: ParameterSpec, config: GHNConfig, *, head: bool) -> VectorFit | KernelFit:
@@ -237,8 +261,12 @@ def to_parameter(kernels: Tensor, fit: KernelFit, leading: Tensor | None) -> Ten
         rows = kernels[0, :, 0].flatten(1).t()
         if leading is not None:
             rows = torch.cat([leading.to(rows), rows])
-        return rows.reshape(spec.canonical_shape).permute(_inverse(spec.axes))
-    return kernels.reshape(spec.canonical_shape).permute(_inverse(spec.axes))
+        return _from_canonical(rows, spec)
+    return _from_canonical(kernels, spec)
+
+
+def _from_canonical(values: Tensor, spec: ParameterSpec) -> Tensor:
+    return values.reshape(spec.canonical_shape).permute(_inverse(spec.axes)).reshape(spec.shape)
 
 
 def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -255,7 +283,14 @@ def write_kernel(core: Tensor, fit: KernelFit, destination: Tensor, leading: Ten
         leading: Its random rows, for a table that has some.
     """
     core = core.to(destination.device, destination.dtype)
-    canonical = destination.permute(fit.spec.axes)
+    seen = _seen_as(destination, fit.spec.view)
+    if seen is None:
+        # Axes of a strided tensor that are to be merged: like merged axes below, a case for a tensor of full size.
+        whole = torch.empty_like(destination, memory_format=torch.contiguous_format)
+        write_kernel(core, fit, whole, leading)
+        destination.copy_(whole)
+        return
+    canonical = seen.permute(fit.spec.axes)
     if fit.table:
         rows = canonical.view(-1, fit.shape[1])
         if leading is not None:
@@ -264,10 +299,18 @@ def write_kernel(core: Tensor, fit: KernelFit, destination: Tensor, leading: Ten
     elif canonical.is_contiguous() or not fit.merges_axes:
         _tile_into(canonical.view(fit.shape), core)
     else:
-        # Merged axes of a permuted tensor have no common stride: the one case that needs a tensor of full size.
+        # Merged axes of a permuted tensor have no common stride, so that a tensor of full size is needed.
         whole = torch.empty_like(canonical, memory_format=torch.contiguous_format)
         _tile_into(whole.view(fit.shape), core)
         canonical.copy_(whole)
+
+
+def _seen_as(tensor: Tensor, view: tuple[int, ...]) -> Tensor | None:
+    """A view of the tensor's elements in their order, None where its strides allow none."""
+    if tuple(tensor.shape) == view:
+        return tensor
+    seen = tensor.reshape(view)
+    return seen if seen.data_ptr() == tensor.data_ptr() else None
 
 
 def _tile_into(kernels: Tensor, core: Tensor) -> None:
@@ -308,9 +351,9 @@ def squared_norm(core: Tensor, fit: KernelFit) -> float:
 
 def write_vector(values: Tensor, fit: VectorFit, destination: Tensor) -> None:
     """Copy the n elements of a vector to its parameter, of any strides, device and floating-point type."""
-    destination.permute(fit.spec.axes).copy_(values.view(fit.spec.canonical_shape))
+    destination.copy_(vector_to_parameter(values, fit))
 
 
 def vector_to_parameter(values: Tensor, fit: VectorFit) -> Tensor:
     """Bring the n elements of a vector to the parameter's own shape, differentiably."""
-    return values.reshape(fit.spec.canonical_shape).permute(_inverse(fit.spec.axes))
+    return _from_canonical(values, fit.spec)

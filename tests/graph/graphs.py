@@ -1,8 +1,11 @@
 """Helpers to compare graphs."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import networkx as nx
+import torch
+from torch import nn
 
 from ghn.graph import ComputationalGraph
 
@@ -39,3 +42,26 @@ def edges(graph: ComputationalGraph) -> set[tuple[str, str]]:
     """Edges as pairs of names: the first parameter, or the primitive."""
     names = [node.parameters[0] if node.parameters else node.op for node in graph.nodes]
     return {(names[a], names[b]) for a, b in graph.edges.tolist()}
+
+
+class Lambda(nn.Module):
+    """A module whose forward is a function of itself and its input."""
+
+    def __getattr__(self, name: str) -> Any:
+        return super().__getattr__(name)
+
+    def __init__(self, function, **modules):
+        super().__init__()
+        self.function = function
+        for name, module in modules.items():
+            setattr(self, name, module)
+
+    def forward(self, *args):
+        return self.function(self, *args)
+
+
+def with_parameters(model: nn.Module, **shapes: tuple[int, ...]) -> Any:
+    """The model with further parameters of these shapes."""
+    for name, shape in shapes.items():
+        setattr(model, name, nn.Parameter(torch.zeros(shape)))
+    return model

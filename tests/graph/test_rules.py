@@ -1,7 +1,5 @@
 """Each rule of the vocabulary on the smallest module that shows it."""
 
-from typing import Any
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,25 +7,9 @@ from torch import Tensor, nn
 
 from ghn.graph import Role
 from ghn.graph.trace import trace
-from tests.graph.graphs import chain, edges
+from tests.graph.graphs import Lambda, chain, edges
 
 IMAGE = torch.zeros(2, 3, 16, 16)
-
-
-class Lambda(nn.Module):
-    """A module whose forward is a function of itself and its input."""
-
-    def __getattr__(self, name: str) -> Any:
-        return super().__getattr__(name)
-
-    def __init__(self, function, **modules):
-        super().__init__()
-        self.function = function
-        for name, module in modules.items():
-            setattr(self, name, module)
-
-    def forward(self, *args):
-        return self.function(self, *args)
 
 
 def conv(inputs: int = 3, outputs: int = 3, kernel: int = 3, **options) -> nn.Conv2d:

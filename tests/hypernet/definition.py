@@ -37,7 +37,8 @@ def decode_slowly(hypernet: GHN, state: Tensor, spec: ParameterSpec) -> Tensor:
         values = values * math.sqrt(beta / values[0].numel())
     tensor = values.reshape(canonical)
     # axes[i] is the tensor's own axis that stands at position i of the canonical shape
-    return tensor.permute(tuple(np.argsort(spec.axes).tolist())) if spec.axes else tensor
+    tensor = tensor.permute(tuple(np.argsort(spec.axes).tolist())) if spec.axes else tensor
+    return tensor.reshape(spec.shape)  # the canonical axes split and merge the tensor's own
 
 
 def decode_vector(hypernet: GHN, state: Tensor, role: Role, size: int, is_head: bool) -> Tensor:

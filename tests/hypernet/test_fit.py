@@ -24,8 +24,9 @@ LEADING = {
 
 def without_leading(name: str, tensor: Tensor) -> Tensor:
     """A table without its random rows, other parameters whole."""
-    rows = tensor.permute(AWKWARD[name].get("axes", tuple(range(tensor.dim()))))
-    return rows[..., LEADING[name] :, :] if name in LEADING else tensor
+    if name not in LEADING:
+        return tensor
+    return tensor.permute(AWKWARD[name].get("axes", tuple(range(tensor.dim()))))[..., LEADING[name] :, :]
 
 
 def strided(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

@@ -1,0 +1,175 @@
+"""Attention however it is written: one `msa` node, fed by queries, keys and values."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ghn.graph.trace import trace
+from tests.graph.graphs import Lambda, chain, edges, with_parameters
+
+Weights = Callable[[Tensor], Tensor]
+Step = Callable[[Tensor, Tensor], Tensor]
+
+SCORES: dict[str, Step] = {
+    "matrix product": lambda q, k: q @ k.transpose(-2, -1),
+    "einsum": lambda q, k: torch.einsum("bqd,bkd->bqk", q, k),
+    "product and sum": lambda q, k: (q[:, :, None] * k[:, None]).sum(-1),
+    "sum kept": lambda q, k: (q[:, :, None] * k[:, None]).sum(dim=[-1], keepdim=True)[..., 0] / 2,
+    "cosines": lambda q, k: F.cosine_similarity(q[:, :, None], k[:, None], dim=-1),
+}
+
+
+def exponentials(s: Tensor) -> Tensor:
+    e = s.exp()
+    return e / e.sum(-1, keepdim=True)
+
+
+def shifted(s: Tensor) -> Tensor:
+    e = torch.exp(s - s.amax(-1, keepdim=True))
+    return e / (e.sum(-1, keepdim=True) + 1e-6)
+
+
+def shifted_by_maximum(s: Tensor) -> Tensor:
+    e = torch.exp(s - s.max(-1, keepdim=True)[0].detach())
+    e /= e.sum(-1).unsqueeze(-1)
+    return e
+
+
+def reciprocal(s: Tensor) -> Tensor:
+    e = s.exp()
+    return e * (1 / e.sum(-1, keepdim=True))
+
+
+def masked_exponentials(s: Tensor) -> Tensor:
+    e = s.exp() * torch.ones_like(s).tril()
+    return e / e.sum(-1, keepdim=True).clamp(min=1e-6)
+
+
+SOFTMAXES: dict[str, Weights] = {
+    "softmax": lambda s: s.softmax(-1),
+    "exponentials": exponentials,
+    "shifted": shifted,
+    "shifted by maximum": shifted_by_maximum,
+    "reciprocal": reciprocal,
+    "masked exponentials": masked_exponentials,
+    "logarithms": lambda s: s.log_softmax(-1).exp(),
+    "logsumexp": lambda s: (s - s.logsumexp(-1, keepdim=True)).exp(),
+}
+
+SUMS: dict[str, Step] = {
+    "matrix product": lambda w, v: w @ v,
+    "einsum": lambda w, v: torch.einsum("bqk,bkd->bqd", w, v),
+    "product and sum": lambda w, v: (w[..., None] * v[:, None]).sum(2),
+    "dropped": lambda w, v: (v[:, None] * F.dropout(w, 0.1)[..., None]).sum(-2),
+}
+
+
+def attention(scores: Step, weights: Weights, mix: Step) -> Lambda:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        return self.out(mix(weights(scores(self.q(x), self.k(x))), self.v(x)))
+
+    return Lambda(forward, **{name: nn.Linear(8, 8, bias=False) for name in ("q", "k", "v", "out")})
+
+
+def is_attention(model: nn.Module, inputs: Tensor) -> bool:
+    graph = trace(model, inputs)
+    return edges(graph) == {
+        *(("input", f"{name}.weight") for name in "qkv"),
+        *((f"{name}.weight", "msa") for name in "qkv"),
+        ("msa", "out.weight"),
+    }
+
+
+TOKENS = torch.zeros(2, 5, 8)
+
+
+@pytest.mark.parametrize("mix", SUMS)
+@pytest.mark.parametrize("weights", SOFTMAXES)
+@pytest.mark.parametrize("scores", SCORES)
+def test_every_way_to_write_attention(scores: str, weights: str, mix: str) -> None:
+    assert is_attention(attention(SCORES[scores], SOFTMAXES[weights], SUMS[mix]), TOKENS)
+
+
+@pytest.mark.parametrize("scores", SCORES)
+def test_sum_of_exponentials_divides_the_result(scores: str) -> None:
+    def mix(s: Tensor, v: Tensor) -> Tensor:
+        e = (s - s.amax(-1, keepdim=True)).exp()
+        return (e @ v) / e.sum(-1, keepdim=True)
+
+    assert is_attention(attention(SCORES[scores], lambda s: s, mix), TOKENS)
+
+
+@pytest.mark.parametrize("scores", SCORES)
+@pytest.mark.parametrize("mask", ["filled", "chosen", "added", "multiplied"])
+def test_masks_computed_from_data(scores: str, mask: str) -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        s = SCORES[scores](self.q(x), self.k(x))
+        hidden = (x.abs().sum(-1) > 0)[:, None]
+        if mask == "filled":
+            s = s.masked_fill(~hidden, -1e9)
+        elif mask == "chosen":
+            s = torch.where(hidden, s, torch.full_like(s, -1e9))
+        elif mask == "added":
+            s = s + (1 - hidden.float()) * -1e9
+        weights = s.softmax(-1)
+        if mask == "multiplied":
+            weights = weights * hidden
+            weights = weights / weights.sum(-1, keepdim=True)
+        return self.out(weights @ self.v(x))
+
+    model = Lambda(forward, **{name: nn.Linear(8, 8, bias=False) for name in ("q", "k", "v", "out")})
+    assert is_attention(model, TOKENS)
+
+
+@pytest.mark.parametrize("weights", SOFTMAXES)
+def test_relative_positions_are_no_position_embedding(weights: str) -> None:
+    model = attention(SCORES["product and sum"], lambda s: s, SUMS["matrix product"])
+    with_parameters(model, table=(1, 5, 5))
+
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        scores = SCORES["product and sum"](self.q(x), self.k(x)) + self.table
+        return self.out(SOFTMAXES[weights](scores) @ self.v(x))
+
+    model.function = forward
+    assert is_attention(model, TOKENS)
+    assert trace(model, TOKENS).kept == {"table": "a bias of attention logits (relative positions)"}
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_separable_attention(fused: bool) -> None:
+    # MobileViT v2: one score for each token, whose weights pool the keys; the context then scales the values.
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).split([1, 8, 8], -1)
+        context = q.softmax(1).transpose(1, 2) @ k if fused else (k * q.softmax(1)).sum(1, keepdim=True)
+        return self.out(F.relu(v) * context)
+
+    model = Lambda(forward, qkv=nn.Linear(8, 17, bias=False), out=nn.Linear(8, 8, bias=False))
+    assert edges(trace(model, TOKENS)) == {
+        ("input", "qkv.weight"),
+        ("qkv.weight", "msa"),
+        ("qkv.weight", "out.weight"),
+        ("msa", "out.weight"),
+    }
+
+
+def test_products_that_are_no_attention() -> None:
+    layers = {name: nn.Linear(8, 8, bias=False) for name in ("a", "b", "out")}
+    gated = Lambda(lambda self, x: self.out(self.a(x).sigmoid() * self.b(x)), **layers)
+    assert [node.op for node in trace(gated, TOKENS).nodes] == ["input", "conv", "conv", "conv"]
+    weighted = Lambda(lambda self, x: self.out(self.a(x).softmax(-1) * self.b(x)), **layers)
+    assert [node.op for node in trace(weighted, TOKENS).nodes] == ["input", "conv", "conv", "conv"]
+    squares = Lambda(
+        lambda self, x: self.out(self.b((y := self.a(x)) / (y * y).sum(-1, keepdim=True).sqrt())), **layers
+    )
+    assert chain(trace(squares, TOKENS)) == ["input", "conv", "conv", "conv"]
+
+
+def test_a_bilinear_product_is_followed_by_ordinary_layers() -> None:
+    layers = {name: nn.Linear(8, 8, bias=False) for name in ("a", "b")}
+    model = Lambda(lambda self, x: self.out((self.a(x) * self.b(x)).sum(1).relu()) + self.table, **layers)
+    model.out = nn.Linear(8, 8)
+    graph = trace(with_parameters(model, table=(8,)), TOKENS)
+    assert [node.op for node in graph.nodes] == ["input", "conv", "conv", "conv", "bias", "bias"]
