@@ -85,7 +85,7 @@ def save(name: str, rows: list[dict[str, Any]], *, table: str, extra: dict[str, 
     """Write `results/<date>_<name>.json` and `.md`; returns the path of the former."""
     RESULTS.mkdir(exist_ok=True)
     stem = RESULTS / f"{date.today().isoformat()}_{name}"
-    command = " ".join(["python", *sys.argv])
+    command = " ".join([f"python -m benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
     record = {"command": command, "commit": commit(), "machine": machine(), **(extra or {}), "rows": rows}
     stem.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
     facts = "\n".join(

@@ -96,8 +96,8 @@ def _summarise(options: Options) -> None:
 def _describe(options: Options) -> None:
     from ghn.cli.terminal import make_table, quantity, show
     from ghn.deepnets import DeepNets
+    from ghn.deepnets.cost import megamacs
     from ghn.deepnets.plan import plan_network
-    from ghn.train.cost import megamacs
 
     assert options.split is not None
     assert options.index is not None

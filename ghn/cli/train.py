@@ -98,7 +98,7 @@ def run(options: Options) -> None:
     config = configured(options)
     trainer = train(config, options.output, device=options.device, quiet=options.quiet)
     if trainer.ranks.is_first and trainer.progress >= 1:
-        export(options.output, options.output / "hypernet", command=_command(options))
+        export(options.output, options.output / "hypernet", command=_command(options, trainer.ranks.world))
         print(f"trained {trainer.step_count} steps; the hypernetwork is in {options.output / 'hypernet'}")
 
 
@@ -118,9 +118,10 @@ def configured(options: Options) -> MetaTrainingConfig:
     return replace(config, **changes, hypernet=replace(config.hypernet, **hypernet))
 
 
-def _command(options: Options) -> str:
+def _command(options: Options, processes: int) -> str:
     """The command that was given, without what says where files are."""
-    words = ["ghn", "train", str(options.run)]
+    start = ["ghn"] if processes == 1 else ["torchrun", "--nproc-per-node", str(processes), "-m", "ghn"]
+    words = [*start, "train", str(options.run)]
     for field in fields(options):
         value = getattr(options, field.name)
         if value != field.default and field.name not in ("run", "output", "data_root", "quiet"):

@@ -1,12 +1,14 @@
 """DeepNets-1M: random architectures to train hypernetworks on, and to test them."""
 
-from ghn.deepnets.dataset import Architecture, DeepNets, MetaBatch, MetaBatches
+from ghn.deepnets.dataset import Architecture, DeepNets
 from ghn.deepnets.direct_graph import graph_from_arguments
 from ghn.deepnets.genotype import OPERATIONS, Genotype, NetworkArguments
+from ghn.deepnets.meta_batches import MetaBatch, MetaBatches
 from ghn.deepnets.network import Network, network_from_arguments
 from ghn.deepnets.predefined import Predefined
 from ghn.deepnets.published import PublishedDeepNets, write_published
 from ghn.deepnets.sample import SPLITS, Split, sample_architecture
+from ghn.deepnets.space import Space
 from ghn.deepnets.statistics import SplitStatistics, summarise
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "NetworkArguments",
     "Predefined",
     "PublishedDeepNets",
+    "Space",
     "Split",
     "SplitStatistics",
     "graph_from_arguments",

@@ -16,13 +16,13 @@ from torch import nn
 
 from ghn.data import ImageSet, ImageStream, load
 from ghn.deepnets import DeepNets
+from ghn.deepnets.cost import megamacs
 from ghn.deepnets.plan import plan_network
 from ghn.deepnets.predefined import Predefined
 from ghn.deepnets.sample import SPLITS
 from ghn.evaluate.accuracy import BATCH_SIZE, score, use_batch_statistics
 from ghn.graph import ComputationalGraph
 from ghn.hypernet import GHN
-from ghn.train.cost import megamacs
 
 DEFAULT_SPLITS = {"test": 100, "wide": 20, "deep": 20, "dense": 20, "bnfree": 20}
 

@@ -9,34 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
+from ghn.deepnets import Space
 from ghn.hypernet.config import GHNConfig
 
 Precision = Literal["float32", "bfloat16", "float16"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Space:
-    """Which sampled networks are trained on; without any limit the whole space of DeepNets-1M.
-
-    Attributes:
-        split: Split of DeepNets-1M.
-        channels: Widths C that are accepted; empty accepts every width that is drawn.
-        max_cells: Most cells of a network; None for no limit.
-        max_nodes: Most nodes of a network's graph.
-        max_parameters: Most parameters of a network at the width drawn.
-        max_megamacs: Most multiply-adds of one forward pass for one image, in millions.
-        attention: Share of the drawn networks with attention that is kept (on a CPU they cost twice the time).
-        batch_nodes: Most nodes of a meta-batch, for each 8 networks in it; others are drawn anew (2,200 as published).
-    """
-
-    split: str = "train"
-    channels: tuple[int, ...] = ()
-    max_cells: int | None = None
-    max_nodes: int | None = None
-    max_parameters: int | None = None
-    max_megamacs: float | None = None
-    attention: float = 1.0
-    batch_nodes: int = 2200
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,19 @@
-"""Data-parallel training under `torchrun`: who this process is, and sums over all processes."""
+"""Data-parallel training under `torchrun`: who this process is, and sums over all processes.
+
+Each process trains its own networks of the meta-batch and adds up their gradients, scaled by 1/m with m counted over
+all processes; one sum over the processes at the end of a step then gives the gradient of a single process. PyTorch's
+DistributedDataParallel would not:
+
+- It averages over processes, which is the mean over networks only where each has equally many and none was skipped.
+- It sums while a backward pass runs, as soon as a parameter's gradient is there. Here a step has as many backward
+  passes as parts of the meta-batch are predicted at a time (`accumulate`), processes may differ in their number, and
+  one whose networks all lacked memory has none: the others would wait for ever.
+- Processes hold different graphs, so that on some of them a parameter (the embedding of a primitive that is nowhere,
+  or any at all where no network had memory) has no part in the loss; every pass would have to look for those.
+
+What is given up is summing during the backward pass. The hypernetwork's is a small part of a step, most of which goes
+into the target networks, so there is little to hide a sum behind.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +26,8 @@ from types import TracebackType
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from ghn.deepnets.meta_batches import share
 
 BUCKET = 1 << 24
 """Elements that are summed over processes at a time (64 MB in float32)."""
@@ -63,9 +80,7 @@ class Ranks:
         Raises:
             ValueError: When some process would get none.
         """
-        if count < self.world:
-            raise ValueError(f"{count} networks cannot be shared by {self.world} processes; raise meta_batch")
-        return range(self.rank * count // self.world, (self.rank + 1) * count // self.world)
+        return share(count, self.rank, self.world)
 
     def sum(self, tensors: Sequence[Tensor]) -> None:
         """Replace every tensor by its sum over all processes.
@@ -75,17 +90,28 @@ class Ranks:
         """
         if self.world == 1:
             return
-        try:
-            for bucket in _buckets(tensors):
-                flat = torch.cat([tensor.flatten() for tensor in bucket])
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensor.flatten() for tensor in bucket])
+            try:
                 dist.all_reduce(flat)
-                parts = flat.split([tensor.numel() for tensor in bucket])
-                torch._foreach_copy_(bucket, [part.view_as(tensor) for part, tensor in zip(parts, bucket, strict=True)])
-        except (dist.DistError, RuntimeError) as error:
-            raise RankLostError(
-                f"process {self.rank} of {self.world} lost another one ({str(error).splitlines()[0]}); "
-                "give the same command again to go on from the last save"
-            ) from error
+            except (dist.DistError, RuntimeError) as error:
+                raise RankLostError(
+                    f"process {self.rank} of {self.world} lost another one ({str(error).splitlines()[0]}); "
+                    "give the same command again to go on from the last save"
+                ) from error
+            parts = flat.split([tensor.numel() for tensor in bucket])
+            torch._foreach_copy_(bucket, [part.view_as(tensor) for part, tensor in zip(parts, bucket, strict=True)])
+
+    def gather(self, value: float) -> list[float]:
+        """What each process gave, in order.
+
+        Raises:
+            RankLostError: When a process does not answer.
+        """
+        values = torch.zeros(self.world, device=self.device)
+        values[self.rank] = value
+        self.sum([values])
+        return values.tolist()
 
     def __enter__(self) -> Ranks:
         return self

@@ -8,9 +8,9 @@ Legend: m networks of a meta-batch, B images, C classes.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,10 @@ from ghn.graph import ComputationalGraph
 from ghn.train.config import MetaTrainingConfig
 from ghn.train.distributed import Ranks
 from ghn.train.schedule import learning_rate_factor
-from ghn.train.targets import Target, autocast, target_gradients
+from ghn.train.targets import Target, TargetResult, autocast, target_gradients
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 
 class Hypernet(Protocol):
@@ -41,7 +44,8 @@ class StepReport:
         accuracy: Share of images classified rightly.
         penalty: Mean over the networks of the sum of the predicted tensors' norms.
         networks: Networks that took part.
-        out_of_memory: Networks skipped for want of memory.
+        out_of_memory: Networks that lacked memory; they are skipped, or the whole step where the hypernetwork's own
+            backward pass was cut short.
         finite: Whether the step was made; otherwise it was skipped.
         learning_rate: Of this step.
         gradient_norm: Euclidean norm of the hypernetwork's gradient before clipping.
@@ -138,9 +142,10 @@ class MetaTrainer:
         self.step_count += 1
         self.elapsed = report.elapsed
         if self.nonfinite_in_a_row >= self.config.max_nonfinite:
+            lacking = f" ({self.out_of_memory} networks lacked memory: lower accumulate)" * bool(self.out_of_memory)
             raise NonFiniteError(
                 f"{self.nonfinite_in_a_row} steps in a row up to step {self.step_count} were not finite; "
-                "lower learning_rate or use float32, and go on from the last save"
+                f"lower learning_rate or use float32, and go on from the last save{lacking}"
             )
         return report
 
@@ -155,34 +160,22 @@ class MetaTrainer:
         """Add the gradient of some networks; each is run and backpropagated to its predicted tensors on its own."""
         clock = self._clock
         began = clock()
-        # The decoders compute in float32 in any case (see GHN.forward).
-        with autocast(self.device, self.config.precision):
-            predictions = self.hypernet([target.graph for target in targets])
+        predictions = self._unless_out_of_memory(self._predict, targets)
         seconds["hypernet_forward"] += clock() - began
+        if predictions is None:
+            sums[4] += len(targets)
+            return
         outputs: list[Tensor] = []
         gradients: list[Tensor] = []
+        networks = 0
         for slot, (target, batch, prediction) in enumerate(zip(targets, batches, predictions, strict=True)):
             began = clock()
             self._seed(first_slot + slot)
-            try:
-                result = target_gradients(
-                    target.network,
-                    prediction,
-                    *batch,
-                    scale=self._scale() / self.config.meta_batch,
-                    penalty=self.config.penalty,
-                    squared=self.config.penalty_form == "squared",
-                    label_smoothing=self.config.label_smoothing,
-                    autocasting=autocast(self.device, target_precision(target.network, self.config, self.device)),
-                    clock=clock,
-                )
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
+            result = self._unless_out_of_memory(self._target_gradients, target, batch, prediction)
+            if result is None:
                 sums[4] += 1
-                if self.device.type == "cuda":
-                    torch.cuda.empty_cache()
                 continue
+            networks += 1
             seconds["target_forward"] += result.forward_done - began
             seconds["target_backward"] += clock() - result.forward_done
             sums[:4] += torch.stack([result.loss, result.accuracy, result.penalty, torch.ones_like(result.loss)])
@@ -191,9 +184,49 @@ class MetaTrainer:
                     outputs.append(tensor)
                     gradients.append(gradient)
         began = clock()
-        if outputs:
-            torch.autograd.backward(outputs, gradients)
+        if outputs and self._unless_out_of_memory(self._backward, outputs, gradients) is None:
+            # Some parameters have got their part of this gradient and some have not: all ranks must skip the step.
+            sums[0] = torch.nan
+            sums[4] += networks
         seconds["hypernet_backward"] += clock() - began
+
+    def _predict(self, targets: Sequence[Target]) -> list[dict[str, Tensor]]:
+        # The decoders compute in float32 in any case (see GHN.forward).
+        with autocast(self.device, self.config.precision):
+            return self.hypernet([target.graph for target in targets])
+
+    def _target_gradients(
+        self, target: Target, batch: tuple[Tensor, Tensor], prediction: dict[str, Tensor]
+    ) -> TargetResult:
+        return target_gradients(
+            target.network,
+            prediction,
+            *batch,
+            scale=self._scale() / self.config.meta_batch,
+            penalty=self.config.penalty,
+            squared=self.config.penalty_form == "squared",
+            label_smoothing=self.config.label_smoothing,
+            autocasting=autocast(self.device, target_precision(target.network, self.config, self.device)),
+            clock=self._clock,
+        )
+
+    def _backward(self, outputs: list[Tensor], gradients: list[Tensor]) -> bool:
+        torch.autograd.backward(outputs, gradients)
+        return True
+
+    def _unless_out_of_memory(
+        self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs
+    ) -> Result | None:
+        """What the function gives, or None where it lacked memory."""
+        try:
+            return function(*given, **named)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        # Not above: until it is handled, the error holds all that the function had computed.
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
 
     def _report(self, sums: Tensor) -> StepReport:
         loss, accuracy, penalty, networks, out_of_memory, stop, elapsed = sums.tolist()
@@ -272,7 +305,9 @@ class MetaTrainer:
         """Go on from `state_dict()`; the number of ranks may differ."""
         self.hypernet.load_state_dict(state["hypernet"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        # A run in another precision has no scale to go on with.
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
         self.step_count, self.elapsed = state["step"], state["elapsed"]
         self.skipped, self.out_of_memory = state["skipped"], state["out_of_memory"]
         self.nonfinite_in_a_row = state["nonfinite_in_a_row"]

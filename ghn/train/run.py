@@ -19,10 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ghn.deepnets import DeepNets, network_from_arguments
+from ghn.deepnets import DeepNets, MetaBatch, MetaBatches, Space, network_from_arguments
 from ghn.hypernet import GHN
-from ghn.train.architectures import ArchitectureStream, Drawn
-from ghn.train.config import MetaTrainingConfig, Space
+from ghn.train.config import MetaTrainingConfig
 from ghn.train.distributed import Ranks
 from ghn.train.images import VALIDATION_BATCHES, open_images
 from ghn.train.logbook import Logbook
@@ -79,6 +78,7 @@ class _Run:
         if state is not None:
             _check_same_run(config, state["config"], folder)
             self.trainer.load_state_dict(state)
+        _check_same_step(ranks, self.trainer.step_count, folder)
         self.log = Logbook(
             folder if ranks.is_first else None, steps=config.steps, quiet=quiet, start=self.trainer.step_count
         )
@@ -92,14 +92,14 @@ class _Run:
     def go(self, stop_after: int | None) -> MetaTrainer:
         trainer, config = self.trainer, self.config
         last = config.steps if stop_after is None else min(config.steps, trainer.step_count + stop_after)
-        stream = architecture_stream(config, config.space, self.ranks.share(config.meta_batch))
-        meta_batches = stream.from_step(trainer.step_count, last, workers=config.workers)
+        batches = meta_batches(config, config.space, self.ranks)
+        loaded = iter(batches.loader(range(trainer.step_count, last), workers=config.workers, prefetch=4))
         self._last = time.perf_counter()
         self.log.say(f"training from step {trainer.step_count} of at most {config.steps} in {self.folder}")
         try:
             with _stop_on_signal(trainer):
                 while trainer.step_count < last and trainer.progress < 1:
-                    if self._step(next(meta_batches)):
+                    if self._step(next(loaded)):
                         break
             if trainer.step_count > self.saved_at:
                 self._save(must=True)
@@ -107,11 +107,11 @@ class _Run:
             self.log.close()
         return trainer
 
-    def _step(self, drawn: list[Drawn]) -> bool:
+    def _step(self, networks: MetaBatch) -> bool:
         """One step with all that belongs to it; returns whether to stop."""
         trainer, config = self.trainer, self.config
         batches = self._batches()
-        targets = make_targets(drawn, config, self.ranks.device)
+        targets = make_targets(networks, config, self.ranks.device)
         self.data_seconds += time.perf_counter() - self._last
         log_now = (trainer.step_count + 1) % config.log_every == 0
         report = trainer.step(targets, batches, norms=log_now)
@@ -164,7 +164,7 @@ class _Run:
         held_out = self.images.held_out
         assert held_out is not None, "validation holds images out"
         space = replace(self.config.space, split="val", batch_nodes=10**9)
-        drawn = architecture_stream(replace(self.config, meta_batch=self.config.validation_networks), space)[0]
+        drawn = meta_batches(replace(self.config, meta_batch=self.config.validation_networks), space)[0]
         networks = make_targets(drawn, replace(self.config, precision="float32"), self.ranks.device)
         batches = [_channels_last(held_out.batch(index)) for index in range(VALIDATION_BATCHES)]
         accuracies, losses = validate(self.trainer.hypernet, networks, batches)
@@ -200,26 +200,33 @@ class _Run:
         self._last = time.perf_counter()
 
 
-def architecture_stream(
-    config: MetaTrainingConfig, space: Space, slots: Sequence[int] | None = None
-) -> ArchitectureStream:
-    """The networks of a run."""
-    source = DeepNets(space.split, image_size=config.image_size, num_classes=config.hypernet.num_classes)
-    return ArchitectureStream(source, space, meta_batch=config.meta_batch, seed=config.seed, slots=slots)
+def meta_batches(config: MetaTrainingConfig, space: Space, ranks: Ranks | None = None) -> MetaBatches:
+    """The networks of a run, those of one process of `ranks` or all."""
+    ranks = ranks or Ranks()
+    return MetaBatches(
+        DeepNets(space.split, image_size=config.image_size, num_classes=config.hypernet.num_classes),
+        config.meta_batch,
+        seed=config.seed,
+        rank=ranks.rank,
+        world_size=ranks.world,
+        space=space,
+        # Begun runs would take another course. Of a million, two are seldom the same.
+        distinct=False,
+    )
 
 
-def make_targets(drawn: Sequence[Drawn], config: MetaTrainingConfig, device: torch.device) -> list[Target]:
+def make_targets(networks: MetaBatch, config: MetaTrainingConfig, device: torch.device) -> list[Target]:
     """Build the networks on the meta device; their classifiers compute in float32 whatever the run's precision."""
     targets = []
-    for item in drawn:
+    for arguments, graph in zip(networks.arguments, networks.graphs, strict=True):
         with torch.device("meta"):
-            network = network_from_arguments(item.arguments, config.hypernet.num_classes, config.image_size)
+            network = network_from_arguments(arguments, config.hypernet.num_classes, config.image_size)
         if config.precision != "float32":
-            for path in {name.rpartition(".")[0] for name, spec in item.graph.parameters.items() if spec.head}:
+            for path in {name.rpartition(".")[0] for name, spec in graph.parameters.items() if spec.head}:
                 in_float32(network.get_submodule(path))
             if device.type == "cpu":
                 slow_in_half_precision(network)
-        targets.append(Target(network=network, graph=item.graph))
+        targets.append(Target(network=network, graph=graph))
     return targets
 
 
@@ -244,6 +251,15 @@ def _check_same_run(config: MetaTrainingConfig, saved: dict[str, Any], folder: P
             raise StateError(
                 f"{folder} holds a run with {name}={before[name]!r}, not {value!r}; take another folder, or that value"
             )
+
+
+def _check_same_step(ranks: Ranks, step: int, folder: Path) -> None:
+    steps = [int(value) for value in ranks.gather(step)]
+    if len(set(steps)) > 1:
+        raise StateError(
+            f"the processes found states of different steps, {', '.join(map(str, steps))}, in {folder}; "
+            "it must be the same folder for all, on a file system that they share"
+        )
 
 
 def _write_config(folder: Path, config: MetaTrainingConfig) -> None:

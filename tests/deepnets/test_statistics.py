@@ -5,10 +5,11 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from ghn.deepnets import OPERATIONS, DeepNets, PublishedDeepNets, network_from_arguments, summarise
+from ghn.deepnets import OPERATIONS, DeepNets, NetworkArguments, PublishedDeepNets, network_from_arguments, summarise
+from ghn.deepnets.sample import parameter_count
 from ghn.deepnets.statistics import Spread, mean_path_length
 from ghn.graph import PRIMITIVES, ComputationalGraph, Node
-from tests.deepnets.architectures import metadata_files
+from tests.deepnets.architectures import CONFIGURATIONS, golden, metadata_files
 
 
 def test_spread() -> None:
@@ -70,9 +71,46 @@ def test_impossible_counts(count: int) -> None:
         summarise("deep", count)
 
 
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_what_is_said_of_a_network_is_true_of_the_released_graph(configuration: str, reference: Path) -> None:
+    num_classes, image_size = CONFIGURATIONS[configuration]
+    entries = [entry for split in golden(reference, configuration)["splits"].values() for entry in split]
+    assert len(entries) == 25
+    for entry in entries:
+        deepnets = Given(NetworkArguments.from_dict(entry["net_args"]), image_size, num_classes)
+        statistics = summarise(deepnets, 1)
+        released = nx.Graph(entry["edges"])
+        degrees = [degree for _, degree in released.degree()]
+        assert statistics.nodes.mean == len(entry["nodes"])
+        assert statistics.degree.mean == pytest.approx(np.mean(degrees))
+        assert statistics.largest_degree.mean == max(degrees)
+        assert statistics.path_length.mean == pytest.approx(nx.average_shortest_path_length(released))
+        predicted = sum(int(np.prod(shape)) for shape, _, _ in entry["params"])
+        parameters = dict(deepnets[0].network.named_parameters())
+        assert statistics.parameters.mean * 1e6 == pytest.approx(
+            predicted + sum(parameters[name].numel() for name in entry["unreachable"])
+        )
+
+
+class Given(DeepNets):
+    """One network."""
+
+    def __init__(self, arguments: NetworkArguments, image_size: int, num_classes: int) -> None:
+        super().__init__("test", image_size, num_classes, size=1)
+        self.given = arguments
+
+    def arguments(self, index: int, draw: int = 0) -> NetworkArguments:
+        return self.given
+
+
 def test_published_files_look_the_same(reference: Path) -> None:
     train = metadata_files(reference)[0]
     released, ours = summarise(PublishedDeepNets(train, "train")), summarise("train", 300)
+    sizes = [
+        np.log([parameter_count(deepnets.arguments(index)) for index in range(count)])
+        for deepnets, count in ((PublishedDeepNets(train, "train"), released.count), (DeepNets("train"), 300))
+    ]
+    assert abs(sizes[0].mean() - sizes[1].mean()) < 3 * sum(size.var() / len(size) for size in sizes) ** 0.5
     for name in ("cells", "nodes", "degree", "largest_degree", "path_length"):
         theirs, mine = released.spreads()[name], ours.spreads()[name]
         # Three standard errors of the difference of means.

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from typing import Any
 import pytest
 import torch
 
+import ghn
 from ghn.hypernet import GHNConfig
 from ghn.train import distributed
 from ghn.train.config import MetaTrainingConfig, Space
 from ghn.train.distributed import Ranks
 from ghn.train.run import train
-from ghn.train.state import load_state
+from ghn.train.state import StateError, load_state
 
 CONFIG = MetaTrainingConfig(
     hypernet=GHNConfig(hidden=8, layers=1, heads=2, num_classes=10, max_channels=8, spatial=3),
@@ -35,11 +37,31 @@ CONFIG = MetaTrainingConfig(
 )
 
 PROGRAM = """
-import json, sys, time
+import json, sys
+import torch
+import ghn.train.meta_training as meta_training
 from ghn.train.config import MetaTrainingConfig
 from ghn.train.distributed import RankLostError
 from ghn.train.run import train
-config, folder, stop_after = MetaTrainingConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], json.loads(sys.argv[3])
+
+config, folder = MetaTrainingConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2]
+stop_after, lacking, overflowing = map(json.loads, sys.argv[3:])
+place = []
+seed, gradients = meta_training.MetaTrainer._seed, meta_training.target_gradients
+
+def remember(trainer, slot):
+    place[:] = trainer.step_count, trainer.ranks.share(config.meta_batch).start + slot
+    seed(trainer, slot)
+
+def mistreat(*given, **named):
+    if place in lacking:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    result = gradients(*given, **named)
+    if place in overflowing:
+        result.gradients[0].fill_(torch.inf)
+    return result
+
+meta_training.MetaTrainer._seed, meta_training.target_gradients = remember, mistreat
 try:
     train(config, folder, device="cpu", stop_after=stop_after)
 except RankLostError as error:
@@ -49,16 +71,23 @@ except RankLostError as error:
 
 
 def start(
-    config: MetaTrainingConfig, folder: Path, *, world: int, stop_after: int | None = None
+    config: MetaTrainingConfig,
+    folder: Path,
+    *,
+    world: int,
+    stop_after: int | None = None,
+    lacking: Sequence[tuple[int, int]] = (),
+    overflowing: Sequence[tuple[int, int]] = (),
 ) -> list[subprocess.Popen[str]]:
-    """The processes that `torchrun` would start."""
+    """The processes that `torchrun` would start; networks named by (step, slot) lack memory, or overflow."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    words = [json.dumps(config.to_dict()), str(folder), *map(json.dumps, (stop_after, lacking, overflowing))]
     return [
         subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, json.dumps(config.to_dict()), str(folder), json.dumps(stop_after)],
+            [sys.executable, "-c", PROGRAM, *words],
             env={**environment, "WORLD_SIZE": str(world), "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stderr=subprocess.PIPE,
             text=True,
@@ -83,16 +112,33 @@ def log_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def test_two_processes_equal_one_also_when_their_number_changes(tmp_path: Path) -> None:
-    train(CONFIG, tmp_path / "one", device="cpu")
-    finish(start(CONFIG, tmp_path / "two", world=2, stop_after=2))
-    finish(start(CONFIG, tmp_path / "two", world=1))
-    one, two = weights_of(tmp_path / "one"), weights_of(tmp_path / "two")
+def test_any_number_of_processes_trains_what_one_trains(tmp_path: Path) -> None:
+    """Two, then three that share four networks unevenly; one of two lacks memory, and one of three for all it has."""
+    config, lacking = replace(CONFIG, meta_batch=4, steps=4), [(1, 3), (3, 0)]
+    alone = start(config, tmp_path / "one", world=1, lacking=lacking)
+    finish(start(config, tmp_path / "more", world=2, stop_after=2, lacking=lacking))
+    finish([*alone, *start(config, tmp_path / "more", world=3, lacking=lacking)])
+    one, more = weights_of(tmp_path / "one"), weights_of(tmp_path / "more")
     for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=2e-5, msg=name)
-    for first, second in zip(log_of(tmp_path / "one"), log_of(tmp_path / "two"), strict=True):
-        for name in ("step", "loss", "accuracy", "penalty", "gradient_norm", "learning_rate"):
+        torch.testing.assert_close(more[name], value, rtol=1e-4, atol=2e-5, msg=name)
+    assert [line["out_of_memory"] for line in log_of(tmp_path / "more")] == [0, 1, 1, 2]
+    for first, second in zip(log_of(tmp_path / "one"), log_of(tmp_path / "more"), strict=True):
+        for name in ("step", "loss", "accuracy", "penalty", "gradient_norm", "learning_rate", "out_of_memory"):
             assert first[name] == pytest.approx(second[name], rel=1e-3), name
+
+
+def test_overflow_on_one_process_halves_the_loss_scale_and_costs_the_step_on_all(tmp_path: Path) -> None:
+    config = replace(CONFIG, precision="float16")
+    alone = start(config, tmp_path / "one", world=1, overflowing=[(1, 2)])
+    finish([*alone, *start(config, tmp_path / "two", world=2, overflowing=[(1, 2)])])
+    one, two = log_of(tmp_path / "one"), log_of(tmp_path / "two")
+    assert [line["skipped"] for line in one] == [line["skipped"] for line in two] == [0, 1, 1]
+    # A process that had made the step would have another loss in the one after it.
+    assert two[2]["loss"] == pytest.approx(one[2]["loss"], rel=5e-3)
+    for folder in ("one", "two"):
+        state = load_state(tmp_path / folder)
+        assert state is not None
+        assert state["scaler"]["scale"] == 2.0**15
 
 
 def test_a_lost_process_ends_the_others_with_a_clear_line_and_nothing_saved_is_lost(tmp_path: Path) -> None:
@@ -121,16 +167,32 @@ def test_sigterm_to_one_process_stops_all_at_the_same_step(tmp_path: Path) -> No
     assert state["step"] == log_of(tmp_path)[-1]["step"]
 
 
-@pytest.mark.parametrize(("world", "count"), [(1, 1), (2, 2), (2, 3), (3, 8), (4, 5)])
-def test_shares_are_even_and_complete(world: int, count: int) -> None:
-    shares = [Ranks(rank=rank, world=world).share(count) for rank in range(world)]
-    assert [slot for share in shares for slot in share] == list(range(count))
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
-
-
 def test_too_few_networks_for_the_processes() -> None:
     with pytest.raises(ValueError, match="2 networks cannot be shared by 3 processes; raise meta_batch"):
         Ranks(rank=0, world=3).share(2)
+
+
+def test_processes_at_different_steps_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ranks, "gather", lambda _, value: [value, value + 4])
+    with pytest.raises(
+        StateError, match=r"found states of different steps, 0, 4, in .* must be the same folder for all"
+    ):
+        train(CONFIG, tmp_path, device="cpu")
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_command(tmp_path: Path) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = ["train", "digits-smoke", "--output", str(tmp_path / "run"), "--steps", "4", "--device", "cpu"]
+    done = subprocess.run([*torchrun, "-m", "ghn", *words], capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("trained 4 steps; the hypernetwork is in") == 1
+    state = load_state(tmp_path / "run")
+    assert state is not None
+    assert state["step"] == 4
+    assert ghn.from_pretrained(str(tmp_path / "run" / "hypernet")).config.hidden == 64
+    card = (tmp_path / "run" / "hypernet" / "README.md").read_text()
+    assert "torchrun --nproc-per-node 2 -m ghn train digits-smoke --steps 4 --device cpu" in card
 
 
 def test_buckets_hold_every_tensor_once_and_one_type_each(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from ghn.hypernet import GHN, GHNConfig
 from ghn.train.config import MetaTrainingConfig, Space
 from ghn.train.meta_training import MetaTrainer, NonFiniteError
-from ghn.train.run import architecture_stream, make_targets
+from ghn.train.run import make_targets, meta_batches
 from ghn.train.targets import Target
 
 CPU = torch.device("cpu")
@@ -30,7 +30,7 @@ CONFIG = MetaTrainingConfig(
 
 
 def some_targets() -> list[Target]:
-    targets = make_targets(architecture_stream(CONFIG, CONFIG.space)[0], CONFIG, CPU)
+    targets = make_targets(meta_batches(CONFIG, CONFIG.space)[0], CONFIG, CPU)
     for target in targets:
         for module in target.network.modules():
             if isinstance(module, nn.Dropout):
@@ -119,6 +119,45 @@ def test_a_network_without_memory_is_skipped(error: RuntimeError) -> None:
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("accumulate", [None, 1])
+def test_a_part_that_the_hypernetwork_has_no_memory_for_is_skipped(accumulate: int | None) -> None:
+    targets, (images, labels) = some_targets(), some_images()
+    hypernet, other = a_hypernet(), a_hypernet()
+    calls: list[int] = []
+
+    def fail_at_second_part(*_: object) -> None:
+        calls.append(len(calls))
+        if len(calls) == 2 or accumulate is None:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    hypernet.register_forward_pre_hook(fail_at_second_part)
+    report = MetaTrainer(replace(CONFIG, accumulate=accumulate), hypernet).step(targets, [(images, labels)] * 3)
+    if accumulate is None:
+        assert (report.networks, report.out_of_memory, report.finite) == (0, 3, False)
+        return
+    assert (report.networks, report.out_of_memory, report.finite) == (2, 1, True)
+    MetaTrainer(replace(CONFIG, meta_batch=2), other).step([targets[0], targets[2]], [(images, labels)] * 2)
+    for mine, theirs in zip(hypernet.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_a_backward_pass_cut_short_for_want_of_memory_costs_the_step() -> None:
+    targets, (images, labels) = some_targets(), some_images()
+    hypernet, untouched = a_hypernet(), a_hypernet()
+
+    def fail(_: torch.Tensor) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    hypernet.embed.weight.register_hook(fail)
+    trainer = MetaTrainer(replace(CONFIG, max_nonfinite=2), hypernet)
+    report = trainer.step(targets, [(images, labels)] * 3)
+    assert (report.finite, report.out_of_memory, trainer.skipped) == (False, 3, 1)
+    for mine, theirs in zip(hypernet.parameters(), untouched.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    with pytest.raises(NonFiniteError, match=r"2 steps in a row .*\(6 networks lacked memory: lower accumulate\)"):
+        trainer.step(targets, [(images, labels)] * 3)
+
+
 def test_a_step_without_any_network_is_skipped() -> None:
     targets, (images, labels) = some_targets(), some_images()
     hypernet, untouched = a_hypernet(), a_hypernet()
@@ -159,7 +198,7 @@ def test_non_finite_steps_change_nothing_and_end_the_run_when_they_repeat() -> N
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_mixed_precision_keeps_classifier_and_predictions_in_float32(precision: str) -> None:
     config = replace(CONFIG, precision=precision)  # type: ignore[arg-type]
-    drawn = architecture_stream(config, config.space)[0]
+    drawn = meta_batches(config, config.space)[0]
     targets, (images, labels) = make_targets(drawn, config, CPU), some_images()
     kinds: dict[str, set[torch.dtype]] = {"head": set(), "body": set()}
     for target in targets:
@@ -182,12 +221,62 @@ def test_bfloat16_is_close_to_float32() -> None:
     reports = []
     for precision in ("float32", "bfloat16"):
         config = replace(CONFIG, precision=precision)  # type: ignore[arg-type]
-        drawn = architecture_stream(config, config.space)[0]
+        drawn = meta_batches(config, config.space)[0]
         images, labels = some_images(16)
         torch.manual_seed(0)
         reports.append(MetaTrainer(config, a_hypernet()).step(make_targets(drawn, config, CPU), [(images, labels)] * 3))
     assert reports[0].loss == pytest.approx(reports[1].loss, rel=2e-2)
     assert reports[0].gradient_norm == pytest.approx(reports[1].gradient_norm, rel=0.2)
+
+
+def float16_step(config: MetaTrainingConfig, scale: float, overflow: float = 1.0) -> MetaTrainer:
+    """A trainer after one step in float16 on the CPU that began with a loss scale."""
+    targets = make_targets(meta_batches(config, config.space)[0], config, CPU)
+    trainer = MetaTrainer(config, a_hypernet())
+    trainer.scaler.load_state_dict(trainer.scaler.state_dict() | {"scale": scale})
+    images, labels = some_images()
+    trainer.step(targets, [(images * overflow, labels)] * 3)
+    return trainer
+
+
+def test_the_loss_scale_of_float16_is_taken_out_of_every_part_of_the_gradient() -> None:
+    config = replace(CONFIG, precision="float16", clip=1e9, penalty=1.0)
+    gradients = []
+    for scale in (2.0**6, 2.0**12):
+        trainer = float16_step(config, scale)
+        assert trainer.skipped == 0
+        gradients.append(torch.cat([p.grad.flatten() for p in trainer.parameters if p.grad is not None]))
+    difference = (gradients[0] - gradients[1]).norm() / gradients[1].norm()
+    assert difference < 1e-2
+    without = float16_step(replace(config, penalty=0.0), 2.0**6)
+    loss_only = torch.cat([p.grad.flatten() for p in without.parameters if p.grad is not None])
+    # The regulariser is a good part of it, so that a wrong scale on it alone would be seen.
+    assert (gradients[0] - loss_only).norm() > 0.1 * loss_only.norm()
+
+
+def test_overflow_halves_the_loss_scale_and_costs_the_step() -> None:
+    config = replace(CONFIG, precision="float16")
+    trainer, untouched = float16_step(config, 2.0**8, overflow=torch.inf), a_hypernet()
+    assert trainer.scaler.get_scale() == 2.0**7
+    assert (trainer.skipped, trainer.step_count) == (1, 1)
+    for mine, theirs in zip(trainer.parameters, untouched.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    assert float16_step(config, 2.0**8).scaler.get_scale() == 2.0**8
+
+
+def test_the_loss_scale_is_part_of_the_state() -> None:
+    config = replace(CONFIG, precision="float16")
+    trainer = float16_step(config, 2.0**8)
+    again = MetaTrainer(config, a_hypernet())
+    again.load_state_dict(trainer.state_dict())
+    assert again.scaler.state_dict() == trainer.scaler.state_dict()
+    assert (again.scaler.get_scale(), again.scaler.state_dict()["_growth_tracker"]) == (2.0**8, 1)
+    # A run may go on in another precision, and come back.
+    plain = MetaTrainer(CONFIG, a_hypernet())
+    plain.load_state_dict(trainer.state_dict())
+    fresh = MetaTrainer(config, a_hypernet())
+    fresh.load_state_dict(plain.state_dict())
+    assert fresh.scaler.get_scale() == 2.0**16
 
 
 def test_norms_are_those_of_parameters_and_their_change() -> None:

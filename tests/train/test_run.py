@@ -89,7 +89,9 @@ def test_a_run_leaves_config_log_and_state(tmp_path: Path, capsys: pytest.Captur
     assert "1 held-out networks on held-out images: accuracy" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("changes", [{}, {"workers": 1, "accumulate": 1}, {"shared_images": False}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"workers": 1, "accumulate": 1}, {"shared_images": False}, {"precision": "float16"}]
+)
 def test_a_resumed_run_goes_on_bit_for_bit(tmp_path: Path, changes: dict[str, Any]) -> None:
     config = replace(CONFIG, **changes)
     train(config, tmp_path / "whole", device="cpu")

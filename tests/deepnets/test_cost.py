@@ -8,8 +8,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ghn.deepnets import DeepNets
+from ghn.deepnets.cost import megamacs
 from ghn.deepnets.plan import plan_network
-from ghn.train.cost import megamacs
 
 
 @pytest.mark.parametrize("image_size", [32, 224])

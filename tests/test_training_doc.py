@@ -1,0 +1,76 @@
+"""What docs/training.md shows runs, and names what there is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from ghn.cli import evaluate, train
+from ghn.train import RUNS
+from ghn.train.meta_training import StepReport
+
+TEXT = (Path(__file__).parents[1] / "docs" / "training.md").read_text()
+TORCHRUN = {"--standalone", "--nproc-per-node", "--nnodes", "--rdzv-endpoint"}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    """The words of every command, in order."""
+    return [shlex.split(line, comments=True) for block in blocks("bash") for line in block.splitlines()]
+
+
+def test_options_exist_and_no_ablation_switch_is_left_out() -> None:
+    named = {flag.strip("`") for flag in re.findall(r"--[a-z][a-z-]+", TEXT)}
+    known = {"--" + field.name.replace("_", "-") for kind in (train, evaluate) for field in fields(kind.Options)}
+    known |= {flag.replace("--", "--no-", 1) for flag in known} | TORCHRUN | {"--ghn", "--compare"}
+    assert named <= known
+    switches = [field.name for field in fields(train.Options) if "(ablation)" in _description(field.name)]
+    assert len(switches) == 8
+    assert {"--" + name.replace("_", "-") for name in switches} <= named
+
+
+def _description(option: str) -> str:
+    (text,) = re.findall(rf"^ +{option}: (.*)$", train.Options.__doc__ or "", re.MULTILINE)
+    return text
+
+
+def test_what_is_logged_is_named() -> None:
+    report = {field.name for field in fields(StepReport)} - {"networks", "finite", "seconds", "stop"}
+    parts = ("data", "hypernet_forward", "target_forward", "target_backward", "hypernet_backward", "optimizer")
+    for name in [*report, *(f"seconds_{part}" for part in parts), "memory_gb", "skipped"]:
+        assert f"`{name}`" in TEXT, name
+
+
+def test_runs_exist() -> None:
+    names = set(re.findall(r"`((?:ghn3-t|ghn2|mlp|digits)-[a-z0-9-]+)`", TEXT))
+    assert len(names) >= 8
+    assert names <= set(RUNS)
+
+
+@pytest.mark.slow
+def test_all_that_is_shown_runs(tmp_path: Path) -> None:
+    programs = {"ghn": ["-m", "ghn"], "torchrun": ["-m", "torch.distributed.run"]}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    for name, *words in [*commands(), *(["python", "-c", code] for code in blocks("python"))]:
+        command = [sys.executable, *programs.get(name, []), *words]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{name} {words}: {done.stderr}"
+    assert {folder.name for folder in (tmp_path / "runs").iterdir()} == {
+        "smoke",
+        "parts",
+        "two",
+        "little",
+        "ablation",
+        "python",
+    }
+    assert all((folder / "hypernet" / "config.json").exists() for folder in (tmp_path / "runs").iterdir())
