@@ -22,7 +22,9 @@ def feature_product(rules: Rules, a: Flow, b: Flow) -> Flow:
     if _weighs(a) != _weighs(b):
         return rules.after(rules.add_node("msa", [a, b]), a, b)
     joined = join([a, b])
-    return replace(joined, score=True, attention=False, normalised=False, statistic=False, stage=Stage.NONE)
+    # A product of scores with values (linear attention) holds features again.
+    score = not (a.score or b.score)
+    return replace(joined, score=score, attention=False, normalised=False, statistic=False, stage=Stage.NONE)
 
 
 def _weighs(flow: Flow) -> bool:
@@ -33,6 +35,9 @@ def _weighs(flow: Flow) -> bool:
 def elementwise_product(a: Flow, b: Flow) -> Flow | None:
     """A product of two different feature tensors, which is a scalar product or a weighted sum once it is summed."""
     if not (a.carriers and b.carriers) or a.score or b.score or a.statistic or b.statistic:
+        return None
+    # The entropy of a prediction attends to nothing.
+    if Stage.LOGARITHM in (a.stage, b.stage):
         return None
     return replace(join([a, b]), stage=Stage.PRODUCT if a.attention == b.attention else Stage.WEIGHTED)
 

@@ -56,7 +56,7 @@ def _copy_module(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
         elif type(value) is dict and not value:
             state[name] = {}
         elif isinstance(value, dict) and not value and type(value).__module__ == "collections":
-            state[name] = type(value)()
+            state[name] = copy.copy(value)
         else:
             state[name] = _copy_attribute(value, memo)
     return copied

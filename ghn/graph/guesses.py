@@ -36,22 +36,21 @@ def depends_on_values(name: str, args: Sequence[Any], tensors: Sequence[Tensor])
     return tensors[0].is_meta
 
 
-def guess(name: str, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """A plausible result of an operator for which `depends_on_values` holds."""
+def guess(name: str, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, answer: bool) -> Any:
+    """A plausible result of an operator for which `depends_on_values` holds; `answer` is that of every yes or no."""
+    if is_decision(name, args):
+        return answer
     return GUESSES[name](func, *args, **kwargs)
 
 
-def is_decision(name: str, tensors: Sequence[Tensor]) -> bool:
+def is_decision(name: str, args: Sequence[Any]) -> bool:
     """Whether the operator hands a truth value to Python, where it decides what runs next."""
     return name in ("aten.equal.default", "aten.is_nonzero.default") or (
-        name == "aten._local_scalar_dense.default" and tensors[0].dtype == torch.bool
+        name == "aten._local_scalar_dense.default" and args[0].dtype == torch.bool
     )
 
 
-def _scalar(func: Any, tensor: Tensor) -> bool | int | float:
-    # No: what follows `if torch.isnan(x).any()` is seldom the way that a model takes.
-    if tensor.dtype == torch.bool:
-        return False
+def _scalar(func: Any, tensor: Tensor) -> int | float:
     return 1.0 if tensor.is_floating_point() else 1
 
 
@@ -99,8 +98,8 @@ def _two_kept(func: Any, boxes: Tensor, *_: Any) -> Tensor:
 
 GUESSES: Mapping[str, Callable[..., Any]] = {
     "aten._local_scalar_dense.default": _scalar,
-    "aten.is_nonzero.default": lambda func, tensor: False,
-    "aten.equal.default": lambda func, first, second: False,
+    "aten.is_nonzero.default": _scalar,
+    "aten.equal.default": _scalar,
     "aten.nonzero.default": _all_positions,
     "aten.masked_select.default": _all_selected,
     "aten.index.Tensor": _indexed,

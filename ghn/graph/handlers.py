@@ -257,7 +257,8 @@ def _lookup(rules: Rules, operation: Operation) -> Flow | None:
     table = rules.flow(operation.args[0])
     if not table.is_parameter or not any(rules.flows[value].flows for value in operation.inputs[1:]):
         return None
-    rules.keep(table, LOOKUP)
+    # Whatever else it is used for, also before.
+    rules.reasons.update(dict.fromkeys(table.leaves, LOOKUP))
     rules.lookups.update(table.leaves)
     return Flow(carriers=frozenset({INPUT}), data=True)
 

@@ -123,6 +123,11 @@ class OpGraph:
     out_of_sight: bool = False
 
     @property
+    def parameters_used(self) -> int:
+        """Number of parameters that some operation reads."""
+        return len({value for operation in self.operations for value in operation.inputs} & {*self.parameters.values()})
+
+    @property
     def rests_on_a_guess(self) -> bool:
         """Whether a parameter had yet to be used when a truth value was guessed: it may have changed the way on."""
         if self.decided_at is None:
@@ -138,7 +143,8 @@ class Recorder(TorchDispatchMode):
     that a model makes on the CPU remain readable (`.item()`, `.tolist()`) until they touch a feature.
 
     Args:
-        guessing: Answer operators that need numbers with a guess; otherwise they raise `NeedsValuesError`.
+        answer: What to say where values decide yes or no; other operators that need numbers are answered with a guess
+            then. None lets them raise `NeedsValuesError`.
     """
 
     supports_higher_order_operators = True
@@ -148,9 +154,9 @@ class Recorder(TorchDispatchMode):
         # The default wraps every call for torch.compile, whose import takes seconds; nothing is compiled here.
         return False
 
-    def __init__(self, *, guessing: bool = False) -> None:
+    def __init__(self, *, answer: bool | None = None) -> None:
         super().__init__()
-        self.guessing = guessing
+        self.answer = answer
         self.graph = OpGraph()
         self._values: WeakIdKeyDictionary = WeakTensorKeyDictionary()
         self._versions: WeakIdKeyDictionary = WeakTensorKeyDictionary()
@@ -277,11 +283,11 @@ class Recorder(TorchDispatchMode):
                 return result
         if not depends_on_values(full, args, tensors):
             return func(*args, **kwargs)
-        if not self.guessing:
+        if self.answer is None:
             raise NeedsValuesError(f"the result of {full} depends on values")
-        if self.graph.decided_at is None and is_decision(full, tensors):
+        if self.graph.decided_at is None and is_decision(full, args):
             self.graph.decided_at = len(self.graph.operations)
-        return guess(full, func, args, kwargs)
+        return guess(full, func, args, kwargs, answer=self.answer)
 
     def record_whole(self, name: str, function: Callable[..., Any], args: Sequence[Any]) -> Any:
         """Run a function and record it as one operation, whatever operators it consists of."""

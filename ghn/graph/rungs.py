@@ -18,14 +18,14 @@ from ghn.graph.trees import tensors_in
 
 
 def record_forward(
-    model: nn.Module, inputs: Inputs, *, move: Callable[[Tensor], Tensor], guessing: bool = False
+    model: nn.Module, inputs: Inputs, *, move: Callable[[Tensor], Tensor], answer: bool | None = None
 ) -> OpGraph:
     """Run a model (already a copy) once under a recorder; twice where lazy modules find their shapes first."""
     args, kwargs = inputs.map(move)
     if any(is_lazy(parameter) for parameter in model.parameters()):
         with torch.no_grad():
             model(*args, **kwargs)
-    recorder = Recorder(guessing=guessing)
+    recorder = Recorder(answer=answer)
     graph = recorder.graph
     for name, parameter in model.named_parameters():
         if not is_lazy(parameter):
@@ -45,7 +45,24 @@ def _run_meta(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
 
 
 def _run_guess(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
-    return record_forward(copy_model(model, _to_meta).train(training), inputs, move=_to_meta, guessing=True)
+    """With no to every question, and with yes where that leaves parameters out."""
+    records: list[OpGraph] = []
+    failures: list[Exception] = []
+    # No first: what follows `if torch.isnan(x).any()` is seldom the way that a model takes.
+    for answer in (False, True):
+        copied = copy_model(model, _to_meta).train(training)
+        try:
+            record = record_forward(copied, inputs, move=_to_meta, answer=answer)
+        except Exception as error:
+            # Either way may be one that the model forbids.
+            failures.append(error)
+            continue
+        if record.decided_at is None or record.parameters_used == len(record.parameters):
+            return record
+        records.append(record)
+    if not records:
+        raise failures[0]
+    return max(records, key=lambda record: record.parameters_used)
 
 
 def _run_fake(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:

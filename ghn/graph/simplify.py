@@ -96,8 +96,9 @@ def _ancestors(nodes: dict[int, Draft], ends: frozenset[int]) -> set[int]:
 
 
 def _owners(rules: Rules, used: set[int]) -> dict[str, ParameterSpec]:
-    """For each parameter the first claim by a node on a path to an output."""
-    found = {name: next((spec for spec in claims if spec.node in used), None) for name, claims in rules.claims.items()}
+    """For each parameter the first claim by a node on a path to an output; lookup tables are nobody's."""
+    claimed = {name: claims for name, claims in rules.claims.items() if name not in rules.lookups}
+    found = {name: next((spec for spec in claims if spec.node in used), None) for name, claims in claimed.items()}
     return {name: spec for name, spec in found.items() if spec is not None}
 
 
@@ -153,7 +154,7 @@ def _build(
             parameters[name] = replace(spec, node=position[spec.node], head=spec.node in head)
         elif not dtype.is_floating_point:
             kept[name] = "complex numbers" if dtype.is_complex else "integers"
-        elif name in rules.claims:
+        elif name in rules.claims and name not in rules.lookups:
             kept[name] = UNUSED
         else:
             kept[name] = rules.reasons.get(name, UNUSED)

@@ -190,6 +190,8 @@ def _global_state_untouched() -> Iterator[None]:
         log.setLevel(logging.CRITICAL)
         torch.backends.mha.set_fastpath_enabled(False)
         torch.manual_seed(0)
+        random.seed(0)
+        np.random.seed(0)
         try:
             yield
         finally:

@@ -99,11 +99,20 @@ def test_layers_that_only_a_guess_reaches_are_predicted() -> None:
     assert set(graph.parameters) == {"a.weight", "a.bias", "b.weight", "b.bias"}
 
 
+def test_yes_and_no_are_both_tried() -> None:
+    class Either(Applying):
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.a(x)
+            return self.b(x) if bool((x > 1e9).all()) else x
+
+    assert not trace(Either(lambda x: x), FEATURES).kept
+
+
 def test_layers_that_neither_guess_nor_run_reaches_are_explained() -> None:
     class Never(Applying):
         def forward(self, x: Tensor) -> Tensor:
             x = self.a(x)
-            return self.b(x) if bool((x > 1e9).all()) else x[x[:, 0] < 1e9]
+            return 2 * x if bool((x > 1e9).all()) else x[x[:, 0] < 1e9]
 
     graph = trace(Never(lambda x: x), FEATURES)
     assert graph.traced_by == "real"
