@@ -17,21 +17,18 @@ import pytest
 import torch
 
 import ghn
-from ghn.hypernet import GHNConfig
 from ghn.train import distributed
-from ghn.train.config import MetaTrainingConfig, Space
+from ghn.train.config import MetaTrainingConfig
 from ghn.train.distributed import Ranks
 from ghn.train.run import train
 from ghn.train.state import StateError, load_state
+from tests.train.tiny import TINY
 
-CONFIG = MetaTrainingConfig(
-    hypernet=GHNConfig(hidden=8, layers=1, heads=2, num_classes=10, max_channels=8, spatial=3),
-    data="digits",
-    space=Space(max_megamacs=25.0, max_cells=5),
+CONFIG = replace(
+    TINY,
     meta_batch=3,
     images=4,
     steps=3,
-    log_every=1,
     save_every=1,
     learning_rate=1e-3,
 )

@@ -9,23 +9,22 @@ import pytest
 import torch
 from torch import nn
 
-from ghn.hypernet import GHN, GHNConfig
-from ghn.train.config import MetaTrainingConfig, Precision, Space
+from ghn.hypernet import GHN
+from ghn.train.config import Precision
 from ghn.train.distributed import Ranks
 from ghn.train.meta_training import MetaTrainer, StepReport
 from ghn.train.run import make_targets, meta_batches, train
+from tests.train.tiny import TINY
 
 pytestmark = pytest.mark.gpu
 
-CONFIG = MetaTrainingConfig(
-    hypernet=GHNConfig(hidden=8, layers=1, heads=2, num_classes=10, max_channels=8, spatial=3),
-    space=Space(max_megamacs=25.0, max_cells=5),
+CONFIG = replace(
+    TINY,
     meta_batch=3,
     images=8,
     steps=4,
     warmup=0.0,
     clip=1e9,
-    log_every=1,
 )
 
 

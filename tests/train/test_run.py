@@ -15,22 +15,19 @@ from typing import Any
 import pytest
 import torch
 
-from ghn.hypernet import GHNConfig
 from ghn.train import run as run_module
-from ghn.train.config import MetaTrainingConfig, Space
+from ghn.train.config import MetaTrainingConfig
 from ghn.train.meta_training import NonFiniteError
 from ghn.train.run import train
 from ghn.train.state import CURRENT, StateError, load_state
+from tests.train.tiny import TINY
 
-CONFIG = MetaTrainingConfig(
-    hypernet=GHNConfig(hidden=8, layers=1, heads=2, num_classes=10, max_channels=8, spatial=3),
-    data="digits",
-    space=Space(max_megamacs=25.0, max_cells=5),
+CONFIG = replace(
+    TINY,
     meta_batch=2,
     images=4,
     steps=4,
     hold_out=300,
-    log_every=1,
     save_every=100,
     validation_networks=1,
 )
