@@ -125,15 +125,17 @@ class OpGraph:
     @property
     def parameters_used(self) -> int:
         """Number of parameters that some operation reads."""
-        return len({value for operation in self.operations for value in operation.inputs} & {*self.parameters.values()})
+        return self._parameters_used_by(len(self.operations))
 
     @property
     def rests_on_a_guess(self) -> bool:
         """Whether a parameter had yet to be used when a truth value was guessed: it may have changed the way on."""
-        if self.decided_at is None:
-            return False
-        used = {value for operation in self.operations[: self.decided_at] for value in operation.inputs}
-        return not used.issuperset(self.parameters.values())
+        return self.decided_at is not None and self._parameters_used_by(self.decided_at) < len(self.parameters)
+
+    def _parameters_used_by(self, count: int) -> int:
+        """Number of parameters that the first operations read."""
+        read = {value for operation in self.operations[:count] for value in operation.inputs}
+        return len(read & {*self.parameters.values()})
 
 
 class Recorder(TorchDispatchMode):
