@@ -5,6 +5,7 @@ Source: the augmentation is that of DARTS (Liu et al., ICLR 2019) for ImageNet, 
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -97,6 +98,9 @@ class ImageFolderStream(Dataset[tuple[Tensor, Tensor]]):
         augment: Random resized crops, mirroring and colour jitter; otherwise the centre of the image, 8/7 enlarged.
         workers: Processes that decode; 0 decodes in this one.
         device: Where batches are put.
+        every: With `taken`: of so many consecutive batches
+        taken: only these will be asked for (all, by default), in this order: what workers make ahead. Where the
+            networks of a step see images of their own, each rank takes a share of the step's batches.
     """
 
     def __init__(
@@ -108,6 +112,8 @@ class ImageFolderStream(Dataset[tuple[Tensor, Tensor]]):
         augment: bool = False,
         workers: int = 0,
         device: torch.device | str = "cpu",
+        every: int = 1,
+        taken: range = range(1),
     ) -> None:
         if not 1 <= batch_size <= len(images):
             raise DataError(
@@ -117,8 +123,9 @@ class ImageFolderStream(Dataset[tuple[Tensor, Tensor]]):
         self.images, self.batch_size, self.seed, self.workers = images, batch_size, seed, workers
         self.device = torch.device(device)
         self.transform = make_transform(images.image_size, augment)
-        self._ahead: Iterator[tuple[Tensor, Tensor]] | None = None
-        self._next = -1
+        self.every, self.taken = every, taken
+        self._ahead: Iterator[tuple[Tensor, Tensor]] = iter(())
+        self._expected: Iterator[int] = iter(())
 
     @property
     def batches_per_epoch(self) -> int:
@@ -128,12 +135,13 @@ class ImageFolderStream(Dataset[tuple[Tensor, Tensor]]):
     def batch(self, index: int) -> tuple[Tensor, Tensor]:
         """Batch number `index`: normalised images (batch_size, 3, H, W) float32 and labels (batch_size,) int64.
 
-        Asking for consecutive numbers lets workers decode ahead; any other number starts them anew.
+        Asking for consecutive numbers (of those taken) lets workers decode ahead; any other number starts them anew.
         """
-        if self._ahead is None or index != self._next:
+        if index != next(self._expected, None):
             self._ahead = self._start(index)
+            self._expected = self._order(index)
+            next(self._expected)
         pixels, labels = next(self._ahead)
-        self._next = index + 1
         scale = torch.tensor(STD, device=self.device).reshape(1, 3, 1, 1) * 255
         shift = torch.tensor(MEAN, device=self.device).reshape(1, 3, 1, 1) * 255
         images = (pixels.to(self.device, non_blocking=True).float() - shift) / scale
@@ -147,7 +155,7 @@ class ImageFolderStream(Dataset[tuple[Tensor, Tensor]]):
     def _start(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
         loader = DataLoader(
             self,
-            sampler=range(index, index + 1_000_000_000),
+            sampler=self._order(index),
             batch_size=None,
             num_workers=self.workers,
             # One of its own: the loader would draw from the process's generator.
@@ -155,6 +163,16 @@ class ImageFolderStream(Dataset[tuple[Tensor, Tensor]]):
             pin_memory=self.device.type == "cuda",
         )
         return iter(loader)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a worker gets: not the batches on their way."""
+        return {name: value for name, value in vars(self).items() if name not in ("_ahead", "_expected")}
+
+    def _order(self, start: int) -> Iterator[int]:
+        """The batches that are likely to be asked for, from `start` on."""
+        yield start
+        for block in itertools.count(start // self.every):
+            yield from (index for slot in self.taken if (index := block * self.every + slot) > start)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Batch `index` before normalisation, as uint8."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from ghn.data import DATA_SETS, Augmentation, DataError, ImageFolder, ImageFolderStream, ImageStream, load
 from ghn.data.load import data_root
 from ghn.train.config import MetaTrainingConfig
+from ghn.train.distributed import Ranks
 
 VALIDATION_BATCH = 64
 """Images in a batch, and so of its statistics, in validation (as in the evaluation protocol)."""
@@ -29,13 +28,14 @@ class Images:
     held_out: ImageStream | ImageFolderStream | None
 
 
-def open_images(config: MetaTrainingConfig, device: torch.device) -> Images:
-    """Open the run's data set.
+def open_images(config: MetaTrainingConfig, ranks: Ranks) -> Images:
+    """Open the run's data set for one process of `ranks`.
 
     Raises:
         DataError: When it is unknown, missing or damaged.
         ValueError: When it has another number of classes than the hypernetwork, or images of another size.
     """
+    device = ranks.device
     held = config.hold_out or (VALIDATION_BATCH * VALIDATION_BATCHES if config.validate_every else 0)
     if config.data in DATA_SETS:
         images = load(config.data, root=config.data_root, split="train")
@@ -54,6 +54,7 @@ def open_images(config: MetaTrainingConfig, device: torch.device) -> Images:
     files = ImageFolder.open(root, "train", name=config.data, image_size=config.image_size)
     _check(config, len(files.classes), config.image_size)
     kept, held_files = files.hold_out(held)
+    every, taken = (1, range(1)) if config.shared_images else (config.meta_batch, ranks.share(config.meta_batch))
     return Images(
         train=ImageFolderStream(
             kept,
@@ -62,6 +63,8 @@ def open_images(config: MetaTrainingConfig, device: torch.device) -> Images:
             augment=config.augment,
             workers=config.image_workers,
             device=device,
+            every=every,
+            taken=taken,
         ),
         held_out=ImageFolderStream(held_files, batch_size=VALIDATION_BATCH, device=device) if held else None,
     )

@@ -68,7 +68,7 @@ def train(
 class _Run:
     def __init__(self, config: MetaTrainingConfig, folder: Path, ranks: Ranks, quiet: bool) -> None:
         self.config, self.folder, self.ranks = config, folder, ranks
-        self.images = open_images(config, ranks.device)
+        self.images = open_images(config, ranks)
         torch.manual_seed(config.seed)
         hypernet = GHN(config.hypernet).to(ranks.device).train()
         self.trainer = MetaTrainer(config, hypernet, ranks)

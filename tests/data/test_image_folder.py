@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,28 @@ def test_a_batch_depends_on_seed_and_number_only(root: Path) -> None:
             assert torch.equal(mine, theirs)
     assert torch.equal(torch.get_rng_state(), state)
     assert not torch.equal(in_order[0][0], ImageFolderStream(folder, batch_size=3, seed=2, augment=True).batch(0)[0])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_decoders_go_on_where_a_rank_takes_its_share_of_each_step(
+    root: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = ImageFolder.open(root, "train", image_size=24)
+    stream = ImageFolderStream(folder, batch_size=2, augment=True, workers=workers, every=5, taken=range(2, 4))
+    whole = ImageFolderStream(folder, batch_size=2, augment=True)
+    starts: list[int] = []
+    start = ImageFolderStream._start
+
+    def counted(self: ImageFolderStream, index: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        if self is stream:
+            starts.append(index)
+        return start(self, index)
+
+    monkeypatch.setattr(ImageFolderStream, "_start", counted)
+    for index in (8, 12, 13, 17, 7, 8):
+        assert torch.equal(stream.batch(index)[0], whole.batch(index)[0])
+    assert starts == [8, 7], "only a number out of order starts the decoders anew"
+    assert torch.equal(pickle.loads(pickle.dumps(stream))[7][1], whole[7][1]), "workers of other platforms unpickle it"
 
 
 def test_subsets(root: Path) -> None:
