@@ -82,10 +82,14 @@ def best_of(times: int, function: Callable[[], Any]) -> float:
 
 
 def save(name: str, rows: list[dict[str, Any]], *, table: str, extra: dict[str, Any] | None = None) -> Path:
-    """Write `results/<date>_<name>.json` and `.md`; returns the path of the former."""
+    """Write `results/<date>_<name>.json` and `.md`; returns the path of the former.
+
+    Of absolute paths in the command only the last part is kept: the rest is true of one machine only.
+    """
     RESULTS.mkdir(exist_ok=True)
     stem = RESULTS / f"{date.today().isoformat()}_{name}"
-    command = " ".join([f"python -m benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
+    arguments = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    command = " ".join([f"python -m benchmarks.{Path(sys.argv[0]).stem}", *arguments])
     record = {"command": command, "commit": commit(), "machine": machine(), **(extra or {}), "rows": rows}
     stem.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
     facts = "\n".join(

@@ -32,7 +32,14 @@ class Spread:
         return cls(mean=float(array.mean()), std=float(array.std()), least=float(array.min()), most=float(array.max()))
 
     def __str__(self) -> str:
-        return f"{self.mean:.3g} ± {self.std:.2g} ({self.least:.3g} to {self.most:.3g})"
+        mean, least, most = (_digits(value, 3) for value in (self.mean, self.least, self.most))
+        return f"{mean} ± {_digits(self.std, 2)} ({least} to {most})"
+
+
+def _digits(value: float, count: int) -> str:
+    """A number with at least so many significant digits, and without an exponent where it is large."""
+    rounded = f"{value:.{count}g}"
+    return f"{value:,.0f}" if abs(float(rounded)) >= 10**count else rounded
 
 
 @dataclass(frozen=True, kw_only=True)

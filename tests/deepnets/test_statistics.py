@@ -17,6 +17,8 @@ def test_spread() -> None:
     assert (spread.mean, spread.least, spread.most) == (3, 1, 6)
     assert spread.std == pytest.approx((14 / 3) ** 0.5)
     assert str(spread) == "3 ± 2.2 (1 to 6)"
+    assert str(Spread.of([999.6, 1000.4])) == "1,000 ± 0.4 (1,000 to 1,000)"
+    assert str(Spread.of([0, 200])) == "100 ± 100 (0 to 200)"
 
 
 @pytest.mark.parametrize("split", ["train", "wide", "bnfree"])
