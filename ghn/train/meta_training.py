@@ -51,7 +51,7 @@ class StepReport:
         gradient_norm: Euclidean norm of the hypernetwork's gradient before clipping.
         parameter_norm: Of the hypernetwork's parameters; only where asked for.
         update_norm: Of the change of the parameters; only where asked for.
-        seconds: By part: data, hypernet_forward, target_forward, target_backward, hypernet_backward, optimizer.
+        seconds: By part, where timed: hypernet_forward, target_forward, target_backward, hypernet_backward, optimizer.
         stop: Whether any rank was asked to stop.
         elapsed: Seconds trained so far, resumed parts added; the mean of the ranks.
     """
@@ -69,6 +69,21 @@ class StepReport:
     seconds: dict[str, float] = field(default_factory=dict)
     stop: bool = False
     elapsed: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Tally:
+    """What a step adds up.
+
+    Attributes:
+        sums: Loss, accuracy, penalty, networks, networks without memory, wishes to stop, elapsed seconds.
+        seconds: By part.
+        scale: Factor on loss and penalty in the gradient: 1/m, times the loss scale of float16.
+    """
+
+    sums: Tensor
+    seconds: dict[str, float]
+    scale: float
 
 
 class MetaTrainer:
@@ -96,6 +111,7 @@ class MetaTrainer:
         self.nonfinite_in_a_row = 0
         self.out_of_memory = 0
         self.stop_requested = False
+        self._timed = True
 
     @property
     def progress(self) -> float:
@@ -106,7 +122,12 @@ class MetaTrainer:
         return min(1.0, max(by_steps, self.elapsed / (60 * self.config.minutes)))
 
     def step(
-        self, targets: Sequence[Target], batches: Sequence[tuple[Tensor, Tensor]], *, norms: bool = False
+        self,
+        targets: Sequence[Target],
+        batches: Sequence[tuple[Tensor, Tensor]],
+        *,
+        norms: bool = False,
+        timed: bool = True,
     ) -> StepReport:
         """One step of eq. 10 on this rank's networks; all ranks must call it together.
 
@@ -114,6 +135,7 @@ class MetaTrainer:
             targets: This rank's part of the meta-batch.
             batches: For each of them images (B, 3, H, W) float32 and labels (B,) int64.
             norms: Also report the norms of parameters and update.
+            timed: Report the seconds of each part. A GPU is waited for between the parts, which costs time.
 
         Returns:
             What was done. A step whose loss or gradient is not finite leaves the parameters as they were.
@@ -123,22 +145,26 @@ class MetaTrainer:
             RankLostError: When another rank has gone.
         """
         started = time.perf_counter()
-        seconds = dict.fromkeys(("hypernet_forward", "target_forward", "target_backward", "hypernet_backward"), 0.0)
-        sums = torch.zeros(7, device=self.device)
+        self._timed = timed
+        tally = _Tally(
+            sums=torch.zeros(7, device=self.device),
+            seconds=dict.fromkeys(("hypernet_forward", "target_forward", "target_backward", "hypernet_backward"), 0.0),
+            scale=self.scaler.get_scale() / self.config.meta_batch,
+        )
         for parameter in self.parameters:
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.zero_()
         chunk = self.config.accumulate or len(targets)
         for start in range(0, len(targets), chunk):
             part = slice(start, start + chunk)
-            self._accumulate(targets[part], batches[part], start, sums, seconds)
-        sums[5] = float(self.stop_requested)
-        sums[6] = self.elapsed + time.perf_counter() - started
+            self._accumulate(targets[part], batches[part], start, tally)
+        tally.sums[5] = float(self.stop_requested)
+        tally.sums[6] = self.elapsed + time.perf_counter() - started
         before_update = self._clock()
-        self.ranks.sum([*self._gradients(), sums])
-        report = self._report(sums)
+        self.ranks.sum([*self._gradients(), tally.sums])
+        report = self._report(tally.sums)
         self._update(report, norms)
-        seconds["optimizer"] = self._clock() - before_update
-        report.seconds = seconds
+        tally.seconds["optimizer"] = self._clock() - before_update
+        report.seconds = tally.seconds if timed else {}
         self.step_count += 1
         self.elapsed = report.elapsed
         if self.nonfinite_in_a_row >= self.config.max_nonfinite:
@@ -154,11 +180,10 @@ class MetaTrainer:
         targets: Sequence[Target],
         batches: Sequence[tuple[Tensor, Tensor]],
         first_slot: int,
-        sums: Tensor,
-        seconds: dict[str, float],
+        tally: _Tally,
     ) -> None:
         """Add the gradient of some networks; each is run and backpropagated to its predicted tensors on its own."""
-        clock = self._clock
+        clock, sums, seconds = self._clock, tally.sums, tally.seconds
         began = clock()
         predictions = self._unless_out_of_memory(self._predict, targets)
         seconds["hypernet_forward"] += clock() - began
@@ -171,7 +196,7 @@ class MetaTrainer:
         for slot, (target, batch, prediction) in enumerate(zip(targets, batches, predictions, strict=True)):
             began = clock()
             self._seed(first_slot + slot)
-            result = self._unless_out_of_memory(self._target_gradients, target, batch, prediction)
+            result = self._unless_out_of_memory(self._target_gradients, target, batch, prediction, tally.scale)
             if result is None:
                 sums[4] += 1
                 continue
@@ -196,13 +221,13 @@ class MetaTrainer:
             return self.hypernet([target.graph for target in targets])
 
     def _target_gradients(
-        self, target: Target, batch: tuple[Tensor, Tensor], prediction: dict[str, Tensor]
+        self, target: Target, batch: tuple[Tensor, Tensor], prediction: dict[str, Tensor], scale: float
     ) -> TargetResult:
         return target_gradients(
             target.network,
             prediction,
             *batch,
-            scale=self._scale() / self.config.meta_batch,
+            scale=scale,
             penalty=self.config.penalty,
             squared=self.config.penalty_form == "squared",
             label_smoothing=self.config.label_smoothing,
@@ -278,11 +303,8 @@ class MetaTrainer:
         total = self.ranks.share(self.config.meta_batch).start + slot
         torch.manual_seed((self.config.seed * 1_000_003 + self.step_count) * 1009 + total)
 
-    def _scale(self) -> float:
-        return self.scaler.get_scale()
-
     def _clock(self) -> float:
-        if self.device.type == "cuda":
+        if self._timed and self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 

@@ -114,7 +114,8 @@ class _Run:
         targets = make_targets(networks, config, self.ranks.device)
         self.data_seconds += time.perf_counter() - self._last
         log_now = (trainer.step_count + 1) % config.log_every == 0
-        report = trainer.step(targets, batches, norms=log_now)
+        timed = log_now or self.ranks.device.type == "cpu"
+        report = trainer.step(targets, batches, norms=log_now, timed=timed)
         self.recent.append(report)
         step = trainer.step_count
         self._last = time.perf_counter()
@@ -155,7 +156,7 @@ class _Run:
         }
         self.data_seconds = 0.0
         for part in last.seconds:
-            values[f"seconds_{part}"] = _mean([report.seconds[part] for report in reports])
+            values[f"seconds_{part}"] = _mean([report.seconds[part] for report in reports if report.seconds])
         self.log.write(self.trainer.step_count, values)
         text = f"loss {values['loss']:.3f} accuracy {values['accuracy']:.3f}" if finite else "not finite"
         self.log.progress(self.trainer.step_count, text)
