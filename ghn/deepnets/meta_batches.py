@@ -5,11 +5,7 @@ Legend: m networks of a meta-batch, N nodes of a graph.
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import threading
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -21,12 +17,10 @@ from ghn.deepnets.genotype import NetworkArguments
 from ghn.deepnets.network import Network
 from ghn.deepnets.space import Space
 from ghn.graph.computational_graph import ComputationalGraph
+from ghn.workers import start_worker
 
 MAX_DRAWS = 20_000
 """Draws for one network, or for one meta-batch, before a space counts as empty."""
-
-ORPHAN_SECONDS = 2.0
-"""Time between a worker's looks at whether the training process still runs."""
 
 _Drawn = tuple[int, NetworkArguments, ComputationalGraph]
 
@@ -158,7 +152,7 @@ class MetaBatches(Dataset[MetaBatch]):
             batch_size=None,
             num_workers=workers,
             prefetch_factor=prefetch if workers else None,
-            worker_init_fn=_start_worker,
+            worker_init_fn=start_worker,
             # One of its own: the loader would draw from the process's generator.
             generator=torch.Generator(),
         )
@@ -175,20 +169,3 @@ def share(count: int, rank: int, world_size: int) -> range:
     if count < world_size:
         raise ValueError(f"{count} networks cannot be shared by {world_size} processes; raise meta_batch")
     return range(rank * count // world_size, (rank + 1) * count // world_size)
-
-
-def _start_worker(_: int) -> None:
-    """One thread, and Ctrl-C is the training process's affair: it still finishes its step."""
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_after, args=(os.getppid(),), daemon=True).start()
-
-
-def _end_after(parent: int) -> None:
-    """End this process when its parent has gone; PyTorch's workers would hang where that was killed.
-
-    They notice, but then wait until what they have made is read from a pipe that nobody reads.
-    """
-    while os.getppid() == parent:
-        time.sleep(ORPHAN_SECONDS)
-    os._exit(1)
