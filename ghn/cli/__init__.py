@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+from ghn.cli.errors import CommandError
+
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "predict": "predict the parameters of a model and save them",
@@ -57,6 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _fail(_line(error), BAD_USAGE)
+    except CommandError as error:
+        if debug:
+            raise
+        return _fail(_line(error), FAILED)
     except Exception as error:
         if debug:
             raise

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
+from ghn.cli.errors import CommandError
+
 if TYPE_CHECKING:
     from ghn.train.config import MetaTrainingConfig
+
+ENDLESS = 10**9
+"""Steps of a run that is to last some minutes."""
+
+SWITCHES = {"virtual_edges": "gated_gnn"} | dict.fromkeys(
+    ("forward_edges", "backward_edges", "centrality", "input_distance"), "graphormer"
+)
+"""Ablation switches, and the encoder that has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +38,16 @@ class Options:
     Attributes:
         run: Name of the run; None lists them.
         output: Folder of the run.
-        data: Data set: cifar10, cifar100, digits, imagenet, or folder.
+        data: Data set: cifar10, cifar100, digits, imagenet, or folder; the hypernetwork gets its number of classes.
         data_root: Folder that holds the data set.
-        steps: Steps of the run.
+        image_size: Side of the images of folders in pixels, 32 or 224.
+        hold_out: Training images held out for validation.
+        few_shot: Training images kept of the others, the classes as equally often as can be.
+        steps: Steps of the run; without minutes, its length.
         minutes: Length of the run in minutes; the learning rate then follows the clock.
+        save_every: Steps between saves of the state.
+        log_every: Steps between lines of the log.
+        validate_every: Steps between evaluations on held-out images and networks; 0 for never.
         meta_batch: Networks in a step, over all processes.
         images: Images a network sees in a step.
         accumulate: Networks whose parameters are predicted at a time; fewer need less memory.
@@ -41,6 +58,9 @@ class Options:
         seed: Governs fresh weights, networks, images and augmentation.
         workers: Processes that prepare networks and graphs.
         image_workers: Processes that decode images of folders.
+        num_classes: Classes of the hypernetwork.
+        spatial: Height and width of the decoded kernels.
+        max_channels: Channels that the decoder gives at once; of GHN-3 by default as many as hidden.
         layers: Layers of the encoder (ablation).
         hidden: Width of node features (ablation).
         virtual_edges: GHN-2: messages along shortest paths (ablation).
@@ -57,8 +77,14 @@ class Options:
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="FOLDER")] = None
     data: Annotated[str | None, arg(metavar="NAME")] = None
     data_root: Annotated[str | None, arg(metavar="FOLDER")] = None
+    image_size: Annotated[int | None, arg(metavar="PIXELS")] = None
+    hold_out: Annotated[int | None, arg(metavar="N")] = None
+    few_shot: Annotated[int | None, arg(metavar="N")] = None
     steps: Annotated[int | None, arg(metavar="N")] = None
     minutes: Annotated[float | None, arg(metavar="MINUTES")] = None
+    save_every: Annotated[int | None, arg(metavar="N")] = None
+    log_every: Annotated[int | None, arg(metavar="N")] = None
+    validate_every: Annotated[int | None, arg(metavar="N")] = None
     meta_batch: Annotated[int | None, arg(metavar="N")] = None
     images: Annotated[int | None, arg(metavar="N")] = None
     accumulate: Annotated[int | None, arg(metavar="N")] = None
@@ -69,6 +95,9 @@ class Options:
     seed: Annotated[int | None, arg(metavar="N")] = None
     workers: Annotated[int | None, arg(metavar="N")] = None
     image_workers: Annotated[int | None, arg(metavar="N")] = None
+    num_classes: Annotated[int | None, arg(metavar="N")] = None
+    spatial: Annotated[int | None, arg(metavar="N")] = None
+    max_channels: Annotated[int | None, arg(metavar="N")] = None
     layers: Annotated[int | None, arg(metavar="N")] = None
     hidden: Annotated[int | None, arg(metavar="N")] = None
     virtual_edges: bool | None = None
@@ -92,18 +121,27 @@ def run(options: Options) -> None:
         return
     if options.output is None:
         raise ValueError("no folder given for the run: add --output FOLDER")
+    from ghn.train.distributed import RankLostError
     from ghn.train.export import export
+    from ghn.train.meta_training import NonFiniteError
     from ghn.train.run import train
 
     config = configured(options)
-    trainer = train(config, options.output, device=options.device, quiet=options.quiet)
+    try:
+        trainer = train(config, options.output, device=options.device, quiet=options.quiet)
+    except (RankLostError, NonFiniteError, OSError) as error:
+        raise CommandError(str(error)) from error
     if trainer.ranks.is_first and trainer.progress >= 1:
         export(options.output, options.output / "hypernet", command=_command(options, trainer.ranks.world))
         print(f"trained {trainer.step_count} steps; the hypernetwork is in {options.output / 'hypernet'}")
 
 
 def configured(options: Options) -> MetaTrainingConfig:
-    """The named run's config with the options that were given."""
+    """The named run's config with the options that were given, and what follows from them.
+
+    Raises:
+        ValueError: When they do not fit together, or the data set is missing.
+    """
     from dataclasses import replace
 
     from ghn.hypernet.config import GHNConfig
@@ -113,9 +151,31 @@ def configured(options: Options) -> MetaTrainingConfig:
     assert options.run is not None
     config = named_run(options.run).config
     given = {name: value for name, value in vars(options).items() if value is not None}
-    hypernet: dict[str, Any] = {name: value for name, value in given.items() if name in _names(GHNConfig)}
+    _check_switches(given, config.hypernet.encoder)
+    if "minutes" in given:
+        given.setdefault("steps", ENDLESS)
+    elif "steps" in given:
+        config = replace(config, minutes=None)
+    if "hidden" in given and config.hypernet.max_channels == config.hypernet.hidden:
+        given.setdefault("max_channels", given["hidden"])
     changes: dict[str, Any] = {name: value for name, value in given.items() if name in _names(MetaTrainingConfig)}
-    return replace(config, **changes, hypernet=replace(config.hypernet, **hypernet))
+    config = replace(config, **changes)
+    if "data" in given:
+        from ghn.train.images import training_images
+
+        images = training_images(config)
+        given.setdefault("num_classes", len(images.classes))
+        config = replace(config, image_size=given.get("image_size", images.image_size))
+    hypernet: dict[str, Any] = {name: value for name, value in given.items() if name in _names(GHNConfig)}
+    return replace(config, hypernet=replace(config.hypernet, **hypernet))
+
+
+def _check_switches(given: Mapping[str, Any], encoder: str) -> None:
+    """Refuse an ablation of what the encoder does not have."""
+    for name, owner in SWITCHES.items():
+        if name in given and owner != encoder:
+            flag = name.replace("_", "-")
+            raise ValueError(f"--{flag} is a switch of the {owner} encoder; that of this run is {encoder}")
 
 
 def _command(options: Options, processes: int) -> str:

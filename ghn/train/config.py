@@ -5,14 +5,27 @@ Source: GHN-3 (Knyazev et al., ICML 2023, section 4 and appendix), GHN-2 (Knyaze
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ghn.deepnets import Space
 from ghn.hypernet.config import GHNConfig
 
 Precision = Literal["float32", "bfloat16", "float16"]
+
+VALIDATION_BATCH = 64
+"""Images in a batch, and so of its statistics, in validation (as in the evaluation protocol)."""
+
+VALIDATION_BATCHES = 4
+
+AT_LEAST: Mapping[str, int] = {
+    **dict.fromkeys(("meta_batch", "images", "image_size", "steps", "save_every", "log_every", "max_nonfinite"), 1),
+    **dict.fromkeys(("accumulate", "few_shot", "validation_networks"), 1),
+    **dict.fromkeys(("hold_out", "validate_every", "workers", "image_workers", "seed", "penalty", "weight_decay"), 0),
+}
+"""Least values of fields."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +37,8 @@ class MetaTrainingConfig:
         data: Name of the image data set (see `ghn.data`).
         data_root: Folder that holds it; None for the default.
         image_size: Side of the target networks' input in pixels: 32 or 224.
-        hold_out: Training images held out for validation.
+        hold_out: Training images held out for validation; with 0 as many as it needs, where there is one.
+        few_shot: Training images that are kept of the others, the classes as equally often as can be; None for all.
         space: The target networks.
         meta_batch: m, target networks in a step, over all ranks.
         images: Images that a network sees in a step.
@@ -61,6 +75,7 @@ class MetaTrainingConfig:
     data_root: str | None = None
     image_size: int = 32
     hold_out: int = 0
+    few_shot: int | None = None
     space: Space = field(default_factory=Space)
     meta_batch: int = 8
     images: int = 128
@@ -90,20 +105,28 @@ class MetaTrainingConfig:
     image_workers: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("meta_batch", "images", "steps", "save_every", "log_every", "max_nonfinite"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("learning_rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
-        if self.accumulate is not None and self.accumulate < 1:
-            raise ValueError(f"accumulate must be at least 1 network, not {self.accumulate}; leave it out for all")
-        if self.minutes is not None and not self.minutes > 0:
-            raise ValueError(f"minutes must be positive, not {self.minutes}; leave it out to go by steps")
-        if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup is a share of the run, 0 <= warmup < 1, not {self.warmup}")
-        if self.precision not in ("float32", "bfloat16", "float16"):
-            raise ValueError(f"precision must be float32, bfloat16 or float16, not {self.precision!r}")
+        for name, kind in get_type_hints(type(self)).items():
+            _check_type(name, getattr(self, name), kind)
+        for name, least in AT_LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name} must be at least {least}, not {value}")
+        for name in ("learning_rate", "clip", "minutes"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be positive, not {value}")
+        for name in ("warmup", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is a share, 0 <= {name} < 1, not {getattr(self, name)}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must be two numbers, 0 <= beta < 1, not {self.betas}")
+        if self.seed >= 2**31:
+            raise ValueError(f"seed must be below 2^31, not {self.seed}")
+
+    @property
+    def held_out(self) -> int:
+        """Training images that are held out."""
+        return self.hold_out or (VALIDATION_BATCH * VALIDATION_BATCHES if self.validate_every else 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as saved beside every result."""
@@ -117,6 +140,27 @@ class MetaTrainingConfig:
             ValueError: For a name that is no field.
         """
         return _from_dict(cls, values)
+
+
+def _check_type(name: str, value: Any, kind: Any) -> None:
+    """JSON and YAML files hold strings where numbers are meant, and True counts as an int."""
+    options = get_args(kind)
+    if get_origin(kind) is Literal:
+        if value not in options:
+            raise ValueError(f"{name} must be {', '.join(options[:-1])} or {options[-1]}, not {value!r}")
+    elif type(None) in options:
+        if value is not None:
+            _check_type(name, value, options[0])
+    elif get_origin(kind) is tuple:
+        if not (isinstance(value, tuple) and len(value) == len(options)):
+            raise ValueError(f"{name} must be {len(options)} values, not {value!r}")
+        for entry, option in zip(value, options, strict=True):
+            _check_type(name, entry, option)
+    elif kind is float:
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ValueError(f"{name} must be a finite number, not {value!r}")
+    elif type(value) is not kind:
+        raise ValueError(f"{name} must be of type {kind.__name__}, not {value!r}")
 
 
 _NESTED = {"hypernet": GHNConfig, "space": Space}

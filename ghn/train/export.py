@@ -68,7 +68,8 @@ def describe_training(config: MetaTrainingConfig, state: Mapping[str, Any], comm
     images = "the same for all networks of a step" if config.shared_images else "other ones for each network"
     return {
         "command": f"`{command}`" if command else "not recorded",
-        "images": f"{config.data}, {config.image_size} pixels, {config.hold_out} training images held out",
+        "images": f"{config.data}, {config.image_size} pixels, {config.held_out} training images held out"
+        + (f", {config.few_shot} kept of the others" if config.few_shot else ""),
         "networks": f"DeepNets-1M, split {space.split}" + (f", {'; '.join(stated)}" if stated else ", all of it"),
         "steps": f"{state['step']:,}, each of {config.meta_batch} networks on {config.images} images ({images})",
         "time": f"{state['elapsed'] / 60:.0f} minutes of wall time",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from ghn.train.state import write_atomically
 
 FILE = "log.jsonl"
 
@@ -16,22 +18,28 @@ class Logbook:
 
     Args:
         folder: The run's folder, or None to write nothing.
-        steps: Length of the progress bar.
+        length: Of the run, in the words of the progress bar: it follows the number of the step.
         quiet: No progress bar; it is also left out where standard error is no terminal.
         start: Step the run begins or goes on at; lines of the file past it (from before a crash) are removed.
     """
 
-    def __init__(self, folder: Path | None, *, steps: int, quiet: bool = False, start: int = 0) -> None:
+    def __init__(self, folder: Path | None, *, length: str = "", quiet: bool = False, start: int = 0) -> None:
         self.folder = folder
         self._board: Any = None
         self._bar: Any = None
         if folder is None:
             return
         folder.mkdir(parents=True, exist_ok=True)
-        _cut(folder / FILE, start)
-        self._board = _board(folder, start)
         if not quiet and sys.stderr.isatty():
-            self._bar = _Bar(steps, start)
+            self._bar = _Bar(length, start)
+        try:
+            _cut(folder / FILE, start)
+        except OSError as error:
+            self.say(f"{folder / FILE} keeps lines after step {start} ({error.strerror})")
+        try:
+            self._board = _board(folder, start)
+        except OSError as error:
+            self.say(f"no TensorBoard record ({error.strerror})")
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
         """Record `values` at `step`; numbers go to TensorBoard as well.
@@ -46,15 +54,13 @@ class Logbook:
                 file.write(line + "\n")
         except OSError as error:
             self.say(f"log line of step {step} not written ({error.strerror}): {line}")
-        if self._board is not None:
-            for name, value in values.items():
-                if isinstance(value, int | float):
-                    self._board.add_scalar(name, value, step)
+        numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
+        self._on_board(lambda board: [board.add_scalar(name, value, step) for name, value in numbers.items()])
 
-    def progress(self, step: int, text: str) -> None:
-        """Move the progress bar, where there is one."""
+    def progress(self, step: int, share: float, text: str) -> None:
+        """Move the progress bar, where there is one, to a share 0..1 of the run."""
         if self._bar is not None:
-            self._bar.update(step, text)
+            self._bar.update(step, share, text)
 
     def say(self, text: str) -> None:
         """Print a line (first rank only)."""
@@ -67,21 +73,30 @@ class Logbook:
         """End the progress bar and flush."""
         if self._bar is not None:
             self._bar.close()
-        if self._board is not None:
-            self._board.close()
+        self._on_board(lambda board: board.close())
+
+    def _on_board(self, action: Callable[[Any], Any]) -> None:
+        """Give TensorBoard something to do; one that cannot write is given up."""
+        if self._board is None:
+            return
+        try:
+            action(self._board)
+        except OSError as error:
+            self._board = None
+            self.say(f"the TensorBoard record ends here ({error.strerror})")
 
 
 class _Bar:
-    def __init__(self, steps: int, start: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    def __init__(self, length: str, start: int) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-        self._progress = Progress(*columns)
-        self._task = self._progress.add_task("", total=steps, completed=start)
+        steps = TextColumn("{task.fields[step]:,}{task.fields[length]}")
+        self._progress = Progress(BarColumn(), steps, TimeRemainingColumn(), TextColumn("{task.description}"))
+        self._task = self._progress.add_task("", total=1.0, step=start, length=length)
         self._progress.start()
 
-    def update(self, step: int, text: str) -> None:
-        self._progress.update(self._task, completed=step, description=text)
+    def update(self, step: int, share: float, text: str) -> None:
+        self._progress.update(self._task, completed=share, step=step, description=text)
 
     def print(self, text: str) -> None:
         self._progress.console.print(text, markup=False, highlight=False)
@@ -103,11 +118,13 @@ def _cut(file: Path, start: int) -> None:
     if not file.exists():
         return
     kept = []
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    for line in lines:
         try:
             step = json.loads(line)["step"]
         except (ValueError, KeyError, TypeError):
             continue
         if step <= start:
             kept.append(line + "\n")
-    file.write_text("".join(kept), encoding="utf-8")
+    if len(kept) < len(lines):
+        write_atomically(file, lambda path: path.write_text("".join(kept), encoding="utf-8"))

@@ -8,9 +8,9 @@ Legend: m networks of a meta-batch, B images, C classes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +18,9 @@ from torch import Tensor, nn
 from ghn.graph import ComputationalGraph
 from ghn.train.config import MetaTrainingConfig
 from ghn.train.distributed import Ranks
+from ghn.train.memory import unless_out_of_memory
 from ghn.train.schedule import learning_rate_factor
 from ghn.train.targets import Target, TargetResult, autocast, target_gradients
-
-Given = ParamSpec("Given")
-Result = TypeVar("Result")
 
 
 class Hypernet(Protocol):
@@ -112,6 +110,7 @@ class MetaTrainer:
         self.out_of_memory = 0
         self.stop_requested = False
         self._timed = True
+        self._elapsed_at = time.perf_counter()
 
     @property
     def progress(self) -> float:
@@ -144,7 +143,6 @@ class MetaTrainer:
             NonFiniteError: After `max_nonfinite` of these in a row.
             RankLostError: When another rank has gone.
         """
-        started = time.perf_counter()
         self._timed = timed
         tally = _Tally(
             sums=torch.zeros(7, device=self.device),
@@ -158,7 +156,10 @@ class MetaTrainer:
             part = slice(start, start + chunk)
             self._accumulate(targets[part], batches[part], start, tally)
         tally.sums[5] = float(self.stop_requested)
-        tally.sums[6] = self.elapsed + time.perf_counter() - started
+        # All that happened since the last reading counts: loading, validation, saving.
+        now = time.perf_counter()
+        tally.sums[6] = self.elapsed + now - self._elapsed_at
+        self._elapsed_at = now
         before_update = self._clock()
         self.ranks.sum([*self._gradients(), tally.sums])
         report = self._report(tally.sums)
@@ -185,7 +186,7 @@ class MetaTrainer:
         """Add the gradient of some networks; each is run and backpropagated to its predicted tensors on its own."""
         clock, sums, seconds = self._clock, tally.sums, tally.seconds
         began = clock()
-        predictions = self._unless_out_of_memory(self._predict, targets)
+        predictions = unless_out_of_memory(self._predict, targets)
         seconds["hypernet_forward"] += clock() - began
         if predictions is None:
             sums[4] += len(targets)
@@ -196,7 +197,7 @@ class MetaTrainer:
         for slot, (target, batch, prediction) in enumerate(zip(targets, batches, predictions, strict=True)):
             began = clock()
             self._seed(first_slot + slot)
-            result = self._unless_out_of_memory(self._target_gradients, target, batch, prediction, tally.scale)
+            result = unless_out_of_memory(self._target_gradients, target, batch, prediction, tally.scale)
             if result is None:
                 sums[4] += 1
                 continue
@@ -209,7 +210,7 @@ class MetaTrainer:
                     outputs.append(tensor)
                     gradients.append(gradient)
         began = clock()
-        if outputs and self._unless_out_of_memory(self._backward, outputs, gradients) is None:
+        if outputs and unless_out_of_memory(self._backward, outputs, gradients) is None:
             # Some parameters have got their part of this gradient and some have not: all ranks must skip the step.
             sums[0] = torch.nan
             sums[4] += networks
@@ -238,20 +239,6 @@ class MetaTrainer:
     def _backward(self, outputs: list[Tensor], gradients: list[Tensor]) -> bool:
         torch.autograd.backward(outputs, gradients)
         return True
-
-    def _unless_out_of_memory(
-        self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs
-    ) -> Result | None:
-        """What the function gives, or None where it lacked memory."""
-        try:
-            return function(*given, **named)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-        # Not above: until it is handled, the error holds all that the function had computed.
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        return None
 
     def _report(self, sums: Tensor) -> StepReport:
         loss, accuracy, penalty, networks, out_of_memory, stop, elapsed = sums.tolist()
@@ -342,11 +329,6 @@ def target_precision(network: nn.Module, config: MetaTrainingConfig, device: tor
     if device.type == "cpu" and plan is not None and plan.arguments.is_vit:
         return "float32"
     return config.precision
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error says that a device or the host has no memory left."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _norm(tensors: Iterable[Tensor]) -> float:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import resource
 import signal
 import statistics
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,13 +20,14 @@ import torch
 from torch import Tensor, nn
 
 from ghn.deepnets import DeepNets, MetaBatch, MetaBatches, Space, network_from_arguments
-from ghn.hypernet import GHN
-from ghn.train.config import MetaTrainingConfig
+from ghn.hypernet import GHN, GHNConfig
+from ghn.train.config import VALIDATION_BATCHES, MetaTrainingConfig
 from ghn.train.distributed import Ranks
-from ghn.train.images import VALIDATION_BATCHES, open_images
+from ghn.train.images import open_images
 from ghn.train.logbook import Logbook
+from ghn.train.memory import most_memory_gb
 from ghn.train.meta_training import MetaTrainer, StepReport
-from ghn.train.state import StateError, load_state, remove_partial, save_state, write_atomically
+from ghn.train.state import StateError, load_state, locked, remove_partial, save_state, write_atomically
 from ghn.train.targets import Target, in_float32
 from ghn.train.validation import validate
 
@@ -61,7 +62,7 @@ def train(
         RankLostError: When another process of the run has gone.
         OSError: When the last state could not be saved.
     """
-    with Ranks.from_environment(device) as ranks:
+    with Ranks.from_environment(device) as ranks, locked(Path(folder)) if ranks.is_first else nullcontext():
         return _Run(config, Path(folder), ranks, quiet).go(stop_after)
 
 
@@ -74,13 +75,16 @@ class _Run:
         self.trainer = MetaTrainer(config, hypernet, ranks)
         if ranks.is_first:
             remove_partial(folder)
-        state = load_state(folder)
+        state = load_state(folder, set_aside=ranks.is_first)
         if state is not None:
             _check_same_run(config, state["config"], folder)
             self.trainer.load_state_dict(state)
         _check_same_step(ranks, self.trainer.step_count, folder)
+        _check_length(config, self.trainer.step_count, folder)
+        self.validation = validation_networks(config) if config.validate_every and ranks.is_first else None
+        length = f"/{config.steps:,}" if config.minutes is None else f" in {config.minutes:g} minutes"
         self.log = Logbook(
-            folder if ranks.is_first else None, steps=config.steps, quiet=quiet, start=self.trainer.step_count
+            folder if ranks.is_first else None, length=length, quiet=quiet, start=self.trainer.step_count
         )
         if ranks.is_first:
             _write_config(folder, config)
@@ -95,7 +99,8 @@ class _Run:
         batches = meta_batches(config, config.space, self.ranks)
         loaded = iter(batches.loader(range(trainer.step_count, last), workers=config.workers, prefetch=4))
         self._last = time.perf_counter()
-        self.log.say(f"training from step {trainer.step_count} of at most {config.steps} in {self.folder}")
+        length = f"{config.steps:,} steps" if config.minutes is None else f"{config.minutes:g} minutes"
+        self.log.say(f"training from step {trainer.step_count:,} on, {length} in all, in {self.folder}")
         try:
             with _stop_on_signal(trainer):
                 while trainer.step_count < last and trainer.progress < 1:
@@ -103,6 +108,8 @@ class _Run:
                         break
             if trainer.step_count > self.saved_at:
                 self._save(must=True)
+            if trainer.stop_requested:
+                self.log.say(f"stopped after step {trainer.step_count:,}, which is saved; the same command goes on")
         finally:
             self.log.close()
         return trainer
@@ -123,10 +130,10 @@ class _Run:
             self.log.say(f"step {step} was not finite and is skipped ({trainer.skipped} so far)")
         if log_now:
             self._write_log()
-        if config.validate_every and (step % config.validate_every == 0) and self.ranks.is_first:
-            self._validate()
         if step % config.save_every == 0 and report.finite and not report.stop:
             self._save(must=False)
+        if self.validation is not None and step % config.validate_every == 0:
+            self._validate(self.validation)
         return report.stop
 
     def _batches(self) -> list[tuple[Tensor, Tensor]]:
@@ -151,7 +158,7 @@ class _Run:
             "elapsed": self.trainer.elapsed,
             "skipped": self.trainer.skipped,
             "out_of_memory": self.trainer.out_of_memory,
-            "memory_gb": _memory_gb(self.ranks.device),
+            "memory_gb": most_memory_gb(self.ranks.device),
             "seconds_data": self.data_seconds / len(reports),
         }
         self.data_seconds = 0.0
@@ -159,16 +166,18 @@ class _Run:
             values[f"seconds_{part}"] = _mean([report.seconds[part] for report in reports if report.seconds])
         self.log.write(self.trainer.step_count, values)
         text = f"loss {values['loss']:.3f} accuracy {values['accuracy']:.3f}" if finite else "not finite"
-        self.log.progress(self.trainer.step_count, text)
+        self.log.progress(self.trainer.step_count, self.trainer.progress, text)
 
-    def _validate(self) -> None:
+    def _validate(self, drawn: MetaBatch) -> None:
         held_out = self.images.held_out
         assert held_out is not None, "validation holds images out"
-        space = replace(self.config.space, split="val", batch_nodes=10**9)
-        drawn = meta_batches(replace(self.config, meta_batch=self.config.validation_networks), space)[0]
         networks = make_targets(drawn, replace(self.config, precision="float32"), self.ranks.device)
         batches = [_channels_last(held_out.batch(index)) for index in range(VALIDATION_BATCHES)]
         accuracies, losses = validate(self.trainer.hypernet, networks, batches)
+        self._last = time.perf_counter()
+        if not accuracies:
+            self.log.say(f"step {self.trainer.step_count}: no memory for any network of the validation")
+            return
         values = {
             "validation_accuracy": statistics.mean(accuracies),
             "validation_accuracy_std": statistics.pstdev(accuracies),
@@ -177,10 +186,9 @@ class _Run:
         }
         self.log.write(self.trainer.step_count, values)
         self.log.say(
-            f"step {self.trainer.step_count}: {len(networks)} held-out networks on held-out images: accuracy "
+            f"step {self.trainer.step_count}: {len(accuracies)} held-out networks on held-out images: accuracy "
             f"{values['validation_accuracy']:.3f} ± {values['validation_accuracy_std']:.3f}"
         )
-        self._last = time.perf_counter()
 
     def _save(self, *, must: bool) -> None:
         """Save the state; one that cannot be written is reported, and only the last of a run (`must`) is an error."""
@@ -189,9 +197,11 @@ class _Run:
         try:
             save_state(self.folder, self.trainer.state_dict())
         except OSError as error:
+            # An error of PyTorch's writer has no number; it says so where the disk is full.
+            remedy = ": free some space" if error.errno in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
             text = (
                 f"state of step {self.trainer.step_count} not saved in {self.folder} ({error}); "
-                f"that of step {self.saved_at} stays: free some space"
+                f"that of step {self.saved_at} stays{remedy}"
             )
             if must:
                 raise OSError(text) from error
@@ -214,6 +224,16 @@ def meta_batches(config: MetaTrainingConfig, space: Space, ranks: Ranks | None =
         # Begun runs would take another course. Of a million, two are seldom the same.
         distinct=False,
     )
+
+
+def validation_networks(config: MetaTrainingConfig) -> MetaBatch:
+    """The networks of the split `val` that a run is validated on: of the run's space, whatever their width.
+
+    Raises:
+        ValueError: When the space has too few.
+    """
+    space = replace(config.space, split="val", channels=(), batch_nodes=10**9)
+    return meta_batches(replace(config, meta_batch=config.validation_networks), space)[0]
 
 
 def make_targets(networks: MetaBatch, config: MetaTrainingConfig, device: torch.device) -> list[Target]:
@@ -246,12 +266,24 @@ FREE_TO_CHANGE = frozenset(
 
 
 def _check_same_run(config: MetaTrainingConfig, saved: dict[str, Any], folder: Path) -> None:
-    before = MetaTrainingConfig.from_dict(saved).to_dict()
-    for name, value in config.to_dict().items():
-        if name not in FREE_TO_CHANGE and value != before[name]:
+    before = MetaTrainingConfig.from_dict(saved)
+    for name in vars(config):
+        if name in FREE_TO_CHANGE:
+            continue
+        # What validation needs is held out, and must stay so.
+        name = "held_out" if name == "hold_out" else name
+        was, value = getattr(before, name), getattr(config, name)
+        if was != value:
+            if isinstance(value, GHNConfig | Space):
+                was, value = asdict(was), asdict(value)
             raise StateError(
-                f"{folder} holds a run with {name}={before[name]!r}, not {value!r}; take another folder, or that value"
+                f"{folder} holds a run with {name}={was!r}, not {value!r}; take another folder, or that value"
             )
+
+
+def _check_length(config: MetaTrainingConfig, step: int, folder: Path) -> None:
+    if step > config.steps:
+        raise StateError(f"the run in {folder} has made {step:,} steps, more than {config.steps:,}; ask for more steps")
 
 
 def _check_same_step(ranks: Ranks, step: int, folder: Path) -> None:
@@ -297,10 +329,3 @@ def _channels_last(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 
 def _mean(values: Sequence[float]) -> float | None:
     return statistics.fmean(values) if values else None
-
-
-def _memory_gb(device: torch.device) -> float:
-    """Most memory used so far in GB: of the device, or of the process on the CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

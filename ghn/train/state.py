@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
+import shutil
+import struct
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +18,51 @@ import torch
 
 CURRENT = "state.pt"
 PREVIOUS = "state-previous.pt"
+DAMAGED = "state-damaged.pt"
+LOCK = ".lock"
+
+UNREADABLE = (
+    *(RuntimeError, OSError, ValueError, TypeError, AttributeError, LookupError, EOFError),
+    *(struct.error, zipfile.BadZipFile, pickle.UnpicklingError),
+)
+"""What reading a damaged file has been seen to raise, or may."""
 
 
 class StateError(ValueError):
     """A saved state cannot be used; the message is one line with the remedy."""
 
 
-def write_atomically(file: Path, write: Any) -> None:
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make a run's folder, and hold it for this process.
+
+    Raises:
+        StateError: When another process holds it, or it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / LOCK, "w")  # noqa: SIM115
+    except OSError as error:
+        raise StateError(f"{folder} cannot hold a run ({error.strerror}); take another folder") from error
+    with lock:
+        try:
+            # Unlike flock's, this lock is not inherited by workers, which may outlive a killed training for a moment.
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StateError(f"another training runs in {folder}; stop it, or take another folder") from error
+        except OSError:
+            # Some network file systems have no locks.
+            pass
+        yield
+
+
+def write_atomically(file: Path, write: Any, *, keep: Path | None = None) -> None:
     """Make `file` by calling `write(path)` on a temporary one beside it; on any error the old file stays as it was.
+
+    Args:
+        file: What to write.
+        write: Writes it to the path that it is given.
+        keep: Where the file that is replaced stays, if there is one; only a complete new file replaces either.
 
     Raises:
         OSError: When the disk is full or not writable.
@@ -35,9 +77,24 @@ def write_atomically(file: Path, write: Any) -> None:
             raise OSError(str(error).strip().partition("\n")[0]) from error
         with open(temporary, "rb+") as written:
             os.fsync(written.fileno())
+        if keep is not None and file.exists():
+            _keep(file, keep)
         os.replace(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _keep(file: Path, kept: Path) -> None:
+    """Let `kept` be the same file, or a copy where the file system has no links."""
+    partial = kept.parent / f".{kept.name}.{os.getpid()}.partial"
+    try:
+        try:
+            os.link(file, partial)
+        except OSError:
+            shutil.copyfile(file, partial)
+        os.replace(partial, kept)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def remove_partial(folder: Path) -> None:
@@ -52,24 +109,17 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
     Raises:
         OSError: When it could not be written; the states saved before are then untouched.
     """
-    current = folder / CURRENT
-
-    def write(path: Path) -> None:
-        torch.save(state, path)
-        # Until the new state is complete on disk, the current one must stay the current one.
-        if current.exists():
-            linked = folder / f".{PREVIOUS}.partial"
-            linked.unlink(missing_ok=True)
-            os.link(current, linked)
-            os.replace(linked, folder / PREVIOUS)
-
-    write_atomically(current, write)
+    write_atomically(folder / CURRENT, lambda path: torch.save(state, path), keep=folder / PREVIOUS)
 
 
-def load_state(folder: Path) -> dict[str, Any] | None:
+def load_state(folder: Path, *, set_aside: bool = False) -> dict[str, Any] | None:
     """The last complete state of a run's folder, or None when there is none.
 
     A damaged current state is passed over with a warning, for the one before it.
+
+    Args:
+        folder: The run's folder.
+        set_aside: Rename a damaged current state, which the next save would otherwise keep instead of the good one.
 
     Raises:
         StateError: When there are states but none can be read.
@@ -81,12 +131,14 @@ def load_state(folder: Path) -> dict[str, Any] | None:
             continue
         try:
             state = _read(file)
-        except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, pickle.UnpicklingError, KeyError) as error:
+        except UNREADABLE as error:
             reason = str(error).strip().splitlines() or [type(error).__name__]
             problems.append(f"{file} is damaged ({reason[0][:80]})")
             continue
         if problems:
             warnings.warn(f"{problems[0]}; going on from {file}, which is older", stacklevel=2)
+            if set_aside and (folder / CURRENT).exists():
+                os.replace(folder / CURRENT, folder / DAMAGED)
         return state
     if problems:
         raise StateError(f"{'; '.join(problems)}; delete {folder} to begin anew")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from ghn.train.memory import unless_out_of_memory
 from ghn.train.targets import Target
 
 
@@ -24,17 +25,20 @@ def validate(
         batches: Images (B, 3, H, W) and labels (B,).
 
     Returns:
-        Accuracies (0..1) and losses, one for each network; a loss may be infinite.
+        Accuracies (0..1) and losses, one for each network that memory sufficed for; a loss may be infinite.
     """
     training = hypernet.training
     hypernet.eval()
-    accuracies, losses = [], []
-    for target in targets:
-        (weights,) = hypernet([target.graph])
-        target.network.eval()
-        scores = torch.cat([functional_call(target.network, weights, (images,)) for images, _ in batches])
-        labels = torch.cat([labels for _, labels in batches])
-        accuracies.append(float((scores.argmax(dim=1) == labels).float().mean()))
-        losses.append(float(functional.cross_entropy(scores.float(), labels)))
+    found = [unless_out_of_memory(_scores, hypernet, target, batches) for target in targets]
     hypernet.train(training)
-    return accuracies, losses
+    labels = torch.cat([labels for _, labels in batches])
+    scored = [scores for scores in found if scores is not None]
+    accuracies = [float((scores.argmax(dim=1) == labels).float().mean()) for scores in scored]
+    return accuracies, [float(functional.cross_entropy(scores, labels)) for scores in scored]
+
+
+def _scores(hypernet: nn.Module, target: Target, batches: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Scores of one network with predicted parameters for all images, (images, C) float32."""
+    (weights,) = hypernet([target.graph])
+    target.network.eval()
+    return torch.cat([functional_call(target.network, weights, (images,)) for images, _ in batches]).float()

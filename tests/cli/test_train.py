@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 import ghn
-from ghn.cli import evaluate, parse, train
+from ghn.cli import evaluate, main, parse, train
 from ghn.hypernet.config import GHNConfig
 from ghn.train import RUNS, MetaTrainingConfig
+from ghn.train.distributed import RankLostError
 
 SMALL = ("--hidden", "8", "--layers", "1", "--device", "cpu", "--quiet")
 
@@ -57,11 +58,58 @@ def test_a_run_ends_with_a_hypernetwork_that_can_be_evaluated(
         (["digits-smoke"], "no folder given for the run: add --output FOLDER"),
         (["digits-smoke", "-o", "x", "--learning-rate", "-1"], r"learning_rate must be positive, not -1\.0"),
         (["digits-smoke", "-o", "x", "--hidden", "7"], "hidden must be a positive multiple of 4"),
+        (["digits-smoke", "-o", "x", "--virtual-edges", "False"], "--virtual-edges is a switch of the gated_gnn enc"),
+        (["ghn2-cifar10", "-o", "x", "--centrality", "False"], "--centrality is a switch of the graphormer encoder"),
+        (["digits-smoke", "-o", "x", "--data", "nosuch"], "unknown data set 'nosuch'; there are cifar10"),
+        (["digits-smoke", "-o", "x", "--penalty", "nan"], "penalty must be a finite number, not nan"),
+        (["digits-smoke", "-o", __file__], r"test_train\.py cannot hold a run \(File exists\); take another folder"),
     ],
 )
 def test_what_cannot_be_is_refused(words: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         train.run(options(*words))
+
+
+def test_what_follows_from_the_options() -> None:
+    def of(*words: str) -> MetaTrainingConfig:
+        return train.configured(options(*words))
+
+    assert of("digits-smoke", "--hidden", "128").hypernet.max_channels == 128
+    assert of("digits-smoke", "--hidden", "128", "--max-channels", "32").hypernet.max_channels == 32
+    assert of("ghn2-cifar10", "--hidden", "16").hypernet.max_channels == 64
+    assert of("digits-smoke", "--minutes", "5").steps == train.ENDLESS
+    assert of("digits-smoke", "--minutes", "5", "--steps", "7").steps == 7
+    assert of("ghn3-t-cifar10-cpu").minutes is not None
+    assert of("ghn3-t-cifar10-cpu", "--steps", "1500").minutes is None
+    small = of("ghn3-t-m8", "--data", "digits")
+    assert (small.hypernet.num_classes, small.image_size) == (10, 32)
+
+
+def test_the_number_of_classes_is_that_of_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = pytest.importorskip("PIL.Image")
+    pytest.importorskip("torchvision")
+    for index, name in enumerate(("cat", "dog", "fox")):
+        (tmp_path / "data" / "train" / name).mkdir(parents=True)
+        for number in range(4):
+            image.new("RGB", (40, 40), (80 * index, 10 * number, 0)).save(
+                tmp_path / "data" / "train" / name / f"{number}.png"
+            )
+    data = ["--data", "folder", "--data-root", str(tmp_path / "data"), "--validate-every", "0", "--few-shot", "9"]
+    words = ["digits-smoke", "-o", str(tmp_path / "run"), "--steps", "1", "--images", "4", *data, *SMALL]
+    train.run(options(*words))
+    assert ghn.from_pretrained(str(tmp_path / "run" / "hypernet")).config.num_classes == 3
+    assert "9 kept of the others" in (tmp_path / "run" / "hypernet" / "README.md").read_text()
+
+
+def test_a_run_that_cannot_go_on_is_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lost(*_: object, **__: object) -> None:
+        raise RankLostError("a process of the run has gone; give the command again")
+
+    monkeypatch.setattr("ghn.train.run.train", lost)
+    assert main(["train", "digits-smoke", "-o", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "error: a process of the run has gone; give the command again\n"
 
 
 def test_every_option_of_a_config_is_one_of_its_fields() -> None:

@@ -16,16 +16,39 @@ from ghn.train import MetaTrainingConfig, Space
         ({"meta_batch": 0}, "meta_batch must be at least 1, not 0"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
-        ({"clip": float("nan")}, "clip must be positive, not nan"),
-        ({"accumulate": 0}, "accumulate must be at least 1 network, not 0; leave it out for all"),
+        ({"clip": float("nan")}, "clip must be a finite number, not nan"),
+        ({"accumulate": 0}, "accumulate must be at least 1, not 0"),
         ({"minutes": 0.0}, "minutes must be positive"),
-        ({"warmup": 1.0}, "warmup is a share of the run"),
+        ({"warmup": 1.0}, "warmup is a share, 0 <= warmup < 1, not 1.0"),
+        ({"optimizer": "sgd"}, "optimizer must be adamw or adam, not 'sgd'"),
+        ({"penalty_form": "l1"}, "penalty_form must be norm or squared"),
+        ({"schedule": "linear"}, "schedule must be cosine or steps"),
+        ({"penalty": -1.0}, "penalty must be at least 0, not -1"),
+        ({"penalty": float("nan")}, "penalty must be a finite number, not nan"),
+        ({"learning_rate": float("inf")}, "learning_rate must be a finite number"),
+        ({"learning_rate": "1e-3"}, "learning_rate must be a finite number, not '1e-3'"),
+        ({"label_smoothing": 2.0}, "label_smoothing is a share"),
+        ({"hold_out": -5}, "hold_out must be at least 0"),
+        ({"few_shot": 0}, "few_shot must be at least 1"),
+        ({"workers": -1}, "workers must be at least 0"),
+        ({"validation_networks": 0}, "validation_networks must be at least 1"),
+        ({"steps": 2.5}, "steps must be of type int, not 2.5"),
+        ({"augment": 1}, "augment must be of type bool, not 1"),
+        ({"betas": (0.9, 1.0)}, "betas must be two numbers, 0 <= beta < 1"),
+        ({"betas": (0.9,)}, "betas must be 2 values"),
+        ({"seed": 2**31}, "seed must be below"),
+        ({"space": {"split": "train"}}, "space must be of type Space"),
         ({"precision": "half"}, "precision must be float32, bfloat16 or float16, not 'half'"),
     ],
 )
 def test_what_cannot_be_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MetaTrainingConfig(**changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("hold_out", "validate_every", "held"), [(0, 0, 0), (0, 5, 256), (100, 5, 100), (7, 0, 7)])
+def test_validation_holds_images_out(hold_out: int, validate_every: int, held: int) -> None:
+    assert MetaTrainingConfig(hold_out=hold_out, validate_every=validate_every).held_out == held
 
 
 def test_plain_values_and_back() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -290,6 +291,14 @@ def test_norms_are_those_of_parameters_and_their_change() -> None:
     assert report.update_norm == pytest.approx(float(change.norm()), rel=1e-3)
     assert report.update_norm is not None
     assert report.update_norm > 0
+
+
+def test_the_clock_counts_what_lies_between_two_steps() -> None:
+    trainer = MetaTrainer(CONFIG, a_hypernet())
+    targets, batch = some_targets(), some_images()
+    first = trainer.step(targets, [batch] * 3).elapsed
+    time.sleep(0.5)
+    assert trainer.step(targets, [batch] * 3).elapsed - first >= 0.5
 
 
 @pytest.mark.parametrize(("minutes", "elapsed", "step", "progress"), [(None, 9e9, 5, 0.5), (2.0, 60.0, 1, 0.5)])

@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 import torch
 
+from ghn.data import DataError, ImageStream
 from ghn.train import run as run_module
 from ghn.train.config import MetaTrainingConfig
+from ghn.train.distributed import Ranks
+from ghn.train.images import open_images
 from ghn.train.meta_training import NonFiniteError
 from ghn.train.run import train
 from ghn.train.state import CURRENT, StateError, load_state
@@ -122,6 +125,55 @@ def test_another_run_in_the_folder_is_refused(tmp_path: Path) -> None:
     train(replace(CONFIG, steps=1), tmp_path, device="cpu")
     with pytest.raises(StateError, match=r"holds a run with meta_batch=2, not 3; take another folder, or that value"):
         train(replace(CONFIG, meta_batch=3), tmp_path, device="cpu")
+    with pytest.raises(StateError, match=r"holds a run with hypernet=\{.*'layers': 1.*, not \{.*'layers': 2"):
+        train(replace(CONFIG, hypernet=replace(CONFIG.hypernet, layers=2)), tmp_path, device="cpu")
+
+
+def test_a_run_is_not_made_shorter_than_it_is(tmp_path: Path) -> None:
+    train(replace(CONFIG, steps=2), tmp_path, device="cpu")
+    with pytest.raises(StateError, match=r"has made 2 steps, more than 1; ask for more steps"):
+        train(replace(CONFIG, steps=1), tmp_path, device="cpu")
+    assert json.loads((tmp_path / "config.json").read_text())["steps"] == 2
+
+
+def test_images_that_were_trained_on_are_not_held_out_later(tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=1, hold_out=0)
+    train(config, tmp_path, device="cpu")
+    with pytest.raises(StateError, match="holds a run with held_out=0, not 256"):
+        train(replace(config, steps=2, validate_every=1), tmp_path, device="cpu")
+
+
+def test_few_shot(tmp_path: Path) -> None:
+    images = open_images(replace(CONFIG, few_shot=30), Ranks()).train
+    assert isinstance(images, ImageStream)
+    assert torch.bincount(images.image_set.labels).tolist() == [3] * 10
+    with pytest.raises(DataError, match="2000 images were asked for"):
+        open_images(replace(CONFIG, few_shot=2000), Ranks())
+
+
+def test_validation_takes_networks_of_any_width(tmp_path: Path) -> None:
+    # All networks of the split `val` have the same.
+    space = replace(CONFIG.space, channels=(48, 64), max_megamacs=None)
+    train(replace(CONFIG, steps=1, space=space, validate_every=1), tmp_path, device="cpu")
+    assert "validation_accuracy" in log_of(tmp_path)[-1]
+
+
+def test_an_impossible_validation_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ghn.deepnets.meta_batches.MAX_DRAWS", 40)
+    with pytest.raises(ValueError, match="none of 40 drawn networks"):
+        train(replace(CONFIG, space=replace(CONFIG.space, max_megamacs=1e-3), validate_every=4), tmp_path)
+    assert not (tmp_path / "log.jsonl").exists()
+
+
+def test_a_validation_without_memory_does_not_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_memory(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("ghn.train.validation.functional_call", no_memory)
+    assert train(replace(CONFIG, steps=2, validate_every=1), tmp_path, device="cpu").step_count == 2
+    assert "step 1: no memory for any network of the validation" in capsys.readouterr().err
 
 
 def test_a_length_in_minutes_ends_the_run(tmp_path: Path) -> None:
@@ -161,6 +213,15 @@ def test_a_disk_that_stays_full_is_an_error_at_the_end(tmp_path: Path, monkeypat
         train(replace(CONFIG, steps=1), tmp_path, device="cpu")
 
 
+def test_a_folder_that_became_read_only_is_not_called_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def save(folder: Path, state: dict[str, Any]) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(run_module, "save_state", save)
+    with pytest.raises(OSError, match=r"state of step 1 not saved .*Permission denied.*stays$"):
+        train(replace(CONFIG, steps=1), tmp_path, device="cpu")
+
+
 def test_steps_that_stay_non_finite_end_the_run_with_the_last_good_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +249,7 @@ def start(config: MetaTrainingConfig, folder: Path, **environment: str) -> subpr
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -203,8 +265,11 @@ def test_sigterm_saves_the_state_and_kill_loses_no_more_than_the_steps_since(tmp
     endless = replace(CONFIG, steps=10**6, save_every=2, workers=1)
     with start(endless, tmp_path) as process:
         wait_for_step(tmp_path, 3, process)
-        process.send_signal(signal.SIGTERM)
+        # As job schedulers do: to all processes of the job, those that prepare networks too.
+        os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(timeout=120) == 0
+        assert process.stderr is not None
+        assert "which is saved; the same command goes on" in process.stderr.read()
     stopped = state_of(tmp_path)["step"]
     assert stopped == log_of(tmp_path)[-1]["step"] >= 3
     with start(endless, tmp_path) as process:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ghn.train.state import CURRENT, PREVIOUS, StateError, load_state, remove_partial, save_state
+from ghn.train.state import CURRENT, DAMAGED, PREVIOUS, StateError, load_state, locked, remove_partial, save_state
 
 
 @contextmanager
@@ -52,6 +53,17 @@ def test_the_last_state_comes_back_and_the_one_before_is_kept(tmp_path: Path) ->
     assert sorted(file.name for file in (tmp_path / "run").iterdir()) == sorted([CURRENT, PREVIOUS])
 
 
+def test_without_hard_links_the_one_before_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    for step in (1, 2, 3):
+        save_state(tmp_path, state(step))
+    assert [torch.load(tmp_path / name, weights_only=True)["step"] for name in (CURRENT, PREVIOUS)] == [3, 2]
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([CURRENT, PREVIOUS])
+
+
 @pytest.mark.parametrize("room", [0, 1000, 50_000])
 def test_full_disk_leaves_the_saved_states_alone(tmp_path: Path, room: int) -> None:
     save_state(tmp_path, state(1))
@@ -74,6 +86,63 @@ def test_truncated_state_falls_back_on_the_one_before(tmp_path: Path, keep: int)
         loaded = load_state(tmp_path)
     assert loaded is not None
     assert loaded["step"] == 1
+
+
+def test_a_damaged_state_does_not_take_the_place_of_the_good_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_state(tmp_path, state(1))
+    save_state(tmp_path, state(2))
+    (tmp_path / CURRENT).write_bytes(b"junk")
+    with pytest.warns(UserWarning, match="damaged"):
+        load_state(tmp_path, set_aside=True)
+    assert (tmp_path / DAMAGED).read_bytes() == b"junk"
+    replaced: list[str] = []
+    replace = os.replace
+
+    def dies(source: Path, target: Path) -> None:
+        replaced.append(target.name)
+        if target.name == CURRENT:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", dies)
+    with pytest.raises(KeyboardInterrupt):
+        save_state(tmp_path, state(3))
+    assert replaced == [CURRENT]
+    loaded = load_state(tmp_path)
+    assert loaded is not None
+    assert loaded["step"] == 1
+
+
+def test_any_byte_may_be_wrong(tmp_path: Path) -> None:
+    """The end of the file too, where the names of its parts are."""
+    save_state(tmp_path, state(1))
+    save_state(tmp_path, state(2))
+    file = tmp_path / CURRENT
+    content = file.read_bytes()
+    for offset in range(1, 1500, 7):
+        damaged = bytearray(content)
+        damaged[-offset] ^= 0x80
+        file.write_bytes(damaged)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loaded = load_state(tmp_path)
+        assert loaded is not None
+        assert loaded["step"] in (1, 2)
+
+
+def test_a_folder_is_held_by_one_process(tmp_path: Path) -> None:
+    program = "import sys, pathlib; from ghn.train.state import locked\nwith locked(pathlib.Path(sys.argv[1])): input()"
+    command = [sys.executable, "-c", program, str(tmp_path / "run")]
+    with locked(tmp_path / "run"):
+        other = subprocess.run(command, input="\n", capture_output=True, text=True, check=False)
+        assert other.returncode == 1
+        assert "another training runs in" in other.stderr
+    assert subprocess.run(command, input="\n", text=True, check=False).returncode == 0
+    (tmp_path / "file").touch()
+    with pytest.raises(StateError, match=r"file cannot hold a run .*; take another folder"), locked(tmp_path / "file"):
+        pass
 
 
 def test_bytes_turned_over_in_the_middle_are_noticed(tmp_path: Path) -> None:
