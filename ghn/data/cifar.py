@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from ghn.data.errors import DataError
-from ghn.data.folder import read_folder
+from ghn.data.folder import read_folder, visible
 from ghn.data.image_set import ImageSet
 
 
@@ -87,7 +87,7 @@ def load_cifar(name: Literal["cifar10", "cifar100"], root: Path, split: Literal[
 
 def _holds_classes(folder: Path, count: int) -> bool:
     """Whether a folder holds one subfolder for each class, so that another data set beside it is not mistaken."""
-    return folder.is_dir() and sum(entry.is_dir() for entry in folder.iterdir()) == count
+    return folder.is_dir() and sum(entry.is_dir() for entry in visible(folder)) == count
 
 
 def _read_batches(name: str, layout: _Layout, folder: Path, split: str) -> ImageSet:

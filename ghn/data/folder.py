@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,6 +17,9 @@ from torch import Tensor
 
 from ghn.data.errors import DataError
 from ghn.data.image_set import ImageSet
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp")
 
@@ -30,21 +35,44 @@ def cache_folder() -> Path:
 def list_images(folder: Path) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:
     """All images under `folder/<class>/` with the index of their class; classes and files in alphabetical order.
 
+    Hidden folders and files are other programs' and do not count.
+
     Raises:
         DataError: When there is no such folder, or no image in it.
     """
     if not folder.is_dir():
         raise DataError(f"no folder {folder}: put images there as {folder.name}/<class>/*.jpg")
-    classes = tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir()))
+    classes = tuple(sorted(entry.name for entry in visible(folder) if entry.is_dir()))
     files = [
         (file, index)
         for index, name in enumerate(classes)
-        for file in sorted((folder / name).iterdir())
+        for file in sorted(visible(folder / name))
         if file.suffix.lower() in SUFFIXES
     ]
     if not files:
         raise DataError(f"no images in {folder}: put them there as {folder.name}/<class>/*.jpg")
     return files, classes
+
+
+def visible(folder: Path) -> Iterator[Path]:
+    """Entries of a folder whose name does not begin with a dot (`.ipynb_checkpoints`, macOS's `._0.png`)."""
+    return (entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def read_image(file: Path) -> Image:
+    """A decoded RGB image.
+
+    Raises:
+        DataError: When the file is no image, or a damaged or a monstrously large one.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            return image.convert("RGB")
+    # What Pillow raises depends on the format and the kind of damage.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{file} cannot be read as an image ({error}); fetch the data set again") from error
 
 
 def read_folder(
@@ -89,15 +117,9 @@ def _fingerprint(files: list[tuple[Path, int]]) -> str:
 
 
 def _decode(files: list[tuple[Path, int]], image_size: int) -> Tensor:
-    from PIL import Image, UnidentifiedImageError
-
     pixels = np.empty((len(files), image_size, image_size, 3), dtype=np.uint8)
     for index, (file, _) in enumerate(files):
-        try:
-            with Image.open(file) as image:
-                array = np.asarray(image.convert("RGB"))
-        except (OSError, UnidentifiedImageError, SyntaxError) as error:
-            raise DataError(f"{file} cannot be read as an image ({error}); fetch the data set again") from error
+        array = np.asarray(read_image(file))
         if array.shape != pixels.shape[1:]:
             rows, columns = array.shape[:2]
             raise DataError(

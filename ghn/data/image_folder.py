@@ -18,11 +18,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from ghn.data import subsets
 from ghn.data.errors import DataError
-from ghn.data.folder import list_images
+from ghn.data.folder import list_images, read_image
+from ghn.workers import start_worker
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 """Statistics of ImageNet's training images."""
+
+_Decoded = tuple[Tensor, Tensor] | DataError
+"""A batch of uint8 images and their labels, or why there is none: what a worker raises arrives as a traceback."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,7 +92,7 @@ class ImageFolder:
         return self.subset(subsets.few_shot(self.labels, count, seed=seed, name=self.name))
 
 
-class ImageFolderStream(Dataset[tuple[Tensor, Tensor]]):
+class ImageFolderStream(Dataset[_Decoded]):
     """The counterpart of `ImageStream`: batch number i is a function of (seed, i); batches are made ahead by workers.
 
     Args:
@@ -124,7 +128,7 @@ class ImageFolderStream(Dataset[tuple[Tensor, Tensor]]):
         self.device = torch.device(device)
         self.transform = make_transform(images.image_size, augment)
         self.every, self.taken = every, taken
-        self._ahead: Iterator[tuple[Tensor, Tensor]] = iter(())
+        self._ahead: Iterator[_Decoded] = iter(())
         self._expected: Iterator[int] = iter(())
 
     @property
@@ -132,16 +136,34 @@ class ImageFolderStream(Dataset[tuple[Tensor, Tensor]]):
         """Complete batches in one pass over the images."""
         return len(self.images) // self.batch_size
 
+    @property
+    def images_per_epoch(self) -> int:
+        """All images, those of an incomplete last batch (`rest`) included."""
+        return len(self.images)
+
     def batch(self, index: int) -> tuple[Tensor, Tensor]:
         """Batch number `index`: normalised images (batch_size, 3, H, W) float32 and labels (batch_size,) int64.
 
         Asking for consecutive numbers (of those taken) lets workers decode ahead; any other number starts them anew.
+
+        Raises:
+            DataError: When an image cannot be read.
         """
         if index != next(self._expected, None):
             self._ahead = self._start(index)
             self._expected = self._order(index)
             next(self._expected)
-        pixels, labels = next(self._ahead)
+        return self._normalised(next(self._ahead))
+
+    def rest(self) -> tuple[Tensor, Tensor]:
+        """As `ImageStream.rest`; decoded here, not by workers."""
+        epoch_end = self.batches_per_epoch * self.batch_size
+        return self._normalised(self._decode(0, slice(epoch_end, None), self.batches_per_epoch))
+
+    def _normalised(self, decoded: _Decoded) -> tuple[Tensor, Tensor]:
+        if isinstance(decoded, DataError):
+            raise decoded
+        pixels, labels = decoded
         scale = torch.tensor(STD, device=self.device).reshape(1, 3, 1, 1) * 255
         shift = torch.tensor(MEAN, device=self.device).reshape(1, 3, 1, 1) * 255
         images = (pixels.to(self.device, non_blocking=True).float() - shift) / scale
@@ -152,12 +174,13 @@ class ImageFolderStream(Dataset[tuple[Tensor, Tensor]]):
         start = number * self.batches_per_epoch
         return (self.batch(start + position) for position in range(self.batches_per_epoch))
 
-    def _start(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _start(self, index: int) -> Iterator[_Decoded]:
         loader = DataLoader(
             self,
             sampler=self._order(index),
             batch_size=None,
             num_workers=self.workers,
+            worker_init_fn=start_worker,
             # One of its own: the loader would draw from the process's generator.
             generator=torch.Generator(),
             pin_memory=self.device.type == "cuda",
@@ -174,16 +197,22 @@ class ImageFolderStream(Dataset[tuple[Tensor, Tensor]]):
         for block in itertools.count(start // self.every):
             yield from (index for slot in self.taken if (index := block * self.every + slot) > start)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Batch `index` before normalisation, as uint8."""
+    def __getitem__(self, index: int) -> _Decoded:
+        """Batch `index` before normalisation."""
         epoch, position = divmod(index, self.batches_per_epoch)
+        return self._decode(epoch, slice(position * self.batch_size, (position + 1) * self.batch_size), index)
+
+    def _decode(self, epoch: int, positions: slice, index: int) -> _Decoded:
+        """The images at some positions of an epoch's order, augmented as those of batch `index`."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        order = torch.randperm(len(self.images), generator=generator)
-        chosen = order[position * self.batch_size : (position + 1) * self.batch_size].tolist()
+        chosen = torch.randperm(len(self.images), generator=generator)[positions].tolist()
         with torch.random.fork_rng(devices=[]):
             # The transforms draw from the process's generator.
             torch.manual_seed((self.seed << 32) + index)
-            pixels = torch.stack([self.transform(_read(self.images.files[item])) for item in chosen])
+            try:
+                pixels = torch.stack([self.transform(read_image(self.images.files[item])) for item in chosen])
+            except DataError as error:
+                return error
         return pixels, self.images.labels[chosen]
 
 
@@ -207,13 +236,3 @@ def make_transform(image_size: int, augment: bool) -> Any:
     else:
         steps = [v2.Resize(image_size * 8 // 7, antialias=True), v2.CenterCrop(image_size)]
     return v2.Compose([*steps, v2.PILToTensor()])
-
-
-def _read(file: Path) -> Any:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(file) as image:
-            return image.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise DataError(f"{file} cannot be read as an image ({error}); fetch the data set again") from error

@@ -72,7 +72,7 @@ class ImageSet:
             The set without the held-out images, and the held-out images; both keep the original order.
 
         Raises:
-            DataError: When fewer than one image would be left to train on.
+            DataError: When a class would be left without an image to train on.
         """
         kept, held = subsets.split_hold_out(self.labels, count, seed=seed, name=self.name)
         return self.subset(kept), self.subset(held)

@@ -41,6 +41,11 @@ class ImageStream:
         """Complete batches in one pass over the images."""
         return len(self.image_set) // self.batch_size
 
+    @property
+    def images_per_epoch(self) -> int:
+        """All images, those of an incomplete last batch (`rest`) included."""
+        return len(self.image_set)
+
     def batch(self, index: int) -> tuple[Tensor, Tensor]:
         """Batch number `index` (from 0 on, over all epochs).
 
@@ -48,11 +53,18 @@ class ImageStream:
             Normalised images (batch_size, 3, H, W) float32 and labels (batch_size,) int64.
         """
         epoch, position = divmod(index, self.batches_per_epoch)
+        return self._make(epoch, slice(position * self.batch_size, (position + 1) * self.batch_size), index)
+
+    def rest(self) -> tuple[Tensor, Tensor]:
+        """The images that the first epoch's complete batches leave over, fewer than `batch_size`, as `batch` gives."""
+        return self._make(0, slice(self.batches_per_epoch * self.batch_size, None), self.batches_per_epoch)
+
+    def _make(self, epoch: int, positions: slice, index: int) -> tuple[Tensor, Tensor]:
+        """The images at some positions of an epoch's order, augmented as those of batch `index`."""
         if epoch != self._epoch:
             self._order = torch.randperm(len(self.image_set), generator=_generator(self.seed, epoch, 0))
             self._epoch = epoch
-        chosen = self._order[position * self.batch_size : (position + 1) * self.batch_size]
-        chosen = chosen.to(self.image_set.images.device)
+        chosen = self._order[positions].to(self.image_set.images.device)
         images = self.image_set.images[chosen]
         if self.augmentation is not None:
             images = self.augmentation(images, _generator(self.seed, index, 1))

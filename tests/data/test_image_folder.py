@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
+import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,7 +73,7 @@ def test_decoders_go_on_where_a_rank_takes_its_share_of_each_step(
     starts: list[int] = []
     start = ImageFolderStream._start
 
-    def counted(self: ImageFolderStream, index: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def counted(self: ImageFolderStream, index: int) -> Iterator[tuple[torch.Tensor, torch.Tensor] | DataError]:
         if self is stream:
             starts.append(index)
         return start(self, index)
@@ -77,7 +82,9 @@ def test_decoders_go_on_where_a_rank_takes_its_share_of_each_step(
     for index in (8, 12, 13, 17, 7, 8):
         assert torch.equal(stream.batch(index)[0], whole.batch(index)[0])
     assert starts == [8, 7], "only a number out of order starts the decoders anew"
-    assert torch.equal(pickle.loads(pickle.dumps(stream))[7][1], whole[7][1]), "workers of other platforms unpickle it"
+    unpickled, original = pickle.loads(pickle.dumps(stream))[7], whole[7]
+    assert isinstance(original, tuple)
+    assert torch.equal(unpickled[0], original[0]), "workers of other platforms unpickle it"
 
 
 def test_subsets(root: Path) -> None:
@@ -99,10 +106,59 @@ def test_missing_and_damaged(root: Path) -> None:
     (root / "empty" / "train" / "cat").mkdir(parents=True)
     with pytest.raises(DataError, match="no images in"):
         ImageFolder.open(root / "empty", "train")
-    (root / "train" / "cat" / "0.png").write_bytes(b"no image")
-    stream = ImageFolderStream(ImageFolder.open(root, "train", image_size=24), batch_size=8)
-    with pytest.raises(DataError, match=r"cat/0\.png cannot be read as an image"):
+
+
+@pytest.mark.parametrize(
+    ("content", "workers"),
+    [
+        (b"no image", 0),
+        (b"no image", 1),
+        # Pillow raises a ValueError and a DecompressionBombError.
+        (b"P3\n4 4\n255\n" + b"1 x 3 " * 16, 0),
+        (b"P6\n99999 99999\n255\n" + bytes(48), 0),
+    ],
+    ids=["unknown", "in a worker", "no number", "too large"],
+)
+def test_a_damaged_image_is_named_in_one_line(root: Path, content: bytes, workers: int) -> None:
+    (root / "train" / "cat" / "0.png").write_bytes(content)
+    stream = ImageFolderStream(ImageFolder.open(root, "train", image_size=24), batch_size=8, workers=workers)
+    with pytest.raises(DataError) as caught:
         stream.batch(0)
+    assert re.fullmatch(r".*/cat/0\.png cannot be read as an image \(.*\); fetch the data set again", str(caught.value))
+
+
+def test_hidden_entries_do_not_count(root: Path) -> None:
+    (root / "train" / ".ipynb_checkpoints").mkdir()
+    for hidden in (".ipynb_checkpoints/0.png", "cat/._0.png"):
+        (root / "train" / hidden).write_bytes(b"not for us")
+    folder = ImageFolder.open(root, "train")
+    assert folder.classes == ("cat", "dog")
+    assert len(folder) == 8
+
+
+def test_decoders_outlast_signals_that_reach_the_whole_job(root: Path) -> None:
+    """Terminals and schedulers send them to every process; the training still finishes its step and saves."""
+    folder = ImageFolder.open(root, "train", image_size=24)
+    before = set(multiprocessing.active_children())
+    stream = ImageFolderStream(folder, batch_size=2, workers=1)
+    stream.batch(0)
+    (worker,) = set(multiprocessing.active_children()) - before
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # A stranger sends it: SIGTERM from its own parent ends a worker.
+        subprocess.run([sys.executable, "-c", f"import os; os.kill({worker.pid}, {int(number)})"], check=True)
+    for index in range(1, 30):
+        stream.batch(index)
+    assert worker.is_alive()
+
+
+def test_the_rest_of_an_epoch(root: Path) -> None:
+    folder = ImageFolder.open(root, "train", image_size=24)
+    stream = ImageFolderStream(folder, batch_size=3, seed=1)
+    images, labels = stream.rest()
+    assert [grey // 100 for grey in greys(images)] == labels.tolist()
+    seen = greys(images) + [grey for batch, _ in stream.epoch() for grey in greys(batch)]
+    assert sorted(seen) == [0, 10, 20, 30, 100, 110, 120, 130]
+    assert stream.images_per_epoch == 8
 
 
 def test_real_photographs(reference: Path) -> None:

@@ -139,6 +139,23 @@ def test_image_of_another_size_is_named(tmp_path: Path) -> None:
         load("cifar10", root=tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"P3\n4 4\n255\n" + b"1 x 3 " * 16, b"P6\n99999 99999\n255\n" + bytes(48)])
+def test_every_kind_of_damage_is_named(tmp_path: Path, content: bytes) -> None:
+    write_folder(tmp_path / "cifar10")
+    (tmp_path / "cifar10" / "train" / "class3" / "0001.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"class3/0001\.png cannot be read as an image .* fetch the data set again"):
+        load("cifar10", root=tmp_path)
+
+
+def test_hidden_entries_do_not_count(tmp_path: Path) -> None:
+    write_folder(tmp_path / "cifar10")
+    (tmp_path / "cifar10" / "train" / ".ipynb_checkpoints").mkdir()
+    (tmp_path / "cifar10" / "train" / "class3" / "._0001.png").write_bytes(b"not for us")
+    images = load("cifar10", root=tmp_path)
+    assert images.classes == tuple(f"class{index}" for index in range(10))
+    assert len(images) == 20
+
+
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_missing_data_set_says_what_to_fetch(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=rf"no {name} in .*: fetch https://\S+ and extract it there") as caught:
