@@ -67,6 +67,7 @@ def test_all_that_is_shown_runs(tmp_path: Path) -> None:
         assert done.returncode == 0, f"{name} {words}: {done.stderr}"
     assert {folder.name for folder in (tmp_path / "runs").iterdir()} == {
         "smoke",
+        "few",
         "parts",
         "two",
         "little",

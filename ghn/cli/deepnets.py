@@ -5,9 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
+
+if TYPE_CHECKING:
+    from ghn.deepnets import DeepNets
+    from ghn.graph.computational_graph import ComputationalGraph
+
+PREDEFINED = "predefined"
+"""The split of networks that people designed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,12 +22,14 @@ class Options:
     """List the splits of DeepNets-1M, summarise one, or describe a network.
 
     Attributes:
-        split: train, val, test, wide, deep, dense, bnfree or search; None lists them.
+        split: train, val, test, wide, deep, dense, bnfree, search or predefined (ResNet-50 and a vision transformer);
+            None lists them.
         index: Number of an architecture to describe; None summarises the split.
         count: Architectures to summarise, from the first on.
         image_size: Side of the images in pixels.
         num_classes: Outputs of the networks.
         seed: Of the whole data set.
+        metadata: Published JSON file to take the split from; None draws it.
         output: A .json file for the result, or, with an index, a .svg or .dot file for a drawing of the graph.
         json: Print JSON instead of tables.
     """
@@ -31,6 +40,7 @@ class Options:
     image_size: Annotated[int, arg(metavar="PIXELS")] = 32
     num_classes: Annotated[int, arg(metavar="N")] = 10
     seed: Annotated[int, arg(metavar="N")] = 1
+    metadata: Annotated[Path | None, arg(metavar="FILE")] = None
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE")] = None
     json: bool = False
 
@@ -41,42 +51,59 @@ def run(options: Options) -> None:
     Raises:
         ValueError: In one line, for whatever the user can mend.
     """
+    _check(options)
     if options.split is None:
         _list(options)
-    elif options.index is None:
-        _summarise(options)
-    else:
+    elif options.index is not None:
         _describe(options)
+    elif options.split == PREDEFINED:
+        _compare(options)
+    else:
+        _summarise(options)
+
+
+def _check(options: Options) -> None:
+    """Refuse what cannot be, before the work starts."""
+    from ghn.cli.files import check_writable
+    from ghn.deepnets import SPLITS
+    from ghn.graph.draw import WRITERS
+
+    if options.split not in (None, *SPLITS, PREDEFINED):
+        raise ValueError(f"unknown split {options.split!r}; there are {', '.join(SPLITS)}, {PREDEFINED}")
+    if options.count < 1:
+        raise ValueError(f"--count must be at least 1, not {options.count}")
+    if options.output is not None:
+        check_writable(options.output, (".json",) if options.index is None else tuple(WRITERS))
 
 
 def _list(options: Options) -> None:
     from ghn.cli.terminal import make_table, show
-    from ghn.deepnets import SPLITS
+    from ghn.deepnets import SPLITS, Predefined
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"split": split.name, "architectures": split.size, "cells": list(split.cells), "batch_norm": split.batch_norm}
         for split in SPLITS.values()
     ]
+    rows.append({"split": PREDEFINED, "architectures": len(Predefined.names), "cells": None, "batch_norm": True})
+    _write(options, rows)
     if options.json:
         print(json.dumps(rows, indent=2))
         return
     table = make_table("splits of DeepNets-1M", "split", "architectures", "cells", right=("architectures", "cells"))
-    for split in SPLITS.values():
-        table.add_row(split.name, f"{split.size:,}", f"{split.cells[0]} to {split.cells[1]}")
+    for row in rows:
+        cells = "{} to {}".format(*row["cells"]) if row["cells"] else ""
+        table.add_row(row["split"], f"{row['architectures']:,}", cells)
     show(table, "", "summarise one: ghn deepnets SPLIT; describe an architecture: ghn deepnets SPLIT INDEX")
 
 
 def _summarise(options: Options) -> None:
     from ghn.cli.terminal import Steps, make_table, show
-    from ghn.deepnets.sample import split_named
-    from ghn.deepnets.statistics import summarise
+    from ghn.deepnets import summarise
 
-    assert options.split is not None
-    count = min(options.count, split_named(options.split).size)
+    deepnets = _open(options)
+    count = min(options.count, len(deepnets))
     with Steps(quiet=options.json).step(f"building {count} graphs of {options.split}"):
-        found = summarise(
-            options.split, count, options.seed, image_size=options.image_size, num_classes=options.num_classes
-        )
+        found = summarise(deepnets, count)
     _write(options, found.to_dict())
     if options.json:
         print(json.dumps(found.to_dict(), indent=2))
@@ -93,35 +120,35 @@ def _summarise(options: Options) -> None:
     show(table, "", operations)
 
 
+def _compare(options: Options) -> None:
+    """The predefined networks side by side, in place of statistics."""
+    from ghn.cli.terminal import Steps, make_table, quantity, show
+    from ghn.deepnets import Predefined
+
+    with Steps(quiet=options.json).step("building the predefined networks"):
+        records = [_record(options, index)[0] for index, _ in enumerate(Predefined.names[: options.count])]
+    found = {"split": PREDEFINED, "count": len(records), "size": len(Predefined.names), "networks": records}
+    _write(options, found)
+    if options.json:
+        print(json.dumps(found, indent=2))
+        return
+    numbers = ("index", "nodes", "edges", "parameters")
+    table = make_table(
+        f"{PREDEFINED}: {len(records)} networks at {options.image_size} pixels", "network", *numbers, right=numbers
+    )
+    for record in records:
+        counts = (str(record[column]) for column in numbers[:-1])
+        table.add_row(Predefined.names[record["index"]], *counts, quantity(record["parameters"]))
+    show(table)
+
+
 def _describe(options: Options) -> None:
     from ghn.cli.terminal import make_table, quantity, show
-    from ghn.deepnets import DeepNets
-    from ghn.deepnets.cost import megamacs
-    from ghn.deepnets.plan import plan_network
+    from ghn.graph.draw import save
 
-    assert options.split is not None
     assert options.index is not None
-    deepnets = DeepNets(options.split, options.image_size, options.num_classes, seed=options.seed)
-    if not 0 <= options.index < len(deepnets):
-        raise ValueError(f"{options.split} has architectures 0 to {len(deepnets) - 1}, not {options.index}")
-    arguments = deepnets.arguments(options.index)
-    graph = deepnets.graph(arguments)
-    parameters = sum(parameter.numel() for parameter in deepnets.network(arguments).parameters())
-    cost = megamacs(plan_network(arguments, options.num_classes, options.image_size))
-    record = {
-        "split": options.split,
-        "index": options.index,
-        "net_args": arguments.to_dict(),
-        "nodes": len(graph),
-        "edges": len(graph.edges),
-        "parameters": parameters,
-        "megamacs": cost,
-    }
-    if options.output is not None and options.output.suffix != ".json":
-        from ghn.cli.files import check_writable
-        from ghn.graph.draw import WRITERS, save
-
-        check_writable(options.output, tuple(WRITERS))
+    record, graph = _record(options, options.index)
+    if options.output is not None and options.output.suffix.lower() != ".json":
         save(graph, options.output)
     else:
         _write(options, record)
@@ -130,23 +157,59 @@ def _describe(options: Options) -> None:
         return
     table = make_table(f"architecture {options.index} of {options.split}", "", "")
     table.show_header = False
-    for name, value in arguments.to_dict().items():
+    for name, value in record["net_args"].items():
         if name != "genotype":
             table.add_row(name, str(value))
-    for cell in ("normal", "reduce"):
-        edges = arguments.to_dict()["genotype"][cell]
-        table.add_row(f"{cell} cell", ", ".join(f"{operation}({state})" for operation, state in edges))
+    cells = record["net_args"].get("genotype", {})
+    for cell in (name for name in ("normal", "reduce") if name in cells):
+        table.add_row(f"{cell} cell", ", ".join(f"{operation}({state})" for operation, state in cells[cell]))
     table.add_row("graph", f"{len(graph)} nodes, {len(graph.edges)} edges")
-    table.add_row("parameters", quantity(parameters))
-    table.add_row("multiply-adds", f"{quantity(int(cost * 1e6))} for an image")
+    table.add_row("parameters", quantity(record["parameters"]))
+    if record["megamacs"] is not None:
+        table.add_row("multiply-adds", f"{quantity(int(record['megamacs'] * 1e6))} for an image")
     show(table)
 
 
-def _write(options: Options, record: dict[str, object]) -> None:
-    from ghn.cli.files import check_writable, replaced
+def _open(options: Options) -> DeepNets:
+    """The split that was asked for."""
+    from ghn.deepnets import open_split
+
+    assert options.split is not None
+    return open_split(
+        options.split, options.image_size, options.num_classes, seed=options.seed, metadata=options.metadata
+    )
+
+
+def _record(options: Options, index: int) -> tuple[dict[str, Any], ComputationalGraph]:
+    """What there is to say of a network, and its graph."""
+    from ghn.deepnets import Network, Predefined
+    from ghn.deepnets.cost import megamacs
+
+    deepnets: DeepNets | Predefined
+    if options.split == PREDEFINED:
+        deepnets = Predefined(options.image_size, options.num_classes)
+    else:
+        deepnets = _open(options)
+    if not 0 <= index < len(deepnets):
+        raise ValueError(f"{options.split} has architectures 0 to {len(deepnets) - 1}, not {index}")
+    network, graph, net_args = deepnets[index]
+    record = {
+        "split": options.split,
+        "index": index,
+        "net_args": net_args,
+        "nodes": len(graph),
+        "edges": len(graph.edges),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        # Counted from a plan, which torchvision's ResNet-50 does not have.
+        "megamacs": megamacs(network.plan) if isinstance(network, Network) else None,
+    }
+    return record, graph
+
+
+def _write(options: Options, record: dict[str, Any] | list[dict[str, Any]]) -> None:
+    from ghn.cli.files import replaced
 
     if options.output is None:
         return
-    check_writable(options.output, (".json",))
     with replaced(options.output) as file:
         file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

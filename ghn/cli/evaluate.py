@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,11 +32,12 @@ class Options:
         deep: Networks of the split deep, with more cells.
         dense: Networks of the split dense, with larger cells.
         bnfree: Networks of the split bnfree, without batch norms.
+        metadata: Published JSON file (deepnets1m_eval_meta.json) to take the networks from; None draws them.
         predefined: Also evaluate ResNet-50 and a vision transformer.
-        images: Test images for each network, other ones for each; None for all.
+        images: Test images for each network, other ones for each; None for all, at most as many as there are.
         seed: Governs their order.
         output: A .json file for the results of each network.
-        device: cpu or cuda; None for CUDA where there is any.
+        device: cpu, cuda or cuda:N; None for CUDA where there is any.
         json: Print JSON instead of a table.
     """
 
@@ -47,6 +49,7 @@ class Options:
     deep: Annotated[int, arg(metavar="N")] = 20
     dense: Annotated[int, arg(metavar="N")] = 20
     bnfree: Annotated[int, arg(metavar="N")] = 20
+    metadata: Annotated[str | None, arg(metavar="FILE")] = None
     predefined: bool = True
     images: Annotated[int | None, arg(metavar="N")] = None
     seed: Annotated[int, arg(metavar="N")] = 0
@@ -69,8 +72,6 @@ def run(options: Options) -> None:
     name = chosen_name(options.ghn)
     steps = Steps(quiet=options.json)
     with steps.step("loading libraries"):
-        import torch
-
         from ghn.checkpoint import from_pretrained
         from ghn.evaluate import EvaluationConfig, evaluate
 
@@ -79,11 +80,12 @@ def run(options: Options) -> None:
         data=options.data,
         data_root=options.data_root,
         splits={split: count for split, count in counts.items() if count},
+        metadata=options.metadata,
         predefined=options.predefined,
         images=options.images,
         seed=options.seed,
     )
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = _device(options.device)
     with steps.step(f"loading {name}"):
         hypernet = from_pretrained(name, device=device)
     with steps.step("running predicted networks"):
@@ -98,12 +100,28 @@ def run(options: Options) -> None:
         _show(options, evaluation)
 
 
+def _device(name: str | None) -> str:
+    """The device of that name; by default CUDA where there is any."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name is None:
+        return "cuda" if count else "cpu"
+    parts = re.fullmatch(r"cpu|cuda(?::([0-9]+))?", name)
+    if parts is None:
+        raise ValueError(f"--device must be cpu, cuda or cuda:N, not {name!r}")
+    if name != "cpu" and int(parts[1] or 0) >= count:
+        there = f"PyTorch finds only cuda:0 to cuda:{count - 1}" if count else "PyTorch finds no CUDA device"
+        raise ValueError(f"--device {name}: {there}; choose another, or cpu")
+    return name
+
+
 def _show(options: Options, evaluation: Evaluation) -> None:
     from ghn.cli.terminal import make_table, show
 
     numbers = ("networks", "accuracy", "range")
-    images = "all" if options.images is None else str(options.images)
-    title = f"{options.ghn} on {options.data}, {images} test images, top-1 in per cent"
+    images = evaluation.networks[0].images
+    title = f"{options.ghn} on {options.data}, {images:,} test images, top-1 in per cent"
     table = make_table(title, "split", *numbers, right=numbers)
     for row in evaluation.rows():
         table.add_row(*_cells(row))

@@ -6,7 +6,7 @@ from ghn.deepnets.genotype import OPERATIONS, Genotype, NetworkArguments
 from ghn.deepnets.meta_batches import MetaBatch, MetaBatches
 from ghn.deepnets.network import Network, network_from_arguments
 from ghn.deepnets.predefined import Predefined
-from ghn.deepnets.published import PublishedDeepNets, write_published
+from ghn.deepnets.published import PublishedDeepNets, open_split, write_published
 from ghn.deepnets.sample import SPLITS, Split, sample_architecture
 from ghn.deepnets.space import Space
 from ghn.deepnets.statistics import SplitStatistics, summarise
@@ -28,6 +28,7 @@ __all__ = [
     "SplitStatistics",
     "graph_from_arguments",
     "network_from_arguments",
+    "open_split",
     "sample_architecture",
     "summarise",
     "write_published",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 OPERATIONS = (
@@ -94,6 +95,20 @@ class Genotype:
         }
 
 
+_MOST = MappingProxyType(
+    {
+        "n_cells": 1000,
+        "C": 2**16,
+        "C_mult": 16,
+        "ks": 255,
+        "imagenet_stride": 64,
+        "fc_layers": 100,
+        "fc_dim": 2**16,
+    }
+)
+"""Far more than any network has: a damaged file must not ask for years of work."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkArguments:
     """Everything that defines a network besides the number of classes and the image size.
@@ -129,13 +144,17 @@ class NetworkArguments:
     fc_dim: int = 256
 
     def __post_init__(self) -> None:
-        for name in ("n_cells", "C", "C_mult", "ks", "imagenet_stride", "fc_layers", "fc_dim"):
+        # Exact types: in files made by hand "False" would count as true, and true as an integer.
+        for name, most in _MOST.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be an integer from 1 on, not {value!r}")
+            if type(value) is not int or not 1 <= value <= most:
+                raise ValueError(f"{name} must be an integer from 1 to {most}, not {value!r}")
+        for name in ("stem_pool", "preproc", "glob_avg"):
+            if type(getattr(self, name)) is not bool:
+                raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
         if self.ks % 2 == 0:
             raise ValueError(f"ks, the side of the stem's kernel, must be odd, not {self.ks}")
-        if self.stem_type not in (0, 1):
+        if type(self.stem_type) is not int or self.stem_type not in (0, 1):
             raise ValueError(f"stem_type must be 0 or 1, not {self.stem_type!r}")
         if self.norm not in ("bnorm", None):
             raise ValueError(f'norm must be "bnorm" or None, not {self.norm!r}')
@@ -170,6 +189,8 @@ class NetworkArguments:
         Raises:
             ValueError: When `genotype` or `n_cells` is missing, or a value cannot be.
         """
+        if not isinstance(net_args, Mapping):
+            raise ValueError(f"the network arguments must be a dict, not {net_args!r}")
         for name in ("genotype", "n_cells"):
             if name not in net_args:
                 raise ValueError(f"the network arguments have no {name!r}; they have {', '.join(map(str, net_args))}")
@@ -191,17 +212,19 @@ def reduction_cells(n_cells: int) -> frozenset[int]:
 
 
 def _read_edges(edges: Any) -> tuple[Edge, ...]:
-    try:
-        return tuple((str(name), int(state)) for name, state in edges)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"a cell must be a list of pairs [operation, state], not {edges!r}") from error
+    if not _is_list(edges) or not all(_is_list(edge) and len(edge) == 2 for edge in edges):
+        raise ValueError(f"a cell must be a list of pairs [operation, state], not {edges!r}")
+    return tuple((name, state) for name, state in edges)
 
 
 def _read_states(states: Any) -> tuple[int, ...]:
-    try:
-        return tuple(int(state) for state in states)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"the states of a cell's output must be a list of integers, not {states!r}") from error
+    if not _is_list(states):
+        raise ValueError(f"the states of a cell's output must be a list of integers, not {states!r}")
+    return tuple(states)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
 
 
 def _check_cell(cell: str, edges: tuple[Edge, ...], concat: tuple[int, ...]) -> None:
@@ -210,10 +233,11 @@ def _check_cell(cell: str, edges: tuple[Edge, ...], concat: tuple[int, ...]) -> 
     for position, (name, state) in enumerate(edges):
         if name not in OPERATIONS:
             raise ValueError(f"unknown operation {name!r} in the {cell} cell; there are {', '.join(OPERATIONS)}")
-        if not 0 <= state < position // 2 + 2:
-            raise ValueError(f"edge {position} of the {cell} cell reads state {state}, which does not come before it")
+        if type(state) is not int or not 0 <= state < position // 2 + 2:
+            raise ValueError(f"edge {position} of the {cell} cell reads state {state!r}, which does not come before it")
     states = range(2, len(edges) // 2 + 2)
-    if not concat or list(concat) != sorted(set(concat)) or not set(concat) <= set(states):
+    known = all(type(state) is int and state in states for state in concat)
+    if not concat or not known or list(concat) != sorted(set(concat)):
         raise ValueError(
             f"{cell}_concat must name some of the states {states.start} to {states.stop - 1}, not {list(concat)}"
         )

@@ -68,6 +68,20 @@ class PublishedDeepNets(DeepNets):
         return self.networks_of_file[index]
 
 
+def open_split(
+    split: str,
+    image_size: int = 32,
+    num_classes: int = 10,
+    *,
+    seed: int = 1,
+    metadata: Path | str | None = None,
+) -> DeepNets:
+    """A split as it is drawn, or, with published metadata (the JSON file), as that file has it."""
+    if metadata is None:
+        return DeepNets(split, image_size, num_classes, seed=seed)
+    return PublishedDeepNets(metadata, split, image_size, num_classes, seed=seed)
+
+
 def read_metadata(path: Path | str) -> dict[str, list[NetworkArguments]]:
     """The network arguments of each split of a metadata file, in order.
 
@@ -92,11 +106,11 @@ def read_arrays(metadata: Path | str, split: str, index: int) -> PublishedArrays
         index: Number of the network in the split.
 
     Raises:
-        ValueError: When a file cannot be read or holds no such network.
+        ValueError: When a file cannot be read, is damaged, or holds no such network.
         ModuleNotFoundError: When h5py is not installed.
     """
     h5py = _import_h5py()
-    tables = _read_json(metadata).get(split, {}).get("meta")
+    content = _read_json(metadata)
     path = _arrays_path(metadata)
     try:
         with h5py.File(path, "r") as file:
@@ -104,15 +118,20 @@ def read_arrays(metadata: Path | str, split: str, index: int) -> PublishedArrays
             distances, rows = group["adj"][:], group["nodes"][:].tolist()
     except (OSError, KeyError) as error:
         raise ValueError(f"cannot read network {index} of split {split!r} from {path}: {error}") from error
-    if tables is None:
-        raise ValueError(f"{metadata} has no tables for split {split!r}")
-    primitives, names = tables["primitives_ext"], tables["unique_op_names"]
-    return PublishedArrays(
-        distances=distances,
-        primitives=tuple(primitives[str(row[0])] for row in rows),
-        cells=tuple(row[1] for row in rows),
-        names=tuple(names[str(row[2])] for row in rows),
-    )
+    try:
+        tables = content[split]["meta"]
+        primitives, names = tables["primitives_ext"], tables["unique_op_names"]
+        return PublishedArrays(
+            distances=distances,
+            primitives=tuple(primitives[str(primitive)] for primitive, _, _ in rows),
+            cells=tuple(cell for _, cell, _ in rows),
+            names=tuple(names[str(name)] for _, _, name in rows),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"the tables of split {split!r} in {metadata} do not explain network {index} of {path} "
+            f"({type(error).__name__}: {error}); fetch or write both files again"
+        ) from error
 
 
 def write_published(

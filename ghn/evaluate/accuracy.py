@@ -1,13 +1,14 @@
 """Accuracy of a network on images, batch norms using the statistics of the evaluation batch.
 
 Source: GHN-2 (Knyazev et al., NeurIPS 2021, section 4.1): batches of 64 test images in a random order.
+Here the images that these leave over make a last, smaller batch, so that every image counts.
 
 Legend: B images, C classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -65,15 +66,12 @@ def score(
             (`use_batch_statistics`; networks of DeepNets-1M do so already).
         stream: The images; its batch size is that of the statistics.
         weights: Parameters to use instead of the network's own, e.g. predicted ones.
-        images: Most images to use, rounded up to a whole batch; None for all of the stream's first epoch.
+        images: Most images to use, the first ones of the stream's first epoch; None for all of this.
     """
-    batches = stream.batches_per_epoch
-    if images is not None:
-        batches = min(batches, -(-images // stream.batch_size))
     sums = torch.zeros(3, dtype=torch.float64)
     count = 0
-    for index in range(batches):
-        inputs, labels = stream.batch(index)
+    most = stream.images_per_epoch
+    for inputs, labels in _batches(stream, most if images is None else min(images, most)):
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         scores_BC = (network(inputs) if weights is None else functional_call(network, dict(weights), (inputs,))).float()
         best = scores_BC.topk(min(5, scores_BC.shape[1]), dim=1).indices == labels[:, None]
@@ -85,3 +83,19 @@ def score(
         count += len(labels)
     top1, top5, loss_sum = (sums / count).tolist()
     return Scores(top1=top1, top5=top5, loss=loss_sum, images=count)
+
+
+def _batches(stream: ImageStream | ImageFolderStream, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The first `count` images of the first epoch.
+
+    The last batch holds what is left: at least two images, as one has no statistics, so it may be larger by one.
+    """
+    whole, left = divmod(count, stream.batch_size)
+    joined = left == 1 and whole > 0
+    yield from (stream.batch(index) for index in range(whole - joined))
+    if not left:
+        return
+    parts = [stream.batch(whole - 1)] if joined else []
+    inputs, labels = stream.batch(whole) if whole < stream.batches_per_epoch else stream.rest()
+    parts.append((inputs[:left], labels[:left]))
+    yield torch.cat([inputs for inputs, _ in parts]), torch.cat([labels for _, labels in parts])

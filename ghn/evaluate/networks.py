@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ghn.data import ImageSet, ImageStream, load
-from ghn.deepnets import DeepNets
+from ghn.deepnets import open_split
 from ghn.deepnets.cost import megamacs
 from ghn.deepnets.plan import plan_network
 from ghn.deepnets.predefined import Predefined
@@ -35,14 +35,16 @@ class EvaluationConfig:
         data: Name of the data set whose test images are used.
         data_root: Folder that holds it; None for the default.
         splits: For each split of DeepNets-1M the number of its networks, from the first on.
+        metadata: A published JSON file to take the networks of the splits from; None draws them.
         predefined: Whether ResNet-50 and the vision transformer are evaluated as well.
-        images: Test images for each network, other ones for each; None for all.
+        images: Test images for each network, other ones for each; None for all, at most as many as there are.
         seed: Governs their order.
     """
 
     data: str = "cifar10"
     data_root: str | None = None
     splits: dict[str, int] = field(default_factory=lambda: dict(DEFAULT_SPLITS))
+    metadata: str | None = None
     predefined: bool = True
     images: int | None = None
     seed: int = 0
@@ -53,8 +55,12 @@ class EvaluationConfig:
                 raise ValueError(f"unknown split {split!r}; there are {', '.join(SPLITS)}")
             if not 1 <= count <= SPLITS[split].size:
                 raise ValueError(f"{split} has 1..{SPLITS[split].size} networks to evaluate, not {count}")
-        if self.images is not None and self.images < 1:
-            raise ValueError(f"images must be at least 1, not {self.images}; leave it out for all")
+        if not self.splits and not self.predefined:
+            raise ValueError("no network to evaluate: ask for some of a split, or for the predefined ones")
+        if self.images is not None and self.images < 2:
+            raise ValueError(
+                f"images must be at least 2 (batch norms need them), not {self.images}; leave it out for all"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +190,9 @@ def _networks(
 ) -> Iterator[tuple[str, int, nn.Module, ComputationalGraph]]:
     classes = hypernet.config.num_classes
     for split, count in config.splits.items():
-        deepnets = DeepNets(split, image_size=image_size, num_classes=classes)
+        deepnets = open_split(split, image_size, classes, metadata=config.metadata)
+        if count > len(deepnets):
+            raise ValueError(f"{config.metadata} has {len(deepnets)} networks of {split}, not {count}; ask for fewer")
         for index in range(count):
             network, graph, _ = deepnets[index]
             yield split, index, network, graph

@@ -49,6 +49,16 @@ def test_reduction_cells(count: int, expected: set[int]) -> None:
         ({"reduce_concat": [3]}, "must name some of the states"),
         ({"reduce_concat": [2, 2]}, "must name some of the states"),
         ({"reduce_concat": 2}, "must be a list of integers, not 2"),
+        ({"reduce_concat": "2"}, "must be a list of integers, not '2'"),
+        ({"reduce_concat": ["2"]}, "must name some of the states"),
+        ({"reduce_concat": [2.0]}, "must name some of the states"),
+        ({"reduce_concat": [[2]]}, "must name some of the states"),
+        ({"normal": [["none", 0], ["none", 0.9]]}, r"edge 1 of the normal cell reads state 0\.9"),
+        ({"normal": [["none", 0], ["none", "1"]]}, "edge 1 of the normal cell reads state '1'"),
+        ({"normal": [["none", 0], ["none", True]]}, "edge 1 of the normal cell reads state True"),
+        ({"normal": [["none", 0], ["none", None]]}, "edge 1 of the normal cell reads state None"),
+        ({"normal": [[["none"], 0], ["none", 0]]}, r"unknown operation \['none'\] in the normal cell"),
+        ({"normal": [["none", 0], ["none", 0, 1]]}, r"must be a list of pairs \[operation, state\]"),
         ({"normal": ["conv_3x3", "none"]}, r"must be a list of pairs \[operation, state\]"),
         ({"normal": None}, "must be a list of pairs"),
     ],
@@ -71,8 +81,16 @@ def test_missing_cells() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n_cells": 0}, "n_cells must be an integer from 1 on, not 0"),
-        ({"fc_dim": "256"}, "fc_dim must be an integer from 1 on, not '256'"),
+        ({"n_cells": 0}, "n_cells must be an integer from 1 to 1000, not 0"),
+        ({"n_cells": True}, "n_cells must be an integer from 1 to 1000, not True"),
+        ({"n_cells": 10**8}, "n_cells must be an integer from 1 to 1000, not 100000000"),
+        ({"fc_layers": 10**8}, "fc_layers must be an integer from 1 to 100, not"),
+        ({"C": 32.0}, r"C must be an integer from 1 to 65536, not 32\.0"),
+        ({"fc_dim": "256"}, "fc_dim must be an integer from 1 to 65536, not '256'"),
+        ({"preproc": "False"}, "preproc must be true or false, not 'False'"),
+        ({"glob_avg": "False"}, "glob_avg must be true or false, not 'False'"),
+        ({"stem_pool": 1}, "stem_pool must be true or false, not 1"),
+        ({"stem_type": True}, "stem_type must be 0 or 1, not True"),
         ({"ks": 4}, "must be odd"),
         ({"stem_type": 2}, "stem_type must be 0 or 1"),
         ({"norm": "group"}, "norm must be"),
@@ -81,8 +99,11 @@ def test_missing_cells() -> None:
     ],
 )
 def test_impossible_arguments(change: dict[str, Any], message: str) -> None:
+    arguments = cells(("conv_3x3", 0), ("none", 1))
     with pytest.raises(ValueError, match=message):
-        dataclasses.replace(cells(("conv_3x3", 0), ("none", 1)), **change)
+        dataclasses.replace(arguments, **change)
+    with pytest.raises(ValueError, match=message):
+        NetworkArguments.from_dict({**arguments.to_dict(), **change})
 
 
 @pytest.mark.parametrize(
@@ -91,6 +112,12 @@ def test_impossible_arguments(change: dict[str, Any], message: str) -> None:
 def test_impossible_transformers(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(cells(("msa", 0), ("none", 1)), **change)
+
+
+@pytest.mark.parametrize("entry", [["genotype", "n_cells"], "genotype", None, 3])
+def test_no_arguments(entry: Any) -> None:
+    with pytest.raises(ValueError, match="the network arguments must be a dict, not"):
+        NetworkArguments.from_dict(entry)
 
 
 @pytest.mark.parametrize("missing", ["genotype", "n_cells"])

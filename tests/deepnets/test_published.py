@@ -120,6 +120,33 @@ def test_missing_arrays(tmp_path: Path) -> None:
         read_arrays(metadata, "val", 0)
 
 
+@pytest.mark.parametrize(
+    ("tables", "part"),
+    [
+        ({}, "KeyError: 'primitives_ext'"),
+        ({"primitives_ext": {}, "unique_op_names": {}}, "KeyError: '0'"),
+        ({"primitives_ext": {}}, "KeyError: 'unique_op_names'"),
+        ({"primitives_ext": None, "unique_op_names": 3}, "TypeError"),
+        ([1], "TypeError"),
+        ("primitives_ext", "TypeError"),
+        (None, "TypeError"),
+    ],
+)
+def test_tables_that_explain_nothing(tables: object, part: str, tmp_path: Path) -> None:
+    _, metadata = write_published(tmp_path, "x", {"val": [wild(0)]})
+    content = json.loads(metadata.read_text())
+    content["val"]["meta"] = tables
+    metadata.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"the tables of split 'val' in .* do not explain network 0") as caught:
+        read_arrays(metadata, "val", 0)
+    assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+    del content["val"]["meta"]
+    metadata.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"the tables of split 'val' in .* do not explain network 0"):
+        read_arrays(metadata, "val", 0)
+
+
 def test_unknown_splits(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"unknown split 'mine'; there are {', '.join(SPLITS)}"):
         write_published(tmp_path, "x", {"mine": []})

@@ -31,10 +31,28 @@ def a_network(classes: int = 10) -> nn.Module:
     )
 
 
-@pytest.mark.parametrize("images", [None, 1, 8, 9, 1000])
+@pytest.mark.parametrize(
+    ("there", "images", "batches"),
+    [
+        (30, None, [8, 8, 8, 6]),
+        (30, 1000, [8, 8, 8, 6]),
+        (30, 29, [8, 8, 8, 5]),
+        (30, 26, [8, 8, 8, 2]),
+        (30, 25, [8, 8, 9]),
+        (25, None, [8, 8, 9]),
+        (24, None, [8, 8, 8]),
+        (30, 16, [8, 8]),
+        (30, 11, [8, 3]),
+        (30, 9, [9]),
+        (30, 2, [2]),
+    ],
+)
 @pytest.mark.parametrize("as_weights", [False, True])
-def test_it_is_the_mean_over_batches_with_their_own_statistics(images: int | None, as_weights: bool) -> None:
-    stream = ImageStream(some_images(), batch_size=8, seed=1)
+def test_it_is_the_mean_over_batches_with_their_own_statistics(
+    there: int, images: int | None, batches: list[int], as_weights: bool
+) -> None:
+    image_set = some_images(there)
+    stream = ImageStream(image_set, batch_size=8, seed=1)
     network = a_network()
     reference = copy.deepcopy(network)
     use_batch_statistics(network)
@@ -45,8 +63,10 @@ def test_it_is_the_mean_over_batches_with_their_own_statistics(images: int | Non
     losses = []
     reference.train()
     reference.get_submodule("3").eval()
-    for index in range({None: 3, 1: 1, 8: 1, 9: 2, 1000: 3}[images]):
-        inputs, labels = stream.batch(index)
+    # The order in which batches of one image come is that of the epoch.
+    singles = list(ImageStream(image_set, batch_size=1, seed=1).epoch())
+    for size in batches:
+        inputs, labels = map(torch.cat, zip(*singles[seen : seen + size], strict=True))
         outputs = reference(inputs).detach()
         for row, label in zip(outputs, labels.tolist(), strict=True):
             order = row.argsort(descending=True).tolist()
@@ -58,6 +78,21 @@ def test_it_is_the_mean_over_batches_with_their_own_statistics(images: int | Non
     assert scores.top1 == pytest.approx(right / seen)
     assert scores.top5 == pytest.approx(right5 / seen)
     assert scores.loss == pytest.approx(sum(losses) / seen, rel=1e-4)
+
+
+def test_batches_for_statistics_are_those_of_training() -> None:
+    """Where whole batches are asked for, the network sees the stream's own batches and nothing else."""
+    seen: list[torch.Tensor] = []
+
+    class Listener(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(images)
+            return torch.zeros(len(images), 10)
+
+    stream = ImageStream(some_images(), batch_size=8, seed=2)
+    score(Listener(), stream, images=16)
+    assert all(torch.equal(images, stream.batch(index)[0]) for index, images in enumerate(seen))
+    assert len(seen) == 2
 
 
 def test_outputs_that_are_not_finite_are_wrong() -> None:

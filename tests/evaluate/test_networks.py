@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import statistics
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from ghn.data import DataError, ImageSet, load
+from ghn.deepnets import DeepNets, write_published
 from ghn.evaluate import EvaluationConfig, NetworkResult, evaluate
 from ghn.hypernet import GHN, GHNConfig
 
@@ -44,12 +46,34 @@ def test_every_network_is_there_and_results_repeat(digits: ImageSet) -> None:
     [
         ({"splits": {"tests": 1}}, "unknown split 'tests'; there are train, val, test"),
         ({"splits": {"wide": 101}}, r"wide has 1\.\.100 networks to evaluate, not 101"),
-        ({"images": 0}, "images must be at least 1, not 0; leave it out for all"),
+        ({"images": 1}, r"images must be at least 2 \(batch norms need them\), not 1; leave it out for all"),
+        ({"splits": {}}, "no network to evaluate: ask for some of a split, or for the predefined ones"),
     ],
 )
 def test_what_cannot_be_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(CONFIG, **changes)  # type: ignore[arg-type]
+
+
+def test_networks_of_a_published_file(digits: ImageSet, tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    drawn = DeepNets("test")
+    _, metadata = write_published(tmp_path, "mine", {"test": [drawn.arguments(1)]})
+    config = replace(CONFIG, splits={"test": 1}, metadata=str(metadata))
+    hypernet = GHN(HYPERNET)
+    (result,) = evaluate(hypernet, config, images=digits).networks
+    assert result.parameters == evaluate(hypernet, CONFIG, images=digits).networks[1].parameters
+    with pytest.raises(ValueError, match=r"mine_meta\.json has 1 networks of test, not 2; ask for fewer"):
+        evaluate(hypernet, replace(config, splits={"test": 2}), images=digits)
+
+
+def test_every_test_image_counts() -> None:
+    digits = load("digits", split="test")
+    config = replace(CONFIG, splits={"test": 1}, images=None)
+    (result,) = evaluate(GHN(HYPERNET), config, images=digits.subset(range(150))).networks
+    assert result.images == 150
+    (result,) = evaluate(GHN(HYPERNET), replace(config, images=100), images=digits).networks
+    assert result.images == 100
 
 
 def test_classes_must_agree(digits: ImageSet) -> None:

@@ -1,0 +1,57 @@
+"""`ghn evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from ghn.cli import evaluate, parse
+
+FEW = ("--data", "digits", "--test", "1", "--wide", "0", "--deep", "0", "--dense", "0", "--bnfree", "0")
+
+
+def run(*words: str) -> None:
+    evaluate.run(parse(evaluate, "evaluate", words))
+
+
+def test_it_shows_and_saves_the_true_number_of_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(*FEW, "--no-predefined", "--images", "70", "-o", str(tmp_path / "result.json"))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "ghn3-t-cifar10 on digits, 70 test images, top-1 in per cent" in shown
+    record = json.loads((tmp_path / "result.json").read_text())
+    assert [network["images"] for network in record["networks"]] == [70]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--device", "foo"], "--device must be cpu, cuda or cuda:N, not 'foo'"),
+        (["--device", "meta"], "--device must be cpu, cuda or cuda:N, not 'meta'"),
+        (["--device", "cuda:x"], "--device must be cpu, cuda or cuda:N, not 'cuda:x'"),
+        (["--device", "cuda:-1"], "--device must be cpu, cuda or cuda:N, not 'cuda:-1'"),
+        (["--device", ""], "--device must be cpu, cuda or cuda:N, not ''"),
+        (["--device", "cuda:99"], "--device cuda:99: PyTorch finds .*; choose another, or cpu"),
+        (["--test", "0"], "no network to evaluate"),
+        (["-o", "x.txt"], r"the output x\.txt must end in \.json"),
+    ],
+)
+def test_what_cannot_be_is_refused(words: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        run(*FEW, "--no-predefined", *words)
+
+
+@pytest.mark.parametrize(
+    ("device", "count", "message"),
+    [
+        ("cuda", 0, "--device cuda: PyTorch finds no CUDA device"),
+        ("cuda:2", 2, "--device cuda:2: PyTorch finds only cuda:0 to cuda:1"),
+    ],
+)
+def test_a_device_that_is_not_there(device: str, count: int, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    with pytest.raises(ValueError, match=message):
+        run(*FEW, "--device", device)
