@@ -24,7 +24,7 @@ def load_digits(split: Literal["train", "test"], *, image_size: int = 32) -> Ima
     try:
         from sklearn import datasets
     except ImportError as error:
-        raise DataError("the digits data set comes with scikit-learn; install it: pip install scikit-learn") from error
+        raise DataError("the digits data set comes with scikit-learn; install it: pip install 'ghn[train]'") from error
     digits = datasets.load_digits()
     grey = torch.from_numpy(np.asarray(digits.images, dtype=np.float32))[:, None] * (255 / 16)
     enlarged = functional.interpolate(grey, size=(image_size, image_size), mode="bilinear", align_corners=False)
