@@ -204,21 +204,21 @@ def test_a_disk_that_is_full_for_a_while_costs_nothing(
     assert "state of step 2 not saved" in capsys.readouterr().err
 
 
-def test_a_disk_that_stays_full_is_an_error_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(28, "No space left on device"), r"state of step 1 not saved .*No space left .*: free some space$"),
+        (PermissionError(13, "Permission denied"), r"state of step 1 not saved .*Permission denied.* stays$"),
+    ],
+)
+def test_a_last_state_that_cannot_be_saved_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, message: str
+) -> None:
     def save(folder: Path, state: dict[str, Any]) -> None:
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(run_module, "save_state", save)
-    with pytest.raises(OSError, match=r"state of step 1 not saved .*No space left .*free some space"):
-        train(replace(CONFIG, steps=1), tmp_path, device="cpu")
-
-
-def test_a_folder_that_became_read_only_is_not_called_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def save(folder: Path, state: dict[str, Any]) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(run_module, "save_state", save)
-    with pytest.raises(OSError, match=r"state of step 1 not saved .*Permission denied.*stays$"):
+    with pytest.raises(OSError, match=message):
         train(replace(CONFIG, steps=1), tmp_path, device="cpu")
 
 
