@@ -173,7 +173,7 @@ RUNS: Mapping[str, NamedRun] = MappingProxyType(
             100_000,
             300.0,
             "five hours on one CPU core",
-            "the card of the hypernetwork in the package, which came of this run with changes of the schedule on the way",
+            "the card of the hypernetwork in the package: this run, with changes of its schedule on the way",
         ),
         **{
             f"{preset}-cifar10-cpu": _cifar_on_a_cpu(
