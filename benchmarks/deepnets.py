@@ -16,8 +16,7 @@ from typing import Any
 import torch
 
 from benchmarks.common import markdown, save
-from ghn.deepnets import SPLITS, DeepNets, network_from_arguments
-from ghn.deepnets.statistics import summarise
+from ghn.deepnets import SPLITS, DeepNets, summarise
 from ghn.graph.trace import trace
 
 TRACED = 10
@@ -48,9 +47,7 @@ def seconds_of_graphs(deepnets: DeepNets, count: int) -> dict[str, float]:
         began = time.process_time()
         deepnets.graph(arguments)
         middle = time.process_time()
-        with torch.device("meta"):
-            network = network_from_arguments(arguments, deepnets.num_classes, deepnets.image_size)
-        trace(network, images)
+        trace(deepnets.network(arguments), images)
         if index:  # the first warms up
             spent["direct_s"] += (middle - began) / count
             spent["traced_s"] += (time.process_time() - middle) / count

@@ -17,7 +17,6 @@ from torch import nn
 from ghn.data import ImageSet, ImageStream, load
 from ghn.deepnets import open_split
 from ghn.deepnets.cost import megamacs
-from ghn.deepnets.plan import plan_network
 from ghn.deepnets.predefined import Predefined
 from ghn.deepnets.sample import SPLITS
 from ghn.evaluate.accuracy import BATCH_SIZE, score, use_batch_statistics
@@ -229,9 +228,7 @@ def _evaluate_one(
         parameters=sum(weight.numel() for weight in weights.values()),
         nodes=len(graph),
         cells=None if plan is None else plan.arguments.n_cells,
-        megamacs=None
-        if plan is None
-        else megamacs(plan_network(plan.arguments, hypernet.config.num_classes, stream.image_set.image_size)),
+        megamacs=None if plan is None else megamacs(plan),
         attention="msa" in operations,
         batch_norm="bn" in operations,
         seconds=seconds,

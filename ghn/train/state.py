@@ -22,8 +22,16 @@ DAMAGED = "state-damaged.pt"
 LOCK = ".lock"
 
 UNREADABLE = (
-    *(RuntimeError, OSError, ValueError, TypeError, AttributeError, LookupError, EOFError),
-    *(struct.error, zipfile.BadZipFile, pickle.UnpicklingError),
+    RuntimeError,
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    EOFError,
+    struct.error,
+    zipfile.BadZipFile,
+    pickle.UnpicklingError,
 )
 """What reading a damaged file has been seen to raise, or may."""
 
