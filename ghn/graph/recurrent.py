@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from ghn.graph.record import Recorder
@@ -17,9 +18,12 @@ from ghn.graph.record import Recorder
 RECURRENT = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 """Functions and the gates that their weights stack."""
 
+CONSTRUCTORS = {"tensor", "as_tensor", "asarray", "new_tensor"}
+"""Functions that make a tensor of numbers. Some versions of PyTorch call no operator for it on the meta device."""
 
-class RecurrentFunctions(TorchFunctionMode):
-    """Context in which the recorder sees recurrent functions as wholes."""
+
+class RecordedFunctions(TorchFunctionMode):
+    """Context in which the recorder sees what no operator shows: recurrent functions as wholes, and constants."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
@@ -33,7 +37,10 @@ class RecurrentFunctions(TorchFunctionMode):
         # With a packed sequence the third argument is the state, not the weights: PyTorch decides the shapes there too.
         if name in RECURRENT and not kwargs:
             return self.recorder.record_whole(name, _shaped(name, func), args)
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        if name in CONSTRUCTORS and isinstance(result, Tensor):
+            self.recorder.know(result)
+        return result
 
 
 def _shaped(name: str, function: Callable[..., Any]) -> Callable[..., Any]:

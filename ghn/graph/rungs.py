@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 from ghn.graph.copying import copy_model
 from ghn.graph.inputs import Inputs
 from ghn.graph.record import OpGraph, Recorder, output_tensors
-from ghn.graph.recurrent import RecurrentFunctions
+from ghn.graph.recurrent import RecordedFunctions
 from ghn.graph.threads import followed
 from ghn.graph.trees import tensors_in
 
@@ -32,7 +32,7 @@ def record_forward(
             graph.parameters[name] = recorder.add(parameter)
     recorder.know(*model.buffers(), *(tensor for module in model.modules() for tensor in tensors_in(module.__dict__)))
     graph.inputs = [recorder.add(tensor) for tensor in Inputs(args, kwargs).tensors()]
-    with torch.no_grad(), recorder, RecurrentFunctions(recorder), followed(recorder):
+    with torch.no_grad(), recorder, RecordedFunctions(recorder), followed(recorder):
         output = model(*args, **kwargs)
     graph.outputs = [recorder.read(tensor) for tensor in output_tensors(output)]
     if not graph.outputs:

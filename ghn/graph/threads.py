@@ -15,7 +15,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ghn.graph.record import Recorder
-from ghn.graph.recurrent import RecurrentFunctions
+from ghn.graph.recurrent import RecordedFunctions
 
 
 class _Follower(TorchDispatchMode):
@@ -54,7 +54,7 @@ def followed(recorder: Recorder) -> Iterator[None]:
                 return function(*args, **kwargs)
             recorded.add(threading.get_ident())
             try:
-                with torch.no_grad(), _Follower(recorder), RecurrentFunctions(recorder):
+                with torch.no_grad(), _Follower(recorder), RecordedFunctions(recorder):
                     return function(*args, **kwargs)
             finally:
                 recorded.discard(threading.get_ident())

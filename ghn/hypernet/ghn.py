@@ -128,6 +128,9 @@ class GHN(
     ) -> Written:
         """Predict parameters straight into given tensors, each written once.
 
+        They equal those of `forward` to 1e-5 of each tensor's largest element in float32: sums of up to 8D products
+        are taken in another order.
+
         Args:
             graphs: The graphs, or one.
             destinations: For each graph (or for the only one) a dict name → tensor of the parameter's shape, of any

@@ -135,7 +135,11 @@ def test_attributes_without_numbers_are_no_work_of_others() -> None:
     assert trace(model, X).traced_by == "meta"
 
 
-@pytest.mark.parametrize("make", [torch.tensor, torch.as_tensor, torch.asarray])
+def _new_tensor(values: list[float], *, device: torch.device) -> Tensor:
+    return torch.ones((), device=device).new_tensor(values)
+
+
+@pytest.mark.parametrize("make", [torch.tensor, torch.as_tensor, torch.asarray, _new_tensor])
 def test_constants_and_detached_data_are_no_work_of_others(make: Callable[..., Tensor]) -> None:
     class Constant(nn.Module):
         def __init__(self) -> None:
