@@ -117,8 +117,9 @@ def finite_after_a_step(model: Any) -> str:
     """`yes`, `no`, or `not run` for a model that takes none of the inputs, or that is over 150 M parameters."""
     import torch
 
-    from ghn.graph.inputs import Inputs, candidate_inputs
-    from ghn.graph.record import output_tensors
+    from ghn.graph.record.outputs import output_tensors
+    from ghn.graph.run.arguments import Inputs
+    from ghn.graph.run.inputs import candidate_inputs
 
     if sum(p.numel() for p in model.parameters()) > 150e6:
         return "not run (size)"

@@ -28,13 +28,14 @@ from torch.nn import functional
 
 from benchmarks.common import markdown, save
 from ghn.deepnets import SPLITS, MetaBatch
-from ghn.hypernet import GHN, PRESETS, GHNConfig
+from ghn.hypernet import PRESETS, GHNConfig
 from ghn.hypernet.batch import GraphBatch
-from ghn.train.config import MetaTrainingConfig, Space
-from ghn.train.distributed import Ranks
-from ghn.train.meta_training import MetaTrainer, target_precision
-from ghn.train.run import make_targets, meta_batches
-from ghn.train.targets import autocast
+from ghn.meta.config import MetaTrainingConfig, Space
+from ghn.meta.run import make_targets, meta_batches
+from ghn.meta.trainer import MetaTrainer, target_precision
+from ghn.model import GHN
+from ghn.training.precision import autocast
+from ghn.training.ranks import Ranks
 
 PARTS = ("loading", "hypernet_forward", "target_forward", "target_backward", "hypernet_backward", "optimizer")
 HYPERNET = ("hypernet_forward", "hypernet_backward", "optimizer")

@@ -2,7 +2,7 @@
 
 import ghn
 
-hypernet = ghn.from_pretrained("user/repo")
+hypernet = ghn.from_pretrained("ghn3-t-cifar10")
 report = hypernet.initialize(model)
 """
 
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ghn import deepnets
-    from ghn.checkpoint import CheckpointError, convert_checkpoint, from_pretrained
+    from ghn.checkpoint import CheckpointError, convert_checkpoint
     from ghn.graph import ComputationalGraph, Node, ParameterSpec
     from ghn.graph.trace import TraceError, trace
-    from ghn.hypernet import GHN, GHNConfig
-    from ghn.initialize import InitReport
+    from ghn.hypernet import GHNConfig
+    from ghn.initialization import InitReport
+    from ghn.model import GHN, from_pretrained
 
 __version__ = "0.1.0"
 
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "GHN": "ghn.hypernet",
+    "GHN": "ghn.model",
     "CheckpointError": "ghn.checkpoint",
     "ComputationalGraph": "ghn.graph",
     "GHNConfig": "ghn.hypernet",
@@ -44,7 +45,7 @@ _HOMES = {
     "ParameterSpec": "ghn.graph",
     "TraceError": "ghn.graph.trace",
     "convert_checkpoint": "ghn.checkpoint",
-    "from_pretrained": "ghn.checkpoint",
+    "from_pretrained": "ghn.model",
     "trace": "ghn.graph.trace",
 }
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ghn import GHN, GHNConfig, InitReport
-from ghn.graph.simplify import UNUSED
+from ghn.graph.read.simplify import UNUSED
 
 CHANNELS = 8
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from ghn.hypernet import GHN, GHNConfig
+from ghn.hypernet import GHNConfig
+from ghn.model import GHN
 from tests.graph.test_golden import MODELS, build
 
 TOLERANCE = 1e-4

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from ghn.cli import evaluate, train
-from ghn.train import RUNS
-from ghn.train.meta_training import StepReport
+from ghn.meta import RUNS
+from ghn.meta.trainer import StepReport
 
 TEXT = (Path(__file__).parents[1] / "docs" / "training.md").read_text()
 TORCHRUN = {"--standalone", "--nproc-per-node", "--nnodes", "--rdzv-endpoint"}

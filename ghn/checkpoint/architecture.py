@@ -8,18 +8,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from ghn.checkpoint.errors import CheckpointError, shown
+from ghn.hypernet import GHN
 from ghn.hypernet.config import GHNConfig
 
-if TYPE_CHECKING:
-    from ghn.hypernet.ghn import GHN
-
+Kind = TypeVar("Kind", bound=GHN)
 Shapes = Mapping[str, tuple[int, ...]]
 
 WRAPPERS = ("module.", "_orig_mod.")
@@ -177,19 +176,18 @@ class _NoInitialization(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def skeleton(config: GHNConfig) -> GHN:
-    """`GHN(config)` whose parameters take no memory and have no values (meta device); its constant buffers do.
+def skeleton(config: GHNConfig, kind: type[Kind]) -> Kind:
+    """`kind(config)` whose parameters take no memory and have no values (meta device); its constant buffers do.
 
     Args:
         config: An architecture.
+        kind: The class of hypernetworks.
 
     Returns:
         The module.
     """
-    from ghn.hypernet.ghn import GHN
-
     with torch.device("meta"), _NoInitialization():
-        return GHN(config)
+        return kind(config)
 
 
 def expected_shapes(config: GHNConfig) -> dict[str, tuple[int, ...]]:
@@ -201,7 +199,7 @@ def expected_shapes(config: GHNConfig) -> dict[str, tuple[int, ...]]:
     Returns:
         Shapes by key, in the order of `state_dict()`.
     """
-    return {key: tuple(tensor.shape) for key, tensor in skeleton(config).state_dict().items()}
+    return {key: tuple(tensor.shape) for key, tensor in skeleton(config, GHN).state_dict().items()}
 
 
 def check_shapes(shapes: Shapes, config: GHNConfig) -> None:

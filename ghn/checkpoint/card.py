@@ -10,7 +10,7 @@ from types import MappingProxyType
 from huggingface_hub import ModelCardData
 
 from ghn.checkpoint.architecture import Shapes, describe_config
-from ghn.graph.computational_graph import PRIMITIVES
+from ghn.graph.vocabulary import PRIMITIVES
 from ghn.hypernet.config import PRESETS, GHNConfig
 
 PARTS = {

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -19,15 +19,17 @@ from ghn.checkpoint.convert import read_hypernetwork
 from ghn.checkpoint.errors import CheckpointError, shown
 from ghn.checkpoint.hub import Source, download, released_folder, resolve
 from ghn.checkpoint.save import CONFIG_FILE, WEIGHTS_FILE
+from ghn.hypernet import GHN
 from ghn.hypernet.config import GHNConfig
-
-if TYPE_CHECKING:
-    from ghn.hypernet.ghn import GHN
 
 ALIGNMENT = 16
 
 
-def from_pretrained(
+Kind = TypeVar("Kind", bound=GHN)
+
+
+def load_pretrained(
+    kind: type[Kind],
     name_or_path: str | Path,
     *,
     revision: str | None = None,
@@ -35,41 +37,20 @@ def from_pretrained(
     token: str | bool | None = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = torch.float32,
-) -> GHN:
-    """Load a hypernetwork, ready to predict.
-
-    On the CPU, weights stored in the wanted precision are mapped from the file and read when they are first used, so
-    that loading takes a moment at any size. Released checkpoints are converted once (see `convert_checkpoint`).
-
-    Args:
-        name_or_path: A hypernetwork that comes with the package (e.g. "ghn3-t-cifar10"); a released one (ghn3tm8,
-            ghn3sm8, ghn3lm8, ghn3xlm16 or ghn2, downloaded at first use); "user/repo" on the model hub; a folder that
-            `save_pretrained` wrote, or its .safetensors file; a released or training file.
-        revision: Branch, tag or commit of the hub repository; the newest by default.
-        cache_dir: Where downloads are kept; by default where huggingface_hub keeps them.
-        token: For private hub repositories.
-        device: Where the weights go.
-        dtype: Their precision; None keeps that of the file.
-
-    Returns:
-        The hypernetwork, in evaluation mode.
-
-    Raises:
-        ValueError: If the name is not known.
-        CheckpointError: A ValueError, in one line: the checkpoint cannot be fetched or read, is damaged, or is none.
-    """
+) -> Kind:
+    """Load a hypernetwork as a module of class `kind`; see `ghn.model.from_pretrained`, whose arguments these are."""
     source = resolve(name_or_path)
     if source.kind == "file" and source.path is not None and source.path.suffix != ".safetensors":
         config, state = _read_published(source.path)
     else:
         config, state = _read_folder(_weights_file(source, revision, cache_dir, token))
     state = {key: tensor.to(device=device, dtype=dtype or tensor.dtype) for key, tensor in state.items()}
-    return _assemble(config, state, torch.device(device))
+    return _assemble(kind, config, state, torch.device(device))
 
 
-def _assemble(config: GHNConfig, state: Mapping[str, Tensor], device: torch.device) -> GHN:
-    """`GHN(config)` around these very tensors: nothing is initialised, nothing copied."""
-    hypernet = skeleton(config)
+def _assemble(kind: type[Kind], config: GHNConfig, state: Mapping[str, Tensor], device: torch.device) -> Kind:
+    """`kind(config)` around these very tensors: nothing is initialised, nothing copied."""
+    hypernet = skeleton(config, kind)
     hypernet.load_state_dict(state, strict=True, assign=True)
     # What is left on the meta device or the CPU are constant buffers.
     assert not any(buffer.is_meta for buffer in hypernet.buffers())

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -17,10 +14,9 @@ from torch import Tensor
 
 from ghn.checkpoint.card import model_card
 from ghn.checkpoint.errors import CheckpointError, shown
+from ghn.common import files
+from ghn.hypernet import GHN
 from ghn.hypernet.config import GHNConfig
-
-if TYPE_CHECKING:
-    from ghn.hypernet.ghn import GHN
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -100,41 +96,12 @@ def replaced_folder(folder: str | Path) -> Iterator[Path]:
     Raises:
         CheckpointError: If something cannot be written.
     """
-    target = Path(os.path.abspath(folder))
-    partial: Path | None = None
-    parents: list[Path] = []
     try:
-        if target.exists() and not target.is_dir():
-            raise CheckpointError(f"{folder}: is a file, not a folder to write to")
-        _make_parents(target.parent, parents)
-        home = target if target.is_dir() else target.parent
-        partial = home / f".{target.name}.{secrets.token_hex(4)}.partial"
-        partial.mkdir()
-        yield partial
-        _publish(partial, target)
-        parents.clear()
+        with files.replaced_folder(Path(folder)) as partial:
+            yield partial
+    except NotADirectoryError:
+        raise CheckpointError(f"{folder}: is a file, not a folder to write to") from None
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be written ({error.strerror or error})") from None
     except SafetensorError as error:
         raise CheckpointError(f"{folder}: cannot be written ({shown(str(error))})") from None
-    finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
-        for parent in reversed(parents):
-            with suppress(OSError):  # somebody else put something there meanwhile
-                parent.rmdir()
-
-
-def _make_parents(folder: Path, made: list[Path]) -> None:
-    """Make `folder` and what is missing above it; adds those made to `made`, outermost first."""
-    for parent in [parent for parent in (folder, *folder.parents) if not parent.exists()][::-1]:
-        parent.mkdir()
-        made.append(parent)
-
-
-def _publish(partial: Path, target: Path) -> None:
-    if not target.exists():
-        os.replace(partial, target)
-        return
-    for file in sorted(partial.iterdir()):
-        os.replace(file, target / file.name)

@@ -66,7 +66,7 @@ def _check(options: Options) -> None:
     """Refuse what cannot be, before the work starts."""
     from ghn.cli.files import check_writable
     from ghn.deepnets import SPLITS
-    from ghn.graph.draw import WRITERS
+    from ghn.draw.save import WRITERS
 
     if options.split not in (None, *SPLITS, PREDEFINED):
         raise ValueError(f"unknown split {options.split!r}; there are {', '.join(SPLITS)}, {PREDEFINED}")
@@ -144,7 +144,7 @@ def _compare(options: Options) -> None:
 
 def _describe(options: Options) -> None:
     from ghn.cli.terminal import make_table, quantity, show
-    from ghn.graph.draw import save
+    from ghn.draw.save import save
 
     assert options.index is not None
     record, graph = _record(options, options.index)

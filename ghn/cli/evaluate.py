@@ -72,8 +72,8 @@ def run(options: Options) -> None:
     name = chosen_name(options.ghn)
     steps = Steps(quiet=options.json)
     with steps.step("loading libraries"):
-        from ghn.checkpoint import from_pretrained
         from ghn.evaluate import EvaluationConfig, evaluate
+        from ghn.model import from_pretrained
 
     counts = {split: getattr(options, split) for split in ("test", "wide", "deep", "dense", "bnfree")}
     config = EvaluationConfig(

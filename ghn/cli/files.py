@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from ghn.common import files
 
 
 def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
@@ -47,15 +48,8 @@ def replaced(path: Path) -> Iterator[Path]:
     Raises:
         ValueError: In one line, if it cannot be written (no space, no permission).
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        # Some writers make files that only their owner reads; the result gets the mode of an ordinary new file.
-        temporary.touch()
-        mode = temporary.stat().st_mode & 0o777
-        yield temporary
-        temporary.chmod(mode)
-        os.replace(temporary, path)
+        with files.replaced(path) as temporary:
+            yield temporary
     except OSError as error:
         raise ValueError(f"cannot write {path}: {error.strerror or error}; nothing was written") from error
-    finally:
-        temporary.unlink(missing_ok=True)

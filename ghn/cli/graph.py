@@ -35,15 +35,15 @@ def run(options: Options) -> None:
         ValueError: In one line, for whatever the user can mend; nothing is written then.
     """
     from ghn.cli.files import check_writable
-    from ghn.cli.models import ModelRequest, build_model
     from ghn.cli.terminal import Steps, show
+    from ghn.zoo.build import ModelRequest, build_model
 
     request = ModelRequest(
         name=options.model, num_classes=options.num_classes, image_size=options.image_size, meta=True
     )
     steps = Steps(quiet=options.quiet)
     with steps.step("loading libraries"):
-        from ghn.graph.draw import WRITERS, save
+        from ghn.draw.save import WRITERS, save
         from ghn.graph.trace import trace
     check_writable(options.output, tuple(WRITERS))
     with steps.step(f"building {options.model}"):

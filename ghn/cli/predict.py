@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ghn.hypernet.ghn import GHN
-    from ghn.initialize import InitReport
+    from ghn.initialization import InitReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +71,8 @@ def run(options: Options) -> None:
         ValueError: In one line, for whatever the user can mend; nothing is written then.
     """
     from ghn.cli.files import check_writable
-    from ghn.cli.models import ModelRequest, build_model
     from ghn.cli.terminal import Steps
+    from ghn.zoo.build import ModelRequest, build_model
 
     report_file = options.output.with_suffix(".predict.json")
     check_writable(options.output, (".safetensors",))
@@ -83,8 +83,8 @@ def run(options: Options) -> None:
     with steps.step("loading libraries"):
         import torch
 
-        from ghn.checkpoint import from_pretrained
-        from ghn.initialize import initialize
+        from ghn.initialization import initialize
+        from ghn.model import from_pretrained
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         with steps.step(f"building {options.model}"):

@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 from ghn.cli.errors import CommandError
 
 if TYPE_CHECKING:
-    from ghn.train.config import MetaTrainingConfig
+    from ghn.meta.config import MetaTrainingConfig
 
 ENDLESS = 10**9
 """Steps of a run that is to last some minutes."""
@@ -121,10 +121,10 @@ def run(options: Options) -> None:
         return
     if options.output is None:
         raise ValueError("no folder given for the run: add --output FOLDER")
-    from ghn.train.distributed import RankLostError
-    from ghn.train.export import export
-    from ghn.train.meta_training import NonFiniteError
-    from ghn.train.run import train
+    from ghn.meta.export import export
+    from ghn.meta.run import train
+    from ghn.meta.trainer import NonFiniteError
+    from ghn.training.ranks import RankLostError
 
     config = configured(options)
     try:
@@ -145,8 +145,8 @@ def configured(options: Options) -> MetaTrainingConfig:
     from dataclasses import replace
 
     from ghn.hypernet.config import GHNConfig
-    from ghn.train.config import MetaTrainingConfig
-    from ghn.train.runs import named_run
+    from ghn.meta.config import MetaTrainingConfig
+    from ghn.meta.runs import named_run
 
     assert options.run is not None
     config = named_run(options.run).config
@@ -161,7 +161,7 @@ def configured(options: Options) -> MetaTrainingConfig:
     changes: dict[str, Any] = {name: value for name, value in given.items() if name in _names(MetaTrainingConfig)}
     config = replace(config, **changes)
     if "data" in given:
-        from ghn.train.images import training_images
+        from ghn.meta.images import training_images
 
         images = training_images(config)
         given.setdefault("num_classes", len(images.classes))
@@ -196,7 +196,7 @@ def _names(kind: type[Any]) -> set[str]:
 
 def _list() -> None:
     from ghn.cli.terminal import make_table, show
-    from ghn.train.runs import RUNS
+    from ghn.meta.runs import RUNS
 
     table = make_table("named runs", "name", "from", "time", "result")
     for name, entry in RUNS.items():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ghn.common.files import replaced
 from ghn.data.errors import DataError
 from ghn.data.image_set import ImageSet
 
@@ -141,13 +142,7 @@ def _read_packed(file: Path) -> Tensor | None:
 
 def _write_packed(file: Path, images: Tensor) -> None:
     """Write the packed file; a cache that cannot be written (full disk, read-only home) only costs time."""
-    temporary = None
-    try:
+    with suppress(OSError, SafetensorError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".partial")
-        os.close(handle)
-        save_file({"images": images}, temporary)
-        os.replace(temporary, file)
-    except (OSError, SafetensorError):
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        with replaced(file) as temporary:
+            save_file({"images": images}, temporary)

@@ -14,7 +14,7 @@ import numpy as np
 from ghn.deepnets.genotype import NetworkArguments
 from ghn.deepnets.plan import CellPlan, NetworkPlan, plan_connected
 from ghn.graph.computational_graph import ComputationalGraph, Node, ParameterSpec, Role
-from ghn.graph.simplify import UNUSED
+from ghn.graph.read.simplify import UNUSED
 
 
 def graph_from_arguments(

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from ghn.common.processes import share, start_worker
 from ghn.deepnets.dataset import DeepNets
 from ghn.deepnets.genotype import NetworkArguments
 from ghn.deepnets.network import Network
 from ghn.deepnets.space import Space
 from ghn.graph.computational_graph import ComputationalGraph
-from ghn.workers import start_worker
 
 MAX_DRAWS = 20_000
 """Draws for one network, or for one meta-batch, before a space counts as empty."""
@@ -156,16 +156,3 @@ class MetaBatches(Dataset[MetaBatch]):
             # One of its own: the loader would draw from the process's generator.
             generator=torch.Generator(),
         )
-
-
-def share(count: int, rank: int, world_size: int) -> range:
-    """Which of `count` networks are those of process `rank` among `world_size`, as evenly as can be.
-
-    Raises:
-        ValueError: When there is no such process, or one would get none.
-    """
-    if not 0 <= rank < world_size:
-        raise ValueError(f"rank must be between 0 and {world_size - 1}, not {rank}")
-    if count < world_size:
-        raise ValueError(f"{count} networks cannot be shared by {world_size} processes; raise meta_batch")
-    return range(rank * count // world_size, (rank + 1) * count // world_size)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ghn.common.files import replaced, write_text
 from ghn.deepnets.dataset import DeepNets
 from ghn.deepnets.direct_graph import graph_from_arguments, node_cells
 from ghn.deepnets.genotype import NetworkArguments
@@ -159,7 +160,7 @@ def write_published(
     metadata.parent.mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = {}
     path = _arrays_path(metadata)
-    with h5py.File(path, "w") as file:
+    with replaced(path) as partial, h5py.File(partial, "w") as file:
         file.attrs["title"] = "DeepNets-1M"
         for split, networks in splits.items():
             primitives, names = _Table(), _Table()
@@ -173,7 +174,7 @@ def write_published(
                 entries.append(_entry(arguments, len(arrays.names)))
             tables = {"primitives_ext": primitives.by_code(), "unique_op_names": names.by_code()}
             content[split] = {"nets": entries, "meta": tables}
-    metadata.write_text(json.dumps(content), encoding="utf-8")
+    write_text(metadata, json.dumps(content))
     return path, metadata
 
 

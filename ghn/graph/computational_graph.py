@@ -18,27 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghn.graph.distances import shortest_paths
-
-PRIMITIVES = (
-    "max_pool",
-    "avg_pool",
-    "sep_conv",
-    "dil_conv",
-    "conv",
-    "msa",
-    "cse",
-    "sum",
-    "concat",
-    "input",
-    "bias",
-    "bn",
-    "ln",
-    "pos_enc",
-    "glob_avg",
-)
-"""The vocabulary `deepnets1m`; a primitive's position is its row in a hypernetwork's embedding table."""
-
-PRIMITIVE_INDEX: Mapping[str, int] = MappingProxyType({name: index for index, name in enumerate(PRIMITIVES)})
+from ghn.graph.vocabulary import PRIMITIVE_INDEX, PRIMITIVES
 
 
 class Role(StrEnum):
@@ -62,7 +42,7 @@ class ParameterSpec:
         role: Which decoder and scaling it takes.
         axes: Permutation that brings the tensor to (stack..., out, in, *kernel); the identity for ordinary weights.
         view: Sizes as which the tensor's elements are seen before `axes` permutes them, where axes must be split or
-            merged first (see `ghn.graph.layout`); the tensor's own shape by default.
+            merged first (see `ghn.graph.read.layout`); the tensor's own shape by default.
         stack: Number of leading axes, after `axes`, that count independent weights (experts, heads).
         head: Whether it is the weight or bias of the classification head.
     """

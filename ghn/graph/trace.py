@@ -33,12 +33,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parameter import is_lazy
 
 from ghn.graph.computational_graph import ComputationalGraph
-from ghn.graph.guesses import NeedsValuesError
-from ghn.graph.inputs import Inputs, candidate_inputs, given_inputs
-from ghn.graph.modules import graph_of_modules
-from ghn.graph.rungs import RUNGS
-from ghn.graph.sharing import without_overlaps
-from ghn.graph.simplify import UNUSED, simplify
+from ghn.graph.read.modules import graph_of_modules
+from ghn.graph.read.sharing import without_overlaps
+from ghn.graph.read.simplify import UNUSED, simplify
+from ghn.graph.record.guesses import NeedsValuesError
+from ghn.graph.run.arguments import Inputs, given_inputs
+from ghn.graph.run.inputs import candidate_inputs
+from ghn.graph.run.rungs import RUNGS
 
 
 class TraceError(ValueError):

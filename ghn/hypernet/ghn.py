@@ -6,14 +6,12 @@ Legend: N nodes of all graphs together, D hidden size, C classes.
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from ghn.graph.computational_graph import PRIMITIVES, ComputationalGraph
+from ghn.graph.computational_graph import ComputationalGraph
+from ghn.graph.vocabulary import PRIMITIVES
 from ghn.hypernet.batch import GraphBatch
 from ghn.hypernet.config import GHNConfig
 from ghn.hypernet.decoder import ConvDecoder, VectorDecoder
@@ -25,22 +23,11 @@ from ghn.hypernet.mlp import MLP
 from ghn.hypernet.plan import HeadOption, KernelGroup, Plan, VectorGroup
 from ghn.hypernet.write import Writer, Written, check_destinations
 
-if TYPE_CHECKING:
-    from ghn.initialize import InitReport
-
 Graphs = ComputationalGraph | Sequence[ComputationalGraph] | GraphBatch
 
 
-# The hub mixin reads the annotations of __init__, so that this file does without postponed annotations.
-class GHN(
-    nn.Module,
-    PyTorchModelHubMixin,
-    library_name="ghn",
-    license="mit",
-    paper_url="https://arxiv.org/abs/2303.04143",
-    tags=["graph-hypernetwork", "parameter-prediction", "initialization"],
-):
-    """A graph hypernetwork.
+class GHN(nn.Module):
+    """A graph hypernetwork: from graphs to parameters. `ghn.GHN` adds what users do with it.
 
     Args:
         config: Its architecture, e.g. `GHNConfig.preset("ghn3-t")`.
@@ -168,31 +155,6 @@ class GHN(
             tuple(name for name in specs if name not in kept) for specs, kept in zip(wanted, plan.kept, strict=True)
         )
         return Written(names=names, kept=plan.kept, total_norm=total_norm, seconds=seconds)
-
-    def predict(self, model: nn.Module, example_inputs: Any = None, **options: Any) -> dict[str, Tensor]:
-        """Predict the parameters of `model`, which is left as it is; see `ghn.initialize.predict`."""
-        from ghn.initialize import predict
-
-        return predict(self, model, example_inputs, **options)
-
-    def initialize(self, model: nn.Module, example_inputs: Any = None, **options: Any) -> "InitReport":
-        """Predict the parameters of `model` in place; see `ghn.initialize.initialize`."""
-        from ghn.initialize import initialize
-
-        return initialize(self, model, example_inputs, **options)
-
-    @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> "GHN":  # type: ignore[override]
-        """Load a hypernetwork; the same as `ghn.from_pretrained`, which see."""
-        from ghn.checkpoint import from_pretrained
-
-        return from_pretrained(name_or_path, **options)
-
-    def _save_pretrained(self, save_directory: Path) -> None:
-        """Write tensors, configuration and model card for the hub mixin's `save_pretrained` and `push_to_hub`."""
-        from ghn.checkpoint import save_pretrained
-
-        save_pretrained(self, save_directory)
 
     def encode(self, batch: GraphBatch) -> Tensor:
         """Final node states (N, D) of a batch on the hypernetwork's device."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ghn.checkpoint.architecture import TABLES, expected_shapes, infer_config, skeleton
-from ghn.hypernet.config import GHNConfig
+from ghn.hypernet import GHN, GHNConfig
 
 TINY = GHNConfig(hidden=4, layers=2, heads=2, num_classes=3, max_channels=2, spatial=2)
 TINY_GHN2 = GHNConfig(
@@ -112,7 +112,7 @@ FORMATS: dict[str, Callable[[State], bytes]] = {
 
 def _with_metadata(state: State) -> Any:
     """An OrderedDict as `Module.state_dict()` returns it."""
-    module = skeleton(infer_config({key: tuple(tensor.shape) for key, tensor in state.items()}))
+    module = skeleton(infer_config({key: tuple(tensor.shape) for key, tensor in state.items()}), GHN)
     module.load_state_dict(dict(state), assign=True)
     return module.state_dict()
 

@@ -7,7 +7,7 @@ from huggingface_hub import ModelCard
 
 from ghn.checkpoint.architecture import expected_shapes
 from ghn.checkpoint.card import PARTS, RELEASES, model_card, parameter_counts, preset_of
-from ghn.graph.computational_graph import PRIMITIVES
+from ghn.graph.vocabulary import PRIMITIVES
 from ghn.hypernet.config import PRESETS, GHNConfig
 from tests.checkpoint.files import TINY
 

@@ -12,9 +12,10 @@ import torch
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
-from ghn.checkpoint import CheckpointError, convert_checkpoint, from_pretrained
+from ghn.checkpoint import CheckpointError, convert_checkpoint
 from ghn.checkpoint.convert import read_hypernetwork
 from ghn.hypernet.config import GHNConfig
+from ghn.model import from_pretrained
 from tests.checkpoint.files import FORMATS, TINY, TINY_GHN2, TINY_MLP, dumped, golden, random_state, same, training_file
 
 SMALL = {"graphormer": TINY, "gated_gnn": TINY_GHN2, "mlp": TINY_MLP}

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ghn.checkpoint import CheckpointError, convert_checkpoint, from_pretrained
+from ghn.checkpoint import CheckpointError, convert_checkpoint
 from ghn.checkpoint.architecture import expected_shapes
 from ghn.checkpoint.convert import read_hypernetwork
 from ghn.hypernet.config import GHNConfig
+from ghn.model import from_pretrained
 from tests.checkpoint.files import FORMATS, random_state, same
 
 SMALLEST = GHNConfig(hidden=4, layers=1, heads=1, num_classes=1, max_channels=1, spatial=1)

@@ -13,11 +13,11 @@ import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 
-from ghn.checkpoint import CheckpointError, describe, from_pretrained, hub, save_pretrained
+from ghn.checkpoint import CheckpointError, describe, hub, save_pretrained
 from ghn.checkpoint.architecture import expected_shapes, skeleton
 from ghn.checkpoint.card import RELEASES
 from ghn.hypernet.config import PRESETS, GHNConfig
-from ghn.hypernet.ghn import GHN
+from ghn.model import GHN, from_pretrained
 from tests.checkpoint.files import FORMATS, TINY, TINY_GHN2, TINY_MLP, random_state, same
 
 
@@ -83,7 +83,7 @@ def test_loaded_weights_are_those_of_the_file_not_copies(folder: Path) -> None:
 @pytest.mark.parametrize("wanted", [torch.float32, torch.float16, None])
 def test_precision_is_the_one_asked_for(tmp_path: Path, stored: torch.dtype, wanted: torch.dtype | None) -> None:
     state = random_state(dtype=stored)
-    hypernet = skeleton(TINY)
+    hypernet = skeleton(TINY, GHN)
     hypernet.load_state_dict(state, assign=True)
     hypernet = from_pretrained(save_pretrained(hypernet, tmp_path / "saved"), dtype=wanted)
     assert same(hypernet.state_dict(), {key: tensor.to(wanted or stored) for key, tensor in state.items()})
@@ -98,7 +98,7 @@ def test_device_is_the_one_asked_for(folder: Path) -> None:
 @pytest.mark.parametrize("num_classes", [10, 1000])
 def test_skeleton_has_the_layout_without_the_numbers(name: str, num_classes: int) -> None:
     config = GHNConfig.preset(name, num_classes=num_classes)
-    module = skeleton(config)
+    module = skeleton(config, GHN)
     assert all(parameter.is_meta for parameter in module.parameters())
     if name in ("ghn3-t", "ghn2", "mlp"):
         real = GHN(config).state_dict()

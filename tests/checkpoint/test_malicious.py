@@ -28,7 +28,8 @@ import pytest
 import torch
 from joblib.numpy_pickle import NumpyArrayWrapper
 
-from ghn.checkpoint import CheckpointError, convert_checkpoint, describe, from_pretrained
+from ghn.checkpoint import CheckpointError, convert_checkpoint, describe
+from ghn.model import from_pretrained
 from tests.checkpoint.files import FORMATS, dumped, random_state, training_file
 
 

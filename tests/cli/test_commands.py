@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from ghn.checkpoint.card import RELEASES
 from ghn.cli.files import replaced
 from ghn.cli.terminal import Steps, quantity, size
-from ghn.graph.draw import from_json
+from ghn.graph.files import from_json
 from tests.cli.conftest import Run
 
 Ghn = Callable[..., Run]

@@ -11,8 +11,8 @@ import pytest
 import ghn
 from ghn.cli import evaluate, main, parse, train
 from ghn.hypernet.config import GHNConfig
-from ghn.train import RUNS, MetaTrainingConfig
-from ghn.train.distributed import RankLostError
+from ghn.meta import RUNS, MetaTrainingConfig
+from ghn.training.ranks import RankLostError
 
 SMALL = ("--hidden", "8", "--layers", "1", "--device", "cpu", "--quiet")
 
@@ -107,7 +107,7 @@ def test_a_run_that_cannot_go_on_is_told_in_a_line(
     def lost(*_: object, **__: object) -> None:
         raise RankLostError("a process of the run has gone; give the command again")
 
-    monkeypatch.setattr("ghn.train.run.train", lost)
+    monkeypatch.setattr("ghn.meta.run.train", lost)
     assert main(["train", "digits-smoke", "-o", str(tmp_path)]) == 1
     assert capsys.readouterr().err == "error: a process of the run has gone; give the command again\n"
 

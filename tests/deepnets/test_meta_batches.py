@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
+from ghn.common.processes import share
 from ghn.deepnets import DeepNets, MetaBatch, MetaBatches, Space
 from ghn.deepnets.cost import megamacs
-from ghn.deepnets.meta_batches import share
 from ghn.deepnets.plan import plan_network
-from ghn.train import RUNS
-from ghn.train.run import meta_batches
+from ghn.meta import RUNS
+from ghn.meta.run import meta_batches
 
 DEEPNETS = DeepNets("train")
 SPACE = Space(max_megamacs=40.0, max_cells=9, max_nodes=120, max_parameters=500_000, channels=(32, 48), attention=0.5)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ghn import GHN, GHNConfig
-from ghn.graph.rules import LOOKUP
+from ghn.graph.read.rules import LOOKUP
 from ghn.graph.trace import trace
 
 X = torch.zeros(4, 8)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ghn.graph.modules import NOT_RUN
+from ghn.graph.read.modules import NOT_RUN
 from ghn.graph.trace import TraceError, trace
 from tests.graph.graphs import chain, named
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from ghn.hypernet import GHN, GHNConfig
+from ghn.hypernet import GHNConfig
+from ghn.model import GHN
 from tests.hypernet.graphs import CLASSES
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ghn.graph.computational_graph import PRIMITIVES, ComputationalGraph, Node, ParameterSpec, Role
+from ghn.graph.computational_graph import ComputationalGraph, Node, ParameterSpec, Role
+from ghn.graph.vocabulary import PRIMITIVES
 
 CLASSES = 10
 

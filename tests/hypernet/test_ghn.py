@@ -1,8 +1,6 @@
 """The whole hypernetwork: sizes, initial weights, its ways to the same result, and what it refuses."""
 
-import json
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn.graph.computational_graph import ComputationalGraph
-from ghn.hypernet import GHN, PRESETS, GHNConfig, GraphBatch
+from ghn.hypernet import GHN, GHNConfig, GraphBatch
 from ghn.hypernet.graphormer import Graphormer
 from ghn.hypernet.mlp import linear_layer
 from tests.hypernet.conftest import small_hypernet
@@ -282,20 +280,6 @@ def test_graphs_with_little_to_predict(options: dict[str, Any], graph: Computati
     result = hypernet.decode_into(graph, tensors)
     assert result.names == (tuple(graph.parameters),)
     assert (result.total_norm > 0) is bool(graph.parameters)
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_configuration_goes_through_files(name: str, tmp_path: Path) -> None:
-    config = GHNConfig.preset(name, num_classes=7, hidden=16, heads=2, max_channels=8, spatial=11)
-    hypernet = GHN(config)
-    hypernet.save_pretrained(tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text()) == config.to_dict()
-    loaded = GHN.from_pretrained(tmp_path)
-    assert loaded.config == config
-    assert {key: tensor.shape for key, tensor in loaded.state_dict().items()} == {
-        key: tensor.shape for key, tensor in hypernet.state_dict().items()
-    }
-    assert all(torch.equal(loaded.state_dict()[key], tensor) for key, tensor in hypernet.state_dict().items())
 
 
 def test_layers_count(hypernet: GHN) -> None:

@@ -1,0 +1,1 @@
+"""What recorded operators mean: rules of data flow that find primitives and parameters."""

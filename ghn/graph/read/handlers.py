@@ -1,0 +1,334 @@
+"""The rule for each operator that can be a primitive; everything else is contracted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from ghn.graph.computational_graph import Role
+from ghn.graph.read import operators
+from ghn.graph.read.attention import (
+    elementwise_product,
+    exponential,
+    feature_product,
+    fused_attention,
+    log_softmax,
+    normalised_exponentials,
+    softmax,
+)
+from ghn.graph.read.flow import CONSTANT, Flow, Stage, join
+from ghn.graph.read.layout import bilinear_layout, convolution_layout, mixed_kernel_layout
+from ghn.graph.read.pooling import averaged_sum, avg_pool, global_avg_pool, global_max_pool, max_pool, reduction
+from ghn.graph.read.rules import INPUT, LOOKUP, SCALE, SCORE_BIAS, TOKEN, Rules
+from ghn.graph.read.weights import product_layout
+from ghn.graph.record.op_graph import Operation, Ref, Value
+from ghn.graph.record.recurrent import RECURRENT, cells
+
+Handler = Callable[[Rules, Operation], Flow | None]
+
+
+def _convolution(rules: Rules, operation: Operation) -> Flow | None:
+    """`conv`; `sep_conv` with groups; `dil_conv` with groups and every dilation over 1."""
+    features, weight = operation.args[0], operation.args[1]
+    x, w = rules.flow(features), rules.flow(weight)
+    if not (w.is_parameter or w.mixed) or operation.outputs[0] in rules.weight_side:
+        return None
+    transposed = bool(operation.argument(6, "transposed", False))
+    groups = int(operation.argument(8, "groups", 1))
+    value = rules.record.values[weight.value]
+    if w.mixed:
+        return _mixed_convolution(rules, operation, value)
+    op = _kind_of_convolution(operation, groups)
+    kernels = [leaf for leaf in w.leaves if len(rules.parameter(leaf).shape) >= 2]
+    parameter = rules.parameter(kernels[0]) if kernels else value
+    out = rules.layer(op, x, weight, convolution_layout(parameter, value, transposed=transposed, groups=groups))
+    if all(size == 1 for size in value.shape[2:]):
+        rules.pointwise.update(out.carriers)
+    return rules.with_bias(out, operation.argument(2, "bias"))
+
+
+def _kind_of_convolution(operation: Operation, groups: int) -> str:
+    dilation = operation.argument(5, "dilation", [1])
+    if groups == 1:
+        return "conv"
+    return "dil_conv" if min(dilation) > 1 else "sep_conv"
+
+
+def _mixed_convolution(rules: Rules, operation: Operation, weight: Value) -> Flow | None:
+    """A convolution whose kernels data has mixed or modulated, one for each image of a batch or the same for all.
+
+    It is fed by the features and by what the mixture's weights were computed from.
+    """
+    features, flow = rules.flow(operation.args[0]), rules.flow(operation.args[1])
+    image = rules.value(operation.args[0])
+    assert image is not None
+    groups = int(operation.argument(8, "groups", 1))
+    inner = (image.shape[1] // groups, *weight.shape[2:])
+    layouts = {name: mixed_kernel_layout(rules.parameter(name).shape, inner) for name in flow.mixed}
+    fitting = {name: layout for name, layout in layouts.items() if layout is not None}
+    for name in flow.mixed:
+        rules.reasons.setdefault(name, "part of a weight that is computed from parameters and data")
+    if not fitting:
+        return None
+    first = next(iter(fitting.values()))
+    outputs = first.view[first.stack]
+    # Kernels of several images stand side by side, as groups of one convolution.
+    transposed = bool(operation.argument(6, "transposed", False))
+    own = outputs // weight.shape[1] if transposed else groups * outputs // weight.shape[0]
+    node = rules.add_node(_kind_of_convolution(operation, own), [features, flow], first.merged)
+    for name, layout in fitting.items():
+        rules.claim([name], node, Role.WEIGHT, layout)
+    return rules.with_bias(rules.after(node, features, keep_kind=True), operation.argument(2, "bias"))
+
+
+def _deformable(rules: Rules, operation: Operation) -> Flow | None:
+    """torchvision.deform_conv2d(input, weight, offset, mask, bias, ...): offsets and masks are data paths too."""
+    features, weight, offset, mask, bias = operation.args[:5]
+    if not rules.flow(weight).is_parameter:
+        return None
+    joined = join([rules.flow(features), rules.flow(offset), rules.flow(mask)])
+    return rules.with_bias(rules.layer("conv", joined, weight), bias)
+
+
+def _bilinear(rules: Rules, operation: Operation) -> Flow | None:
+    """_trilinear(first, weight, second, ...) of nn.Bilinear: a linear layer of all products of two features."""
+    first, weight, second = operation.args[:3]
+    if not rules.flow(weight).is_parameter or not (rules.flow(first).flows or rules.flow(second).flows):
+        return None
+    (name, *others) = rules.flow(weight).leaves
+    shape = rules.parameter(name).shape
+    layout = bilinear_layout(shape) if not others and len(shape) == 3 else None
+    return rules.layer("conv", join([rules.flow(first), rules.flow(second)]), weight, layout)
+
+
+def _product(rules: Rules, operation: Operation) -> Flow | None:
+    return _matrix_product(rules, operation, operation.args[0], operation.args[1])
+
+
+def _product_added(rules: Rules, operation: Operation) -> Flow | None:
+    added, first, second = operation.args[:3]
+    product = _matrix_product(rules, operation, first, second)
+    if product is None or operation.kwargs.get("beta", 1) == 0:
+        return product
+    table = rules.value(added)
+    spread = table is not None and sum(size > 1 for size in table.shape) > 1
+    if spread and rules.flow(added).is_parameter and (product.score or product.attention):
+        rules.keep(rules.flow(added), SCORE_BIAS)
+        return product
+    return rules.with_bias(product, added)
+
+
+def _matrix_product(rules: Rules, operation: Operation, first: Any, second: Any) -> Flow | None:
+    a, b = rules.flow(first), rules.flow(second)
+    if a.flows and b.flows:
+        return feature_product(rules, a, b)
+    if operation.outputs[0] in rules.weight_side or not (a.is_parameter or b.is_parameter):
+        return None
+    weight, features, contracted = (second, a, -2) if b.is_parameter else (first, b, -1)
+    if a.is_parameter and b.is_parameter and operation.name in ("bmm", "baddbmm"):
+        return None
+    used = rules.record.values[weight.value]
+    if len(used.shape) < 2:
+        return None
+    leaf = rules.flows[weight.value]
+    if leaf.gathered and not any(rules.parameter(name).numel == used.numel for name in leaf.leaves):
+        rules.keep(leaf, "a table of which elements are picked")
+        return join([features])
+    names = [name for name in leaf.leaves if len(rules.parameter(name).shape) >= 2]
+    if not names:
+        rules.keep(leaf, "a vector multiplied with features")
+        return join([features])
+    return rules.layer("conv", features, weight, product_layout(rules, names[0], weight, contracted))
+
+
+def _normalisation(rules: Rules, operation: Operation) -> Flow | None:
+    """`bn` or `ln`: one node for weight and bias."""
+    op, weight_at, bias_at = operators.NORMALISATIONS[operation.name]
+    x = rules.flow(operation.args[0])
+    weight = rules.flow(operation.argument(weight_at, "weight"))
+    bias = rules.flow(operation.argument(bias_at, "bias")) if bias_at is not None else CONSTANT
+    if operation.outputs[0] in rules.weight_side or (not x.flows and not x.is_parameter):
+        return None
+    names = [[leaf for leaf in flow.leaves if rules.parameter(leaf).numel > 1] for flow in (weight, bias)]
+    names = [leaves or list(flow.leaves) for leaves, flow in zip(names, (weight, bias), strict=True)]
+    if not names[0] and not names[1]:
+        return join([x], carries=True)
+    shape = rules.parameter((names[0] or names[1])[0]).shape
+    node = rules.add_node(op, [x], shape)
+    rules.claim(names[0], node, Role.NORM_WEIGHT)
+    rules.claim(names[1], node, Role.NORM_BIAS)
+    return replace(rules.after(node, x), norm=None if names[1] else node)
+
+
+def _addition(rules: Rules, operation: Operation) -> Flow | None:
+    first, second = operation.args[0], operation.argument(1, "other")
+    a, b = rules.flow(first), rules.flow(second)
+    if a.flows and b.flows:
+        return rules.total(a, b)
+    for features, at, other, ref in ((a, first, b, second), (b, second, a, first)):
+        if features.flows and other.is_parameter:
+            value, added = rules.value(at), rules.value(ref)
+            assert value is not None
+            assert added is not None
+            return rules.added(features, value, other, added)
+    return None
+
+
+def _subtraction(rules: Rules, operation: Operation) -> Flow | None:
+    """A parameter taken from features is one added to them; two data paths meet in no `sum`, whose terms are alike."""
+    flows = [rules.flow(operation.args[0]), rules.flow(operation.argument(1, "other"))]
+    if flows[0].carriers and flows[1].stage is Stage.NORMALISER:
+        return replace(join(flows), stage=Stage.LOGARITHM)
+    return _addition(rules, operation) if any(flow.is_parameter for flow in flows) else None
+
+
+def _fused_multiply_add(rules: Rules, operation: Operation) -> Flow | None:
+    """addcmul(input, tensor1, tensor2) = input + tensor1 · tensor2."""
+    base, first, second = (rules.flow(argument) for argument in operation.args[:3])
+    product = join([first, second])
+    if not product.flows or not base.is_parameter:
+        return rules.total(base, product) if base.flows and product.flows else None
+    rules.keep(first if first.is_parameter else second, SCALE)
+    value, added = rules.output(operation), rules.value(operation.args[0])
+    assert added is not None
+    return rules.added(product, value, base, added)
+
+
+def _multiplication(rules: Rules, operation: Operation) -> Flow | None:
+    """`cse` for a channel gate, `ln` for the weight of a normalisation written out, else contracted."""
+    first, second = operation.args[0], operation.argument(1, "other")
+    a, b = rules.flow(first), rules.flow(second)
+    if isinstance(second, (int, float)):
+        return averaged_sum(rules, operation, a, second)
+    for features, at, other, ref in ((a, first, b, second), (b, second, a, first)):
+        value, by = rules.value(at), rules.value(ref)
+        if value is None or by is None or not features.flows:
+            continue
+        if other.flows and features.carriers:
+            gated = rules.gate(features, value, other, by)
+            if gated is not None:
+                return gated
+        exponentials = normalised_exponentials(features, other)
+        if exponentials is not None:
+            return exponentials
+        if other.flows and other.statistic and by.distinct < value.distinct:
+            return replace(join([a, b]), normalised=True)
+        if features.normalised and other.pure and len(other.leaves) == 1 and _one_axis(by.shape):
+            node = rules.add_node("ln", [features], (rules.parameter(other.leaves[0]).numel,))
+            rules.claim(other.leaves, node, Role.NORM_WEIGHT)
+            return replace(rules.after(node, features), norm=node)
+    same = isinstance(first, Ref) and first == second
+    return None if same else elementwise_product(a, b)
+
+
+def _one_axis(shape: tuple[int, ...]) -> bool:
+    return sum(size > 1 for size in shape) == 1
+
+
+def _division(rules: Rules, operation: Operation) -> Flow | None:
+    first, second = operation.args[0], operation.argument(1, "other")
+    a, b = rules.flow(first), rules.flow(second)
+    if isinstance(second, (int, float)):
+        return averaged_sum(rules, operation, a, 1 / second) if second else None
+    value, by = rules.value(first), rules.value(second)
+    exponentials = normalised_exponentials(a, b)
+    if exponentials is not None:
+        return exponentials
+    if value is not None and by is not None and a.flows and b.statistic and by.distinct < value.distinct:
+        return replace(join([a, b]), normalised=True)
+    return None
+
+
+def _concatenation(rules: Rules, operation: Operation) -> Flow | None:
+    flows = [rules.flows[value] for value in operation.inputs]
+    if not rules.output(operation).carries or sum(bool(flow.carriers) for flow in flows) < 2:
+        return None
+    for flow in flows:
+        if flow.is_parameter:
+            rules.keep(flow, TOKEN)
+    if all(flow.attention for flow in flows if flow.flows) or all(flow.score for flow in flows if flow.flows):
+        return None
+    return rules.meeting("concat", flows)
+
+
+def _lookup(rules: Rules, operation: Operation) -> Flow | None:
+    """Rows picked by data keep their table; rows picked by constants may be a position embedding (see `added`)."""
+    table = rules.flow(operation.args[0])
+    if not table.is_parameter or not any(rules.flows[value].flows for value in operation.inputs[1:]):
+        return None
+    # Whatever else it is used for, also before.
+    rules.reasons.update(dict.fromkeys(table.leaves, LOOKUP))
+    rules.lookups.update(table.leaves)
+    return Flow(carriers=frozenset({INPUT}), data=True)
+
+
+def _recurrent(rules: Rules, operation: Operation) -> Flow | None:
+    """Per layer and direction: input-to-hidden weight and bias, hidden-to-hidden weight and bias, in a chain."""
+    sequence, parameters, both = cells(operation.args)
+    features = rules.flow(sequence)
+    if not features.flows:
+        return None
+    step = 2 if both else 1
+    for layer in range(0, len(parameters), step):
+        outputs = [_cell(rules, features, references) for references in parameters[layer : layer + step]]
+        features = rules.meeting("concat", outputs)
+    return replace(features, processed=True)
+
+
+def _cell(rules: Rules, features: Flow, references: list[Any]) -> Flow:
+    weights = [ref for ref in references if len(rules.record.values[ref.value].shape) == 2]
+    biases = [ref for ref in references if len(rules.record.values[ref.value].shape) == 1]
+    for index, weight in enumerate(weights):
+        features = rules.layer("conv", features, weight)
+        if index < len(biases):
+            features = rules.with_bias(features, biases[index])
+    return features
+
+
+def _copy(rules: Rules, operation: Operation) -> Flow | None:
+    """copy_(destination, source): what stood there is gone."""
+    source = operation.args[1]
+    return rules.flow(source) if isinstance(source, Ref) else CONSTANT
+
+
+def _shape_only(rules: Rules, operation: Operation) -> Flow | None:
+    return CONSTANT
+
+
+HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(operators.CONVOLUTIONS, _convolution),
+    "torchvision.deform_conv2d": _deformable,
+    "_trilinear": _bilinear,
+    **dict.fromkeys(operators.MATRIX_PRODUCTS, _product),
+    **dict.fromkeys(operators.MATRIX_PRODUCTS_ADDED, _product_added),
+    **dict.fromkeys(operators.NORMALISATIONS, _normalisation),
+    **dict.fromkeys(operators.SOFTMAXES, softmax),
+    **dict.fromkeys(operators.LOG_SOFTMAXES, log_softmax),
+    **dict.fromkeys(("exp", "exp2"), exponential),
+    "_scaled_dot_product_flash_attention": fused_attention,
+    "_scaled_dot_product_flash_attention_for_cpu": fused_attention,
+    "_scaled_dot_product_efficient_attention": fused_attention,
+    "_scaled_dot_product_cudnn_attention": fused_attention,
+    "_scaled_dot_product_fused_attention_overrideable": fused_attention,
+    "_flash_attention_forward": fused_attention,
+    "_efficient_attention_forward": fused_attention,
+    "scaled_dot_product_attention": fused_attention,
+    **dict.fromkeys(operators.MAX_POOLS, max_pool),
+    **dict.fromkeys(operators.AVG_POOLS, avg_pool),
+    **dict.fromkeys(operators.GLOBAL_AVG_POOLS, global_avg_pool),
+    **dict.fromkeys(operators.GLOBAL_MAX_POOLS, global_max_pool),
+    **dict.fromkeys(operators.REDUCTIONS, reduction),
+    "add": _addition,
+    "sub": _subtraction,
+    "rsub": _subtraction,
+    "addcmul": _fused_multiply_add,
+    "mul": _multiplication,
+    "div": _division,
+    "cat": _concatenation,
+    "stack": _concatenation,
+    **dict.fromkeys(operators.LOOKUPS, _lookup),
+    "copy": _copy,
+    **dict.fromkeys(RECURRENT, _recurrent),
+    **dict.fromkeys(operators.SHAPE_ONLY, _shape_only),
+}

@@ -1,0 +1,82 @@
+"""Parameters that are different objects and share memory: only one of those that overlap can be predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from ghn.graph.computational_graph import ComputationalGraph, Node
+from ghn.graph.read.simplify import UNUSED
+
+
+def without_overlaps(graph: ComputationalGraph, model: nn.Module) -> ComputationalGraph:
+    """The graph with one prediction for each piece of memory.
+
+    Of parameters that overlap (views of one tensor, weights tied through `.data`), the first in the model's order is
+    predicted. None is that overlaps a parameter which keeps its own initialisation for a reason (a lookup table).
+
+    Args:
+        graph: The traced graph.
+        model: The model itself, not a copy.
+    """
+    reasons: dict[str, str] = {}
+    for parameters in _sharing(model):
+        reasons |= _overlaps(parameters, graph)
+    if not reasons:
+        return graph
+    return ComputationalGraph(
+        tuple(
+            Node(node.op, tuple(name for name in node.parameters if name not in reasons), node.shape)
+            for node in graph.nodes
+        ),
+        graph.edges,
+        {name: spec for name, spec in graph.parameters.items() if name not in reasons},
+        {
+            name: reasons.get(name, graph.kept.get(name, UNUSED))
+            for name, _ in model.named_parameters()
+            if name in reasons or name in graph.kept
+        },
+        graph.traced_by,
+    )
+
+
+def _sharing(model: nn.Module) -> list[dict[str, Tensor]]:
+    """Groups of two and more parameters of one type in one piece of memory."""
+    storages: list[torch.UntypedStorage] = []  # held, so that their identities stay theirs
+    groups: dict[tuple[int, torch.dtype], dict[str, Tensor]] = {}
+    for name, parameter in model.named_parameters():
+        if not is_lazy(parameter) and parameter.layout is torch.strided:
+            storages.append(parameter.untyped_storage())
+            groups.setdefault((id(storages[-1]), parameter.dtype), {})[name] = parameter.detach()
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _overlaps(parameters: Mapping[str, Tensor], graph: ComputationalGraph) -> dict[str, str]:
+    """Why parameters of one piece of memory cannot be predicted, or do not keep what they hold."""
+    names = list(parameters)
+    kept = [name for name in names if graph.kept.get(name, UNUSED) != UNUSED]
+    predicted = [name for name in names if name in graph.parameters]
+    unused = [name for name in names if name not in kept and name not in predicted]
+    last = max(_end(tensor) for tensor in parameters.values())
+    owners = torch.full((last,), -1, dtype=torch.int32)
+    reasons: dict[str, str] = {}
+    for name in [*kept, *predicted, *unused]:
+        tensor = parameters[name]
+        own = owners.as_strided(tensor.shape, tensor.stride(), int(tensor.storage_offset()))
+        owner = int(own.max()) if own.numel() else -1
+        if owner < 0:
+            if name not in unused:
+                own.fill_(names.index(name))
+        elif name not in kept:
+            other = names[owner]
+            state = "keeps its own initialisation" if other in kept else "is predicted"
+            reasons[name] = f"shares memory with {other}, which {state}"
+    return reasons
+
+
+def _end(tensor: Tensor) -> int:
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    return int(tensor.storage_offset()) + 1 + sum((size - 1) * step for size, step in steps if size)

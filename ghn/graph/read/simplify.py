@@ -1,0 +1,172 @@
+"""From recorded operators to the computational graph of primitives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ghn.graph.computational_graph import ComputationalGraph, Node, ParameterSpec
+from ghn.graph.read.handlers import HANDLERS
+from ghn.graph.read.rules import Draft, Rules
+from ghn.graph.record.op_graph import OpGraph
+
+UNUSED = "unused: no path to the output"
+
+
+def simplify(record: OpGraph, *, traced_by: str) -> ComputationalGraph:
+    """Apply the vocabulary's rules to a recorded forward pass.
+
+    Args:
+        record: What ran.
+        traced_by: Stored in the graph.
+
+    Returns:
+        Primitives that lie on a path to an output, in the order of execution.
+    """
+    rules = Rules(record, HANDLERS)
+    rules.run()
+    nodes, survivors = _contract(rules.nodes)
+    outputs = [rules.flows[value].carriers for value in record.outputs]
+    ends = [frozenset().union(*(survivors[node] for node in carriers)) for carriers in outputs]
+    primary = next((end for end in ends if end), frozenset())
+    processed = next((rules.flows[v].processed for v, end in zip(record.outputs, ends, strict=True) if end), False)
+    order = list(nodes)
+    primary, order = _pool_before_head(nodes, primary, order, rules.pointwise)
+    deciding = (survivors[node] for node in rules.deciders)
+    used = _ancestors(nodes, frozenset().union(*ends, primary, *deciding))
+    specs = _owners(rules, used)
+    head = set() if processed else _head(nodes, primary, set(_stacked(specs)))
+    return _build(rules, [n for n in order if n in used or n == 0], nodes, specs, head, traced_by)
+
+
+def _contract(drafts: list[Draft]) -> tuple[dict[int, Draft], dict[int, frozenset[int]]]:
+    """Remove squeezes of channel gates, and sums and concatenations that only one path reaches.
+
+    Returns:
+        The remaining drafts, and for each former node those that carry its output now.
+    """
+    remaining: dict[int, Draft] = {}
+    survivors: dict[int, frozenset[int]] = {}
+    for index, draft in enumerate(drafts):
+        predecessors = frozenset().union(*(survivors[node] for node in draft.predecessors))
+        if draft.squeeze or (draft.op in ("sum", "concat") and len(predecessors) < 2):
+            survivors[index] = predecessors
+            continue
+        remaining[index] = replace(draft, predecessors=set(predecessors))
+        survivors[index] = frozenset({index})
+    for index, draft in remaining.items():
+        if index and not draft.predecessors and draft.op != "pos_enc":
+            draft.predecessors.add(0)
+    return remaining, survivors
+
+
+def _pool_before_head(
+    nodes: dict[int, Draft], primary: frozenset[int], order: list[int], pointwise: set[int]
+) -> tuple[frozenset[int], list[int]]:
+    """Move a final average pooling in front of a 1×1 convolution that is the head (as in SqueezeNet)."""
+    if len(primary) != 1:
+        return primary, order
+    (pool,) = primary
+    chain = [pool]
+    while len(nodes[chain[0]].predecessors) == 1 and len(chain) < 3:
+        chain.insert(0, next(iter(nodes[chain[0]].predecessors)))
+    ops = [nodes[node].op for node in chain]
+    start = 1 if ops == ["conv", "glob_avg"] or (len(chain) == 3 and ops[1:] == ["conv", "glob_avg"]) else 0
+    if ops[start:] not in (["conv", "bias", "glob_avg"], ["conv", "glob_avg"]) or chain[start] not in pointwise:
+        return primary, order
+    weight, last = chain[start], chain[-2]
+    nodes[pool].predecessors = set(nodes[weight].predecessors)
+    nodes[weight].predecessors = {pool}
+    order = [node for node in order if node != pool]
+    order.insert(order.index(weight), pool)
+    return frozenset({last}), order
+
+
+def _ancestors(nodes: dict[int, Draft], ends: frozenset[int]) -> set[int]:
+    found: set[int] = set()
+    pending = list(ends)
+    while pending:
+        node = pending.pop()
+        if node not in found:
+            found.add(node)
+            pending.extend(nodes[node].predecessors)
+    return found
+
+
+def _owners(rules: Rules, used: set[int]) -> dict[str, ParameterSpec]:
+    """For each parameter the first claim by a node on a path to an output; lookup tables are nobody's."""
+    claimed = {name: claims for name, claims in rules.claims.items() if name not in rules.lookups}
+    found = {name: next((spec for spec in claims if spec.node in used), None) for name, claims in claimed.items()}
+    return {name: spec for name, spec in found.items() if spec is not None}
+
+
+def _stacked(specs: Mapping[str, ParameterSpec]) -> Iterator[int]:
+    return (spec.node for spec in specs.values() if spec.stack)
+
+
+def _head(nodes: dict[int, Draft], primary: frozenset[int], stacked: set[int]) -> set[int]:
+    """Weights and biases that the primary output leaves from; several where the outputs of heads are averaged.
+
+    Parallel heads have as many classes each, and none feeds another (as the branches of a residual network do).
+    """
+    found: set[int] = set()
+    weights: set[int] = set()
+    pending = list(primary)
+    while pending:
+        last = pending.pop()
+        if nodes[last].op in ("sum", "concat") and not nodes[last].processed:
+            pending.extend(nodes[last].predecessors)
+            continue
+        weight = last
+        if nodes[last].op == "bias" and len(nodes[last].predecessors) == 1:
+            (weight,) = nodes[last].predecessors
+        if nodes[weight].op != "conv" or weight in stacked or not _is_matrix(nodes[weight].shape):
+            return set()
+        found |= {weight, last}
+        weights.add(weight)
+    classes = {shape[0] for weight in weights if (shape := nodes[weight].shape)}
+    fed = any(weights & (_ancestors(nodes, frozenset({weight})) - {weight}) for weight in weights)
+    return set() if fed or len(classes) > 1 else found
+
+
+def _is_matrix(shape: tuple[int, ...] | None) -> bool:
+    return shape is not None and all(size == 1 for size in shape[2:])
+
+
+def _build(
+    rules: Rules,
+    order: list[int],
+    nodes: dict[int, Draft],
+    specs: Mapping[str, ParameterSpec],
+    head: set[int],
+    traced_by: str,
+) -> ComputationalGraph:
+    position = {node: index for index, node in enumerate(order)}
+    edges = [(position[source], position[node]) for node in order for source in nodes[node].predecessors]
+    parameters: dict[str, ParameterSpec] = {}
+    kept: dict[str, str] = {}
+    for name, value in rules.record.parameters.items():
+        spec = specs.get(name)
+        dtype = rules.record.values[value].dtype
+        if spec is not None:
+            parameters[name] = replace(spec, node=position[spec.node], head=spec.node in head)
+        elif not dtype.is_floating_point:
+            kept[name] = "complex numbers" if dtype.is_complex else "integers"
+        elif name in rules.claims and name not in rules.lookups:
+            kept[name] = UNUSED
+        else:
+            kept[name] = rules.reasons.get(name, UNUSED)
+    owned: dict[int, list[str]] = {node: [] for node in order}
+    # In the order of their claims: the parameter that gives a node its shape comes first.
+    for name in rules.claims:
+        if name in parameters:
+            owned[specs[name].node].append(name)
+    return ComputationalGraph(
+        tuple(Node(nodes[node].op, tuple(owned[node]), nodes[node].shape) for node in order),
+        np.array(edges, dtype=np.int64).reshape(-1, 2),
+        parameters,
+        kept,
+        traced_by,
+    )

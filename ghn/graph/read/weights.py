@@ -1,0 +1,150 @@
+"""Where the weights of layers come from: which values are on their way from parameters, or from parameters and data.
+
+A weight that is computed from parameters alone (standardised, normalised, low-rank) must not have its own computation
+taken for layers. One that is computed from parameters and data is a mixture of kernels (CondConv, Yang et al.,
+NeurIPS 2019; dynamic convolution, Chen et al., CVPR 2020) or a modulated kernel (StyleGAN2, Karras et al., CVPR 2020):
+what data mixes are kernels, not the weight of a linear layer from routing weights to kernels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ghn.graph.read import operators
+from ghn.graph.read.layout import Layout, matrix_layout, merged_axes
+from ghn.graph.record.op_graph import Operation, OpGraph, Ref
+
+if TYPE_CHECKING:
+    from ghn.graph.read.rules import Rules
+
+MIXING = operators.VIEWS | {"mul", "div", "add", "sub", "neg", "sum", "mean", "cat", "stack"}
+"""Operators through which data-dependent kernels are followed back to the parameters that are mixed."""
+
+COPIES = {"clone", "contiguous", "_to_copy", "to", "detach", "alias", "lift_fresh"}
+RESHAPES = {"view", "_unsafe_view", "reshape", "_reshape_alias", "unsqueeze", "squeeze", "flatten", "unflatten"}
+
+PRODUCTS = operators.MATRIX_PRODUCTS | operators.MATRIX_PRODUCTS_ADDED
+
+
+class WeightSides:
+    """Values of a record from which weights of layers are computed.
+
+    Attributes:
+        fixed: Those that depend on parameters alone.
+        mixed: Those that depend on data too and end as weights or biases of convolutions.
+    """
+
+    def __init__(self, record: OpGraph) -> None:
+        self._record = record
+        self._producer: dict[int, Operation] = {}
+        self._free = [True] * len(record.values)
+        for value in record.inputs:
+            self._free[value] = False
+        for operation in record.operations:
+            running = operation.name not in operators.SHAPE_ONLY
+            running = running and any(not self._free[value] for value in operation.inputs)
+            for output in operation.outputs:
+                self._producer[output] = operation
+                self._free[output] = not running
+        self.fixed = self._fixed()
+        self.mixed = self._mixed()
+
+    def _fixed(self) -> set[int]:
+        pending: list[int] = []
+        for operation in self._record.operations:
+            inputs = operation.inputs
+            if operation.name in operators.CONVOLUTIONS:
+                candidates = inputs[1:2]
+            elif operation.name in ("mm", "matmul"):
+                candidates = inputs[1:2] if self._free[inputs[1]] else inputs[:2]
+            elif operation.name == "addmm":
+                candidates = inputs[2:3] if self._free[inputs[2]] else inputs[1:3]
+            else:
+                continue
+            pending.extend(value for value in candidates if self._free[value])
+        marked: set[int] = set()
+        while pending:
+            value = pending.pop()
+            if value not in marked:
+                marked.add(value)
+                if value in self._producer:
+                    pending.extend(self._producer[value].inputs)
+        return marked
+
+    def _mixed(self) -> set[int]:
+        pending = [
+            value
+            for operation in self._record.operations
+            if operation.name in operators.CONVOLUTIONS and not self._free[operation.inputs[1]]
+            for value in operation.inputs[1:3]
+        ]
+        marked: set[int] = set()
+        while pending:
+            value = pending.pop()
+            if value not in marked and not self._free[value] and value in self._producer:
+                marked.add(value)
+                if self._producer[value].name in MIXING:
+                    pending.extend(self._producer[value].inputs)
+        return marked
+
+    def factors(self, index: int, axis: int, storage: int) -> list[tuple[int, int]]:
+        """Sizes and strides, in the memory `storage`, that make up an axis of a value that may be a copy of it.
+
+        A product sums over several axes by merging them, which takes a copy where they do not stand side by side.
+        None are found where the value was computed, or seen in ways that are not followed.
+        """
+        value = self._record.values[index]
+        if value.storage == storage:
+            return [(value.shape[axis], value.stride[axis])]
+        operation = self._producer.get(index)
+        if operation is None or not operation.inputs:
+            return []
+        before = operation.inputs[0]
+        shape = self._record.values[before].shape
+        if operation.name in COPIES:
+            return self.factors(before, axis, storage)
+        if operation.name == "permute":
+            return self.factors(before, operation.args[1][axis] % len(shape), storage)
+        if operation.name in ("t", "transpose"):
+            first, second = (0, 1) if operation.name == "t" else (at % len(shape) for at in operation.args[1:3])
+            return self.factors(before, {first: second, second: first}.get(axis, axis), storage)
+        merged = merged_axes(value.shape, shape, axis) if operation.name in RESHAPES else None
+        found = [self.factors(before, part, storage) for part in merged or () if shape[part] > 1]
+        return [factor for factors in found for factor in factors] if all(found) else []
+
+
+def mixed_parameters(rules: Rules, operation: Operation) -> tuple[str, ...]:
+    """The parameters that an operation on the way to a data-dependent weight mixes, or hands on.
+
+    A matrix product mixes members of a stack if it sums over the first axis of a parameter; the weight of a linear
+    layer, which may as well generate kernels, is summed over its last.
+    """
+    if operation.name in PRODUCTS:
+        return _mixed_in_product(rules, operation)
+    if operation.name not in MIXING:
+        return ()
+    flows = [rules.flows[value] for value in operation.inputs]
+    return tuple(dict.fromkeys(name for flow in flows for name in (flow.mixed if flow.flows else flow.leaves)))
+
+
+def _mixed_in_product(rules: Rules, operation: Operation) -> tuple[str, ...]:
+    if operation.name in operators.MATRIX_PRODUCTS_ADDED:
+        return ()
+    for reference, contracted in ((operation.args[0], -1), (operation.args[1], -2)):
+        flow = rules.flow(reference)
+        if not flow.is_parameter or not isinstance(reference, Ref):
+            continue
+        used, parameter = rules.record.values[reference.value], rules.parameter(flow.leaves[0])
+        if len(used.shape) < 2 or len(parameter.shape) < 2:
+            return ()
+        layout = product_layout(rules, flow.leaves[0], reference, contracted)
+        return flow.leaves if layout.axes[-1] == 0 else ()
+    return ()
+
+
+def product_layout(rules: Rules, name: str, reference: Ref, contracted: int) -> Layout:
+    """Layout of a parameter that a matrix product uses as `reference`, summing over its axis `contracted`."""
+    parameter, used = rules.parameter(name), rules.record.values[reference.value]
+    contracted %= len(used.shape)
+    factors = rules.sides.factors(reference.value, contracted, parameter.storage)
+    return matrix_layout(parameter, used, contracted, factors)

@@ -1,0 +1,1 @@
+"""The record of one forward pass, operator by operator; it knows nothing of primitives."""

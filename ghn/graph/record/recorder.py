@@ -1,0 +1,233 @@
+"""Record one forward pass of a model operator by operator.
+
+The result, an `OpGraph`, holds every ATen call with the tensors that go in and out. It knows nothing of primitives,
+parameters' roles or hypernetworks: `ghn.graph.read.simplify` reads those out of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakIdKeyDictionary, WeakTensorKeyDictionary
+
+from ghn.graph.record.guesses import NeedsValuesError, depends_on_values, guess, is_decision
+from ghn.graph.record.op_graph import WRITE, Operation, OpGraph, Ref, Value
+from ghn.graph.record.shapes import SHORTCUTS
+from ghn.graph.record.trees import map_tensors, tensors_in
+
+
+class Recorder(TorchDispatchMode):
+    """Context in which every operator call is appended to `graph`.
+
+    Where tensors of the meta device meet tensors that hold numbers, the latter are replaced by meta ones, so constants
+    that a model makes on the CPU remain readable (`.item()`, `.tolist()`) until they touch a feature.
+
+    Args:
+        answer: What to say where values decide yes or no; other operators that need numbers are answered with a guess
+            then. None lets them raise `NeedsValuesError`.
+    """
+
+    supports_higher_order_operators = True
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # The default wraps every call for torch.compile, whose import takes seconds; nothing is compiled here.
+        return False
+
+    def __init__(self, *, answer: bool | None = None) -> None:
+        super().__init__()
+        self.answer = answer
+        self.graph = OpGraph()
+        self._values: WeakIdKeyDictionary = WeakTensorKeyDictionary()
+        self._versions: WeakIdKeyDictionary = WeakTensorKeyDictionary()
+        self._writes: dict[int, list[int]] = {}
+        self._shadows: WeakIdKeyDictionary = WeakTensorKeyDictionary()
+        self._names: dict[Any, tuple[str, str]] = {}
+        self._storages = 0
+        self._paused = False
+        self._lock = threading.RLock()
+
+    def add(self, tensor: Tensor, like: Iterable[Tensor] = ()) -> int:
+        """Number a tensor; it shares memory with one of `like` if their storages are the same."""
+        storage = None
+        own = tensor.untyped_storage()
+        for other in like:
+            if other.untyped_storage() is own:
+                storage = self.graph.values[self._values[other]].storage
+                break
+        if storage is None:
+            storage = self._storages
+            self._storages += 1
+        return self._number(tensor, storage)
+
+    def _number(self, tensor: Tensor, storage: int) -> int:
+        index = len(self.graph.values)
+        value = Value(tuple(tensor.shape), tensor.stride(), tensor.dtype, storage, int(tensor.storage_offset()))
+        self.graph.values.append(value)
+        self._values[tensor] = index
+        writes = self._writes.get(storage)
+        if writes:
+            self._versions[tensor] = len(writes)
+        return index
+
+    def know(self, *tensors: Tensor) -> None:
+        """Number tensors that a model holds, or makes of numbers, so that they do not count as made out of sight."""
+        for tensor in tensors:
+            if not is_lazy(tensor) and tensor not in self._values:
+                self.add(tensor)
+
+    def read(self, tensor: Tensor) -> int:
+        """The value that a tensor holds now."""
+        index = self._values.get(tensor)
+        if index is None:
+            return self._meet(tensor)
+        storage = self.graph.values[index].storage
+        writes = self._writes.get(storage)
+        if not writes:
+            return index
+        value = self.graph.values[index]
+        missed = [
+            write
+            for write in writes[self._versions.get(tensor, 0) :]
+            if write != index and _overlap(value, self.graph.values[write])
+        ]
+        self._versions[tensor] = len(writes)
+        if not missed:
+            return index
+        updated = self._number(tensor, storage)
+        self.graph.operations.append(Operation(WRITE, (), {}, (index, *missed), (updated,)))
+        return updated
+
+    def _meet(self, tensor: Tensor) -> int:
+        """Number a tensor that no recorded operator made: `.data` of one that is known, a constant, or others' work."""
+        own = tensor.untyped_storage()
+        for known in list(self._values.keys()):
+            same = known.untyped_storage() is own and known.storage_offset() == tensor.storage_offset()
+            if same and known.shape == tensor.shape and known.stride() == tensor.stride():
+                source, index = self.read(known), self.add(tensor, [known])
+                self.graph.operations.append(Operation("alias", (Ref(source),), {}, (source,), (index,)))
+                return index
+        # Constants hold numbers until an operator brings them to the meta device.
+        self.graph.out_of_sight |= tensor.is_meta and tensor.is_floating_point()
+        return self.add(tensor)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run the operator and record it."""
+        with self._lock:
+            return self._record(func, args, kwargs or {})
+
+    def _record(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        if self._paused:
+            return func(*args, **kwargs)
+        tensors = list(tensors_in((args, kwargs)))
+        if len(tensors) > 1 and any(t.is_meta for t in tensors) and not all(t.is_meta for t in tensors):
+            args, kwargs = map_tensors((args, kwargs), self._on_meta)
+            tensors = list(tensors_in((args, kwargs)))
+        full, name = self._names_of(func)
+        if name == "lift_fresh":
+            self.know(*tensors)
+        inputs = tuple([self.read(tensor) for tensor in tensors])
+        positional, named = map_tensors((args, kwargs), lambda tensor: Ref(self._values[tensor]))
+        result = self._run(full, func, args, kwargs, tensors)
+        results = list(tensors_in(result))
+        if not results:
+            return result
+        outputs = []
+        in_place = False
+        for tensor in results:
+            if any(tensor is given for given in tensors):
+                in_place = True
+                outputs.append(self._overwrite(tensor))
+            else:
+                outputs.append(self.add(tensor, tensors))
+        self.graph.operations.append(Operation(name, positional, named, inputs, tuple(outputs), in_place))
+        return result
+
+    def _names_of(self, func: Any) -> tuple[str, str]:
+        """An operator's full name, and the one that `Operation` gives it."""
+        names = self._names.get(func)
+        if names is None:
+            full = str(func)
+            names = self._names[func] = full, _operator_name(full)
+        return names
+
+    def _run(
+        self, full: str, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], tensors: Sequence[Tensor]
+    ) -> Any:
+        shortcut = SHORTCUTS.get(func)
+        if shortcut is not None and all([tensor.is_meta for tensor in tensors]):
+            result = shortcut(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
+        if not depends_on_values(full, args, tensors):
+            return func(*args, **kwargs)
+        if self.answer is None:
+            raise NeedsValuesError(f"the result of {full} depends on values")
+        if self.graph.decided_at is None and is_decision(full, args):
+            self.graph.decided_at = len(self.graph.operations)
+        return guess(full, func, args, kwargs, answer=self.answer)
+
+    def record_whole(self, name: str, function: Callable[..., Any], args: Sequence[Any]) -> Any:
+        """Run a function and record it as one operation, whatever operators it consists of."""
+        with self._lock:
+            return self._record_whole(name, function, args)
+
+    def _record_whole(self, name: str, function: Callable[..., Any], args: Sequence[Any]) -> Any:
+        tensors = list(tensors_in(args))
+        inputs = tuple([self.read(tensor) for tensor in tensors])
+        references = map_tensors(tuple(args), lambda tensor: Ref(self._values[tensor]))
+        self._paused = True
+        try:
+            result = function(*args)
+        finally:
+            self._paused = False
+        outputs = tuple([self.add(tensor) for tensor in tensors_in(result)])
+        self.graph.operations.append(Operation(name, references, {}, inputs, outputs))
+        return result
+
+    def _overwrite(self, tensor: Tensor) -> int:
+        storage = self.graph.values[self._values[tensor]].storage
+        index = self._number(tensor, storage)
+        self._writes.setdefault(storage, []).append(index)
+        self._versions[tensor] = len(self._writes[storage])
+        return index
+
+    def _on_meta(self, tensor: Tensor) -> Tensor:
+        if tensor.is_meta or tensor.dim() == 0:
+            return tensor
+        shadow = self._shadows.get(tensor)
+        if shadow is None:
+            shadow = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+            self._shadows[tensor] = shadow
+        self._values[shadow] = self.read(tensor)
+        self._versions[shadow] = self._versions.get(tensor, 0)
+        return shadow
+
+
+def _operator_name(full: str) -> str:
+    namespace, name = full.split(".")[:2]
+    if name.endswith("_") and not name.endswith("__"):
+        name = name[:-1]
+    return name if namespace == "aten" else f"{namespace}.{name}"
+
+
+def _overlap(first: Value, second: Value) -> bool:
+    """Whether two views of one memory can share an element (exact for equal strides, else by their extents)."""
+    low, high = (first, second) if first.offset <= second.offset else (second, first)
+    gap = high.offset - low.offset
+    if low.stride == high.stride and all(low.stride):
+        for axis in sorted(range(len(low.stride)), key=lambda axis: -low.stride[axis]):
+            steps = gap // low.stride[axis]
+            if steps >= low.shape[axis]:
+                return False
+            gap -= steps * low.stride[axis]
+        return gap == 0
+    return gap <= sum((size - 1) * step for size, step in zip(low.shape, low.stride, strict=True))

@@ -1,0 +1,88 @@
+"""Record what a model runs in threads that it starts.
+
+Modes that see operators belong to one thread: what a forward pass hands to other threads would be lost to the record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ghn.graph.record.recorder import Recorder
+from ghn.graph.record.recurrent import RecordedFunctions
+
+
+class _Follower(TorchDispatchMode):
+    """Hands the operators of another thread to the recorder (a mode can be entered by one thread only)."""
+
+    supports_higher_order_operators = True
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return Recorder._should_skip_dynamo()
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        return self.recorder.__torch_dispatch__(func, types, args, kwargs)
+
+
+@contextlib.contextmanager
+def followed(recorder: Recorder) -> Iterator[None]:
+    """Context in which threads and tasks of executors that this thread, or one that it started, starts are recorded.
+
+    What other threads of the process start is left alone.
+    """
+    recorded = {threading.get_ident()}
+    submitting: set[int] = set()
+    start, submit = threading.Thread.start, ThreadPoolExecutor.submit
+
+    def following(function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            # A task may run in the thread that handed it over.
+            if threading.get_ident() in recorded:
+                return function(*args, **kwargs)
+            recorded.add(threading.get_ident())
+            try:
+                with torch.no_grad(), _Follower(recorder), RecordedFunctions(recorder):
+                    return function(*args, **kwargs)
+            finally:
+                recorded.discard(threading.get_ident())
+
+        return run
+
+    def start_followed(thread: threading.Thread) -> None:
+        # Workers of an executor may outlive the record: their tasks are followed, they are not.
+        if threading.get_ident() in recorded - submitting:
+            thread.run = following(thread.run)  # type: ignore[method-assign]
+        start(thread)
+
+    def submit_followed(
+        executor: ThreadPoolExecutor, function: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Future[Any]:
+        this = threading.get_ident()
+        if this not in recorded:
+            return submit(executor, function, *args, **kwargs)
+        submitting.add(this)
+        try:
+            return submit(executor, following(function), *args, **kwargs)
+        finally:
+            submitting.discard(this)
+
+    threading.Thread.start = start_followed  # type: ignore[assignment, method-assign]
+    ThreadPoolExecutor.submit = submit_followed  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        threading.Thread.start = start  # type: ignore[assignment, method-assign]
+        ThreadPoolExecutor.submit = submit  # type: ignore[assignment, method-assign]

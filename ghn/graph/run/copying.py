@@ -1,0 +1,82 @@
+"""Copy a model without its numbers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ghn.graph.record.trees import tensors_in
+
+# Values that no forward pass can change.
+_ATOMIC = (int, float, complex, str, bytes, bool, type(None), type, torch.dtype, torch.device)
+
+
+def copy_model(model: nn.Module, convert: Callable[[Tensor], Tensor]) -> nn.Module:
+    """A deep copy in which every parameter and buffer is replaced by `convert` of it.
+
+    Modules are copied attribute by attribute, which is several times faster than `copy.deepcopy`'s general protocol;
+    modules with a copying protocol of their own keep it. Sharing (tied parameters, modules used twice) is preserved.
+
+    Args:
+        model: The model; left as it is.
+        convert: Makes the new tensor; called once for each parameter and buffer.
+    """
+    memo: dict[int, Any] = {}
+    for tensor in [*model.parameters(), *model.buffers()]:
+        memo[id(tensor)] = convert(tensor)
+    # Results of computations kept as attributes (features, pruned or normalised weights) cannot be deep-copied.
+    for module in model.modules():
+        for tensor in tensors_in(module.__dict__):
+            if id(tensor) not in memo and not tensor.is_leaf:
+                memo[id(tensor)] = convert(tensor.detach())
+    return _copy_module(model, memo)
+
+
+def _copy_module(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
+    done = memo.get(id(module))
+    if done is not None:
+        return done
+    kind = type(module)
+    if _has_own_protocol(kind):
+        return copy.deepcopy(module, memo)
+    copied = kind.__new__(kind)
+    memo[id(module)] = copied
+    state = copied.__dict__
+    for name, value in module.__dict__.items():
+        if type(value) in _ATOMIC:
+            state[name] = value
+        elif name == "_modules":
+            state[name] = {key: None if child is None else _copy_module(child, memo) for key, child in value.items()}
+        elif name in ("_parameters", "_buffers"):
+            state[name] = {key: None if tensor is None else memo[id(tensor)] for key, tensor in value.items()}
+        elif type(value) is dict and not value:
+            state[name] = {}
+        elif isinstance(value, dict) and not value and type(value).__module__ == "collections":
+            state[name] = copy.copy(value)
+        else:
+            state[name] = _copy_attribute(value, memo)
+    return copied
+
+
+def _copy_attribute(value: Any, memo: dict[int, Any]) -> Any:
+    try:
+        return copy.deepcopy(value, memo)
+    except TypeError:
+        # Locks, generators and open files have no copies; a forward pass can share them.
+        return value
+
+
+def _has_own_protocol(kind: type) -> bool:
+    """Whether a class says itself how to copy it, other than PyTorch's own upgrades of old pickles."""
+    if getattr(kind, "__deepcopy__", None) is not None:
+        return True
+    for name in ("__getstate__", "__setstate__", "__reduce__", "__reduce_ex__"):
+        method = getattr(kind, name, None)
+        inherited = method is getattr(object, name, None)
+        if not inherited and not str(getattr(method, "__module__", "")).startswith("torch.nn.modules"):
+            return True
+    return False

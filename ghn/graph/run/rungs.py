@@ -1,0 +1,120 @@
+"""The ways to run a model for its record, from the cheapest to the one that runs anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from ghn.graph.record.op_graph import OpGraph
+from ghn.graph.record.outputs import output_tensors
+from ghn.graph.record.recorder import Recorder
+from ghn.graph.record.recurrent import RecordedFunctions
+from ghn.graph.record.threads import followed
+from ghn.graph.record.trees import tensors_in
+from ghn.graph.run.arguments import Inputs
+from ghn.graph.run.copying import copy_model
+
+
+def record_forward(
+    model: nn.Module, inputs: Inputs, *, move: Callable[[Tensor], Tensor], answer: bool | None = None
+) -> OpGraph:
+    """Run a model (already a copy) once under a recorder; twice where lazy modules find their shapes first."""
+    args, kwargs = inputs.map(move)
+    if any(is_lazy(parameter) for parameter in model.parameters()):
+        with torch.no_grad():
+            model(*args, **kwargs)
+    recorder = Recorder(answer=answer)
+    graph = recorder.graph
+    for name, parameter in model.named_parameters():
+        if not is_lazy(parameter):
+            graph.parameters[name] = recorder.add(parameter)
+    recorder.know(*model.buffers(), *(tensor for module in model.modules() for tensor in tensors_in(module.__dict__)))
+    graph.inputs = [recorder.add(tensor) for tensor in Inputs(args, kwargs).tensors()]
+    with torch.no_grad(), recorder, RecordedFunctions(recorder), followed(recorder):
+        output = model(*args, **kwargs)
+    graph.outputs = [recorder.read(tensor) for tensor in output_tensors(output)]
+    if not graph.outputs:
+        raise ValueError(f"{type(model).__name__} returns no tensor")
+    return graph
+
+
+def _run_meta(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
+    return record_forward(copy_model(model, _to_meta).train(training), inputs, move=_to_meta)
+
+
+def _run_guess(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
+    """With no to every question, and with yes where that leaves parameters out."""
+    records: list[OpGraph] = []
+    failures: list[Exception] = []
+    # No first: what follows `if torch.isnan(x).any()` is seldom the way that a model takes.
+    for answer in (False, True):
+        copied = copy_model(model, _to_meta).train(training)
+        try:
+            record = record_forward(copied, inputs, move=_to_meta, answer=answer)
+        except Exception as error:
+            # Either way may be one that the model forbids.
+            failures.append(error)
+            continue
+        if record.decided_at is None or record.parameters_used == len(record.parameters):
+            return record
+        records.append(record)
+    if not records:
+        raise failures[0]
+    return max(records, key=lambda record: record.parameters_used)
+
+
+def _run_fake(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+
+    def fake(tensor: Tensor) -> Tensor:
+        with mode:
+            like = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
+            return nn.Parameter(like, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else like
+
+    copied = copy_model(model, fake).train(training)
+    with mode:
+        return record_forward(copied, inputs, move=fake)
+
+
+def _run_real(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
+    with torch.backends.mkldnn.flags(enabled=False):
+        return record_forward(copy_model(model, _to_cpu).train(training), inputs, move=_to_cpu)
+
+
+RUNGS: dict[str, Callable[[nn.Module, Inputs, bool], OpGraph]] = {
+    "meta": _run_meta,
+    "guess": _run_guess,
+    "fake": _run_fake,
+    "real": _run_real,
+}
+
+
+def _lazy_like(tensor: Tensor, device: str) -> Tensor:
+    kind: Any = type(tensor)
+    return kind(requires_grad=tensor.requires_grad, device=device)
+
+
+def _to_meta(tensor: Tensor) -> Tensor:
+    if is_lazy(tensor):
+        return _lazy_like(tensor, "meta")
+    # Integers and masks keep their numbers: models read sizes and indices out of them.
+    if not (tensor.is_floating_point() or tensor.is_complex()) and not tensor.is_meta:
+        return _to_cpu(tensor)
+    like = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+    return nn.Parameter(like, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else like
+
+
+def _to_cpu(tensor: Tensor) -> Tensor:
+    if is_lazy(tensor):
+        return _lazy_like(tensor, "cpu")
+    if tensor.is_meta:
+        copied = torch.zeros(tensor.shape, dtype=tensor.dtype)
+    else:
+        copied = tensor.detach().to("cpu", copy=True)
+    return nn.Parameter(copied, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else copied

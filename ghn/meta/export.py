@@ -1,0 +1,81 @@
+"""From a training's state to a hypernetwork with a model card."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ghn.checkpoint.save import save_pretrained
+from ghn.hypernet import GHN
+from ghn.meta.config import MetaTrainingConfig
+from ghn.training.state import StateError, load_state
+
+
+def export(
+    run: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    command: str | None = None,
+    half: bool = False,
+    **card: Any,
+) -> Path:
+    """Save the hypernetwork of a run's last state in the format of `ghn.from_pretrained`.
+
+    Args:
+        run: The run's folder.
+        folder: Where to.
+        command: How the run was started, for the model card.
+        half: Store float16 numbers (they are computed with in float32 when loaded).
+        card: Other arguments of `ghn.checkpoint.card.model_card`, e.g. `name`, `results`; entries of `training` are
+            added to what the state says.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        StateError: When the run has no state, or a damaged one.
+    """
+    state = load_state(Path(run))
+    if state is None:
+        raise StateError(f"there is no state of a run in {run}; train one first with ghn train")
+    config = MetaTrainingConfig.from_dict(state["config"])
+    hypernet = GHN(config.hypernet)
+    hypernet.load_state_dict(state["hypernet"])
+    if half:
+        hypernet.to(torch.float16)
+    training = describe_training(config, state, command) | dict(card.pop("training", {}))
+    return save_pretrained(hypernet, Path(folder), training=training, **card)
+
+
+def describe_training(config: MetaTrainingConfig, state: Mapping[str, Any], command: str | None) -> dict[str, str]:
+    """What a model card says of a training, by topic."""
+    space = config.space
+    limits = {
+        "cells": space.max_cells,
+        "nodes": space.max_nodes,
+        "parameters": space.max_parameters,
+        "million multiply-adds": space.max_megamacs,
+    }
+    stated = [f"at most {limit:g} {what}" for what, limit in limits.items() if limit is not None]
+    if space.channels:
+        stated.append(f"widths {', '.join(map(str, space.channels))}")
+    if space.attention < 1:
+        stated.append(f"{100 * space.attention:g} % of those with attention kept")
+    images = "the same for all networks of a step" if config.shared_images else "other ones for each network"
+    return {
+        "command": f"`{command}`" if command else "not recorded",
+        "images": f"{config.data}, {config.image_size} pixels, {config.held_out} training images held out"
+        + (f", {config.few_shot} kept of the others" if config.few_shot else ""),
+        "networks": f"DeepNets-1M, split {space.split}" + (f", {'; '.join(stated)}" if stated else ", all of it"),
+        "steps": f"{state['step']:,}, each of {config.meta_batch} networks on {config.images} images ({images})",
+        "time": f"{state['elapsed'] / 60:.0f} minutes of wall time",
+        "optimiser": f"{config.optimizer}, peak learning rate {config.learning_rate:g}, {config.schedule} schedule, "
+        f"weight decay {config.weight_decay:g}, gradient norm at most {config.clip:g}",
+        "regulariser": f"{config.penalty:g} × sum of {config.penalty_form}s of the predicted tensors",
+        "precision": config.precision,
+        "skipped": f"{state['skipped']} non-finite steps, {state['out_of_memory']} networks for want of memory",
+    }

@@ -1,0 +1,109 @@
+"""A graph hypernetwork as users know it: loaded by name, it predicts and initialises models, and is saved.
+
+Source: GHN-2 (Knyazev et al., NeurIPS 2021), GHN-3 (Knyazev et al., ICML 2023).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+
+from ghn import hypernet
+from ghn.checkpoint.load import load_pretrained
+from ghn.checkpoint.save import save_pretrained
+from ghn.graph import ComputationalGraph
+from ghn.hypernet.config import GHNConfig
+from ghn.hypernet.plan import HeadOption
+from ghn.initialization import InitReport, initialize, predict
+
+
+# The hub mixin reads the annotations of __init__, so that this file does without postponed annotations.
+class GHN(
+    hypernet.GHN,
+    PyTorchModelHubMixin,
+    library_name="ghn",
+    license="mit",
+    paper_url="https://arxiv.org/abs/2303.04143",
+    tags=["graph-hypernetwork", "parameter-prediction", "initialization"],
+):
+    """A graph hypernetwork.
+
+    Args:
+        config: Its architecture, e.g. `GHNConfig.preset("ghn3-t")`; the weights are fresh.
+    """
+
+    def __init__(self, config: GHNConfig) -> None:
+        super().__init__(config)
+
+    def initialize(
+        self,
+        model: nn.Module,
+        example_inputs: Any = None,
+        *,
+        seed: int = 0,
+        head: HeadOption = "keep",
+        strict: float | None = None,
+        graph: ComputationalGraph | None = None,
+    ) -> InitReport:
+        """Predict the parameters of `model` in place; see `ghn.initialization.initialize`."""
+        return initialize(self, model, example_inputs, seed=seed, head=head, strict=strict, graph=graph)
+
+    def predict(
+        self,
+        model: nn.Module,
+        example_inputs: Any = None,
+        *,
+        seed: int = 0,
+        head: HeadOption = "keep",
+        strict: float | None = None,
+        graph: ComputationalGraph | None = None,
+    ) -> dict[str, Tensor]:
+        """Predict the parameters of `model`, which is left as it is; see `ghn.initialization.predict`."""
+        return predict(self, model, example_inputs, seed=seed, head=head, strict=strict, graph=graph)
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> "GHN":  # type: ignore[override]
+        """Load a hypernetwork; the same as `ghn.from_pretrained`, which see."""
+        return from_pretrained(name_or_path, **options)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """Write tensors, configuration and model card for the hub mixin's `save_pretrained` and `push_to_hub`."""
+        save_pretrained(self, save_directory)
+
+
+def from_pretrained(
+    name_or_path: str | Path,
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | bool | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = torch.float32,
+) -> GHN:
+    """Load a hypernetwork, ready to predict.
+
+    On the CPU, weights stored in the wanted precision are mapped from the file and read when they are first used, so
+    that loading takes a moment at any size. Released checkpoints are converted once (see `convert_checkpoint`).
+
+    Args:
+        name_or_path: A hypernetwork that comes with the package (e.g. "ghn3-t-cifar10"); a released one (ghn3tm8,
+            ghn3sm8, ghn3lm8, ghn3xlm16 or ghn2, downloaded at first use); "user/repo" on the model hub; a folder that
+            `save_pretrained` wrote, or its .safetensors file; a released or training file.
+        revision: Branch, tag or commit of the hub repository; the newest by default.
+        cache_dir: Where downloads are kept; by default where huggingface_hub keeps them.
+        token: For private hub repositories.
+        device: Where the weights go.
+        dtype: Their precision; None keeps that of the file.
+
+    Returns:
+        The hypernetwork, in evaluation mode.
+
+    Raises:
+        ValueError: If the name is not known.
+        CheckpointError: A ValueError, in one line: the checkpoint cannot be fetched or read, is damaged, or is none.
+    """
+    return load_pretrained(
+        GHN, name_or_path, revision=revision, cache_dir=cache_dir, token=token, device=device, dtype=dtype
+    )

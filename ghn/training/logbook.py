@@ -1,0 +1,130 @@
+"""The record of a run: one JSON object a line, TensorBoard where it is installed, and a progress bar."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ghn.common.files import write_text
+
+FILE = "log.jsonl"
+
+
+class Logbook:
+    """Writes the record; only the first rank of a run has a folder, the others write nothing.
+
+    Args:
+        folder: The run's folder, or None to write nothing.
+        length: Of the run, in the words of the progress bar: it follows the number of the step.
+        quiet: No progress bar; it is also left out where standard error is no terminal.
+        start: Step the run begins or goes on at; lines of the file past it (from before a crash) are removed.
+    """
+
+    def __init__(self, folder: Path | None, *, length: str = "", quiet: bool = False, start: int = 0) -> None:
+        self.folder = folder
+        self._board: Any = None
+        self._bar: Any = None
+        if folder is None:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        if not quiet and sys.stderr.isatty():
+            self._bar = _Bar(length, start)
+        try:
+            _cut(folder / FILE, start)
+        except OSError as error:
+            self.say(f"{folder / FILE} keeps lines after step {start} ({error.strerror})")
+        try:
+            self._board = _board(folder, start)
+        except OSError as error:
+            self.say(f"no TensorBoard record ({error.strerror})")
+
+    def write(self, step: int, values: Mapping[str, Any]) -> None:
+        """Record `values` at `step`; numbers go to TensorBoard as well.
+
+        A full disk must not end the run: the line is then only printed.
+        """
+        if self.folder is None:
+            return
+        line = json.dumps({"step": step, **values})
+        try:
+            with open(self.folder / FILE, "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            self.say(f"log line of step {step} not written ({error.strerror}): {line}")
+        numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
+        self._on_board(lambda board: [board.add_scalar(name, value, step) for name, value in numbers.items()])
+
+    def progress(self, step: int, share: float, text: str) -> None:
+        """Move the progress bar, where there is one, to a share 0..1 of the run."""
+        if self._bar is not None:
+            self._bar.update(step, share, text)
+
+    def say(self, text: str) -> None:
+        """Print a line (first rank only)."""
+        if self._bar is not None:
+            self._bar.print(text)
+        elif self.folder is not None:
+            print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """End the progress bar and flush."""
+        if self._bar is not None:
+            self._bar.close()
+        self._on_board(lambda board: board.close())
+
+    def _on_board(self, action: Callable[[Any], Any]) -> None:
+        """Give TensorBoard something to do; one that cannot write is given up."""
+        if self._board is None:
+            return
+        try:
+            action(self._board)
+        except OSError as error:
+            self._board = None
+            self.say(f"the TensorBoard record ends here ({error.strerror})")
+
+
+class _Bar:
+    def __init__(self, length: str, start: int) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        steps = TextColumn("{task.fields[step]:,}{task.fields[length]}")
+        self._progress = Progress(BarColumn(), steps, TimeRemainingColumn(), TextColumn("{task.description}"))
+        self._task = self._progress.add_task("", total=1.0, step=start, length=length)
+        self._progress.start()
+
+    def update(self, step: int, share: float, text: str) -> None:
+        self._progress.update(self._task, completed=share, step=step, description=text)
+
+    def print(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+def _board(folder: Path, start: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=start or None)
+
+
+def _cut(file: Path, start: int) -> None:
+    """Drop lines after step `start`, and a last line cut short by a crash."""
+    if not file.exists():
+        return
+    kept = []
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    for line in lines:
+        try:
+            step = json.loads(line)["step"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        if step <= start:
+            kept.append(line + "\n")
+    if len(kept) < len(lines):
+        write_text(file, "".join(kept))

@@ -1,0 +1,136 @@
+"""Data-parallel training under `torchrun`: who this process is, and sums over all processes.
+
+Each process trains its own networks of the meta-batch and adds up their gradients, scaled by 1/m with m counted over
+all processes; one sum over the processes at the end of a step then gives the gradient of a single process. PyTorch's
+DistributedDataParallel would not:
+
+- It averages over processes, which is the mean over networks only where each has equally many and none was skipped.
+- It sums while a backward pass runs, as soon as a parameter's gradient is there. Here a step has as many backward
+  passes as parts of the meta-batch are predicted at a time (`accumulate`), processes may differ in their number, and
+  one whose networks all lacked memory has none: the others would wait for ever.
+- Processes hold different graphs, so that on some of them a parameter (the embedding of a primitive that is nowhere,
+  or any at all where no network had memory) has no part in the loss; every pass would have to look for those.
+
+What is given up is summing during the backward pass. The hypernetwork's is a small part of a step, most of which goes
+into the target networks, so there is little to hide a sum behind.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import TracebackType
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from ghn.common.processes import share
+
+BUCKET = 1 << 24
+"""Elements that are summed over processes at a time (64 MB in float32)."""
+
+
+class RankLostError(RuntimeError):
+    """Another process of the run has gone; the message says how to go on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranks:
+    """The processes of a run, as a context manager that ends the process group.
+
+    Attributes:
+        rank: Number of this process.
+        world: Number of processes.
+        device: Device of this process.
+    """
+
+    rank: int = 0
+    world: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @classmethod
+    def from_environment(cls, device: str | None = None, *, timeout: float = 600) -> Ranks:
+        """Join the group that `torchrun` describes in the environment; a single process without it.
+
+        Args:
+            device: "cpu" or "cuda"; by default CUDA where there is any.
+            timeout: Seconds after which a silent process counts as lost.
+        """
+        kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        world = int(os.environ.get("WORLD_SIZE", "1"))
+        if world == 1:
+            return cls(device=torch.device(kind))
+        chosen = torch.device(kind, int(os.environ.get("LOCAL_RANK", "0"))) if kind == "cuda" else torch.device(kind)
+        if kind == "cuda":
+            torch.cuda.set_device(chosen)
+        dist.init_process_group("nccl" if kind == "cuda" else "gloo", timeout=timedelta(seconds=timeout))
+        return cls(rank=dist.get_rank(), world=world, device=chosen)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes logs and states."""
+        return self.rank == 0
+
+    def share(self, count: int) -> range:
+        """This process's part of `count` items, as even as can be.
+
+        Raises:
+            ValueError: When some process would get none.
+        """
+        return share(count, self.rank, self.world)
+
+    def sum(self, tensors: Sequence[Tensor]) -> None:
+        """Replace every tensor by its sum over all processes.
+
+        Raises:
+            RankLostError: When a process does not answer.
+        """
+        if self.world == 1:
+            return
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensor.flatten() for tensor in bucket])
+            try:
+                dist.all_reduce(flat)
+            except (dist.DistError, RuntimeError) as error:
+                raise RankLostError(
+                    f"process {self.rank} of {self.world} lost another one ({str(error).splitlines()[0]}); "
+                    "give the same command again to go on from the last save"
+                ) from error
+            parts = flat.split([tensor.numel() for tensor in bucket])
+            torch._foreach_copy_(bucket, [part.view_as(tensor) for part, tensor in zip(parts, bucket, strict=True)])
+
+    def gather(self, value: float) -> list[float]:
+        """What each process gave, in order.
+
+        Raises:
+            RankLostError: When a process does not answer.
+        """
+        values = torch.zeros(self.world, device=self.device)
+        values[self.rank] = value
+        self.sum([values])
+        return values.tolist()
+
+    def __enter__(self) -> Ranks:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.world > 1 and dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _buckets(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Tensors of one type in groups of about `BUCKET` elements."""
+    buckets: list[list[Tensor]] = []
+    room = 0
+    for tensor in tensors:
+        if room < tensor.numel() or buckets[-1][0].dtype != tensor.dtype:
+            buckets.append([])
+            room = BUCKET
+        buckets[-1].append(tensor)
+        room -= tensor.numel()
+    return buckets

@@ -1,0 +1,1 @@
+"""Models by name: torchvision, timm, transformers, and anything that can be imported."""

@@ -1,0 +1,104 @@
+"""Shortcuts give what PyTorch's own meta implementation gives."""
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+
+from ghn.graph.record.shapes import SHORTCUTS
+
+aten = torch.ops.aten
+
+
+def meta(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.empty(shape, dtype=dtype, device="meta")
+
+
+IMAGE = meta(2, 6, 4, 4)
+LAST = IMAGE.contiguous(memory_format=torch.channels_last)
+PERMUTED = meta(2, 4, 4, 6).permute(0, 3, 1, 2)[..., :2]
+TENSORS = [IMAGE, LAST, PERMUTED, meta(3, 5), meta(3, 5).t(), meta(), meta(0, 3), meta(2, 3, dtype=torch.float16)]
+TENSORS += [meta(2, 3, dtype=torch.int64), meta(6), meta(2, 1, 4, 4), meta(2, 6, 1, 1)]
+
+
+def cases() -> list[Any]:
+    found: list[Any] = []
+    for operator in SHORTCUTS:
+        name = str(operator)
+        if "batch_norm" in name:
+            for x, training in itertools.product([IMAGE, LAST, meta(3, 6)], (True, False)):
+                found.append((operator, (x, meta(6), meta(6), meta(6), meta(6), training, 0.1, 1e-5)))
+                found.append(
+                    (
+                        operator,
+                        (
+                            x,
+                            None,
+                            None,
+                            None if training else meta(6),
+                            None if training else meta(6),
+                            training,
+                            0.1,
+                            1e-5,
+                        ),
+                    )
+                )
+        elif "layer_norm" in name:
+            found += [(operator, (x, [x.shape[-1]], None, None, 1e-5)) for x in (IMAGE, meta(3, 5))]
+            found += [(operator, (IMAGE, [4, 4], meta(4, 4), meta(4, 4), 1e-5))]
+        elif "addmm" in name:
+            found += [(operator, (meta(5), meta(3, 4), meta(4, 5))), (operator, (meta(3, 5), meta(3, 4), meta(4, 5)))]
+        elif "cat" in name:
+            found += [
+                (operator, ([IMAGE, meta(2, 1, 4, 4)], 1)),
+                (operator, ([LAST, LAST], 1)),
+                (operator, ([meta(3), meta(2)],)),
+            ]
+            found += [
+                (operator, ([meta(2, 3), meta(2, 3, dtype=torch.float64)], -1)),
+                (operator, ([IMAGE, meta(0)], 1)),
+            ]
+        elif "roll" in name:
+            found += [(operator, (x, [1], [0])) for x in TENSORS if x.dim() and x.numel()]
+        elif "softmax" in name:
+            rest = (-1, False) if "_softmax.default" in name and "safe" not in name else (-1,)
+            found += [(operator, (x, *rest)) for x in TENSORS if x.is_floating_point() and x.dtype != torch.float16]
+        elif name.split(".")[1] in ("mul", "add", "sub", "div"):
+            pairs = itertools.product(TENSORS, [*TENSORS, 2, 0.5])
+            found += [(operator, pair) for pair in pairs if _broadcasts(*pair)]
+        elif "clamp" in name:
+            found += [(operator, (x, 0)) for x in TENSORS]
+        else:
+            found += [(operator, (x,)) for x in TENSORS if x.is_floating_point()]
+    return found
+
+
+def _broadcasts(first: torch.Tensor, second: object) -> bool:
+    if not isinstance(second, torch.Tensor):
+        return True
+    try:
+        torch.broadcast_shapes(first.shape, second.shape)
+    except RuntimeError:
+        return False
+    return True
+
+
+def describe(result: object) -> object:
+    if isinstance(result, torch.Tensor):
+        # Strides of axes of one element say nothing.
+        strides = [stride for stride, size in zip(result.stride(), result.shape, strict=True) if size > 1]
+        return (tuple(result.shape), strides if result.numel() else [], result.dtype, result.device.type)
+    return [describe(item) for item in result]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("operator", "args"), cases(), ids=lambda value: str(value)[:60])
+def test_shortcut_equals_pytorch(operator, args) -> None:
+    result = SHORTCUTS[operator](*args)
+    if result is not NotImplemented:
+        assert describe(result) == describe(operator(*args))
+
+
+def test_every_shortcut_is_taken() -> None:
+    taken = {operator for operator, args in cases() if SHORTCUTS[operator](*args) is not NotImplemented}
+    assert taken == set(SHORTCUTS)

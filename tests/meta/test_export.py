@@ -1,0 +1,39 @@
+"""From a run's folder to a hypernetwork."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import ghn
+from ghn.hypernet import GHN, GHNConfig
+from ghn.meta import MetaTrainingConfig, Space
+from ghn.meta.export import export
+from ghn.meta.trainer import MetaTrainer
+from ghn.training.state import StateError, save_state
+
+CONFIG = MetaTrainingConfig(
+    hypernet=GHNConfig(hidden=8, layers=1, heads=2, num_classes=10, max_channels=8, spatial=3),
+    space=Space(max_megamacs=30.0, attention=0.25),
+)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_the_weights_are_those_of_the_state(tmp_path: Path, half: bool) -> None:
+    trainer = MetaTrainer(CONFIG, GHN(CONFIG.hypernet))
+    save_state(tmp_path / "run", trainer.state_dict())
+    export(tmp_path / "run", tmp_path / "ghn", half=half, command="ghn train x", training={"hardware": "a toaster"})
+    loaded = ghn.from_pretrained(str(tmp_path / "ghn"))
+    for name, value in trainer.hypernet.state_dict().items():
+        wanted = value.half().float() if half else value
+        assert torch.equal(loaded.state_dict()[name], wanted), name
+    card = (tmp_path / "ghn" / "README.md").read_text()
+    for part in ("`ghn train x`", "at most 30 million multiply-adds", "25 % of those with attention kept", "a toaster"):
+        assert part in card
+
+
+def test_a_folder_without_a_run(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match=r"there is no state of a run in .*; train one first with ghn train"):
+        export(tmp_path, tmp_path / "ghn")

@@ -1,0 +1,86 @@
+"""The record of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ghn.training import logbook
+from ghn.training.logbook import Logbook
+
+
+def test_numbers_go_to_both_records(tmp_path: Path) -> None:
+    log = Logbook(tmp_path, quiet=True)
+    log.write(1, {"loss": 0.5, "note": "text", "nothing": None})
+    log.close()
+    assert json.loads((tmp_path / "log.jsonl").read_text()) == {"step": 1, "loss": 0.5, "note": "text", "nothing": None}
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_without_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
+    log = Logbook(tmp_path, quiet=True)
+    log.write(1, {"loss": 0.5})
+    log.close()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["log.jsonl"]
+
+
+def test_other_ranks_write_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = Logbook(None)
+    log.write(1, {"loss": 0.5})
+    log.progress(1, 0.5, "x")
+    log.say("x")
+    log.close()
+    assert not list(tmp_path.iterdir())
+    assert capsys.readouterr().err == ""
+
+
+def test_a_line_that_cannot_be_written_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = Logbook(tmp_path, quiet=True)
+    (tmp_path / "log.jsonl").mkdir()
+    log.write(1, {"loss": 0.5})
+    log.close()
+    assert 'log line of step 1 not written (Is a directory): {"step": 1, "loss": 0.5}' in capsys.readouterr().err
+
+
+def test_the_bar_shows_progress_and_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bar = logbook._Bar("/10", 3)
+    bar.update(5, 0.5, "loss 1.0")
+    bar.print("a line [with brackets]")
+    bar.close()
+    shown = capsys.readouterr().out
+    assert "5/10" in shown
+    assert "a line [with brackets]" in shown
+
+
+def test_a_board_that_cannot_write_is_given_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Board:
+        def add_scalar(self, *_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+    log = Logbook(tmp_path, quiet=True)
+    log.close()
+    log._board = Board()
+    for step in (1, 2):
+        log.write(step, {"loss": 0.5})
+    log.close()
+    assert capsys.readouterr().err == "the TensorBoard record ends here (No space left on device)\n"
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_record_that_cannot_be_opened_does_not_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"step": 2}\n')
+    monkeypatch.setattr(logbook, "_board", full)
+    monkeypatch.setattr(logbook, "write_text", full)
+    Logbook(tmp_path, quiet=True, start=1).close()
+    shown = capsys.readouterr().err.splitlines()
+    assert shown[0].endswith("log.jsonl keeps lines after step 1 (No space left on device)")
+    assert shown[1] == "no TensorBoard record (No space left on device)"
+    assert (tmp_path / "log.jsonl").read_text() == '{"step": 1}\n{"step": 2}\n'

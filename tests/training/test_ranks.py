@@ -1,0 +1,209 @@
+"""Several processes train what one process trains."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ghn
+from ghn.meta.config import MetaTrainingConfig
+from ghn.meta.run import train
+from ghn.training import ranks
+from ghn.training.ranks import Ranks
+from ghn.training.state import StateError, load_state
+from tests.meta.tiny import TINY
+
+CONFIG = replace(
+    TINY,
+    meta_batch=3,
+    images=4,
+    steps=3,
+    save_every=1,
+    learning_rate=1e-3,
+)
+
+PROGRAM = """
+import json, sys
+import torch
+import ghn.meta.trainer as meta_training
+from ghn.meta.config import MetaTrainingConfig
+from ghn.training.ranks import RankLostError
+from ghn.meta.run import train
+
+config, folder = MetaTrainingConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2]
+stop_after, lacking, overflowing = map(json.loads, sys.argv[3:])
+place = []
+seed, gradients = meta_training.MetaTrainer._seed, meta_training.target_gradients
+
+def remember(trainer, slot):
+    place[:] = trainer.step_count, trainer.ranks.share(config.meta_batch).start + slot
+    seed(trainer, slot)
+
+def mistreat(*given, **named):
+    if place in lacking:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    result = gradients(*given, **named)
+    if place in overflowing:
+        result.gradients[0].fill_(torch.inf)
+    return result
+
+meta_training.MetaTrainer._seed, meta_training.target_gradients = remember, mistreat
+try:
+    train(config, folder, device="cpu", stop_after=stop_after)
+except RankLostError as error:
+    print(error, file=sys.stderr)
+    sys.exit(3)
+"""
+
+
+def start(
+    config: MetaTrainingConfig,
+    folder: Path,
+    *,
+    world: int,
+    stop_after: int | None = None,
+    lacking: Sequence[tuple[int, int]] = (),
+    overflowing: Sequence[tuple[int, int]] = (),
+) -> list[subprocess.Popen[str]]:
+    """The processes that `torchrun` would start; networks named by (step, slot) lack memory, or overflow."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    words = [json.dumps(config.to_dict()), str(folder), *map(json.dumps, (stop_after, lacking, overflowing))]
+    return [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *words],
+            env={**environment, "WORLD_SIZE": str(world), "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(world)
+    ]
+
+
+def finish(processes: list[subprocess.Popen[str]]) -> list[str]:
+    errors = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), "\n".join(errors)
+    return errors
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    state = load_state(folder)
+    assert state is not None
+    return state["hypernet"]
+
+
+def log_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_any_number_of_processes_trains_what_one_trains(tmp_path: Path) -> None:
+    """Two, then three that share four networks unevenly; one of two lacks memory, and one of three for all it has."""
+    config, lacking = replace(CONFIG, meta_batch=4, steps=4), [(1, 3), (3, 0)]
+    alone = start(config, tmp_path / "one", world=1, lacking=lacking)
+    finish(start(config, tmp_path / "more", world=2, stop_after=2, lacking=lacking))
+    finish([*alone, *start(config, tmp_path / "more", world=3, lacking=lacking)])
+    one, more = weights_of(tmp_path / "one"), weights_of(tmp_path / "more")
+    for name, value in one.items():
+        torch.testing.assert_close(more[name], value, rtol=1e-4, atol=2e-5, msg=name)
+    assert [line["out_of_memory"] for line in log_of(tmp_path / "more")] == [0, 1, 1, 2]
+    for first, second in zip(log_of(tmp_path / "one"), log_of(tmp_path / "more"), strict=True):
+        for name in ("step", "loss", "accuracy", "penalty", "gradient_norm", "learning_rate", "out_of_memory"):
+            assert first[name] == pytest.approx(second[name], rel=1e-3), name
+
+
+def test_overflow_on_one_process_halves_the_loss_scale_and_costs_the_step_on_all(tmp_path: Path) -> None:
+    config = replace(CONFIG, precision="float16")
+    alone = start(config, tmp_path / "one", world=1, overflowing=[(1, 2)])
+    finish([*alone, *start(config, tmp_path / "two", world=2, overflowing=[(1, 2)])])
+    one, two = log_of(tmp_path / "one"), log_of(tmp_path / "two")
+    assert [line["skipped"] for line in one] == [line["skipped"] for line in two] == [0, 1, 1]
+    # A process that had made the step would have another loss in the one after it.
+    assert two[2]["loss"] == pytest.approx(one[2]["loss"], rel=5e-3)
+    for folder in ("one", "two"):
+        state = load_state(tmp_path / folder)
+        assert state is not None
+        assert state["scaler"]["scale"] == 2.0**15
+
+
+def test_a_lost_process_ends_the_others_with_a_clear_line_and_nothing_saved_is_lost(tmp_path: Path) -> None:
+    processes = start(replace(CONFIG, steps=10**6), tmp_path, world=2)
+    first, second = processes
+    while not (tmp_path / "state.pt").exists():
+        assert first.poll() is None, first.communicate()[1]
+    second.send_signal(signal.SIGKILL)
+    errors = [process.communicate(timeout=300)[1] for process in processes]
+    assert first.returncode == 3
+    assert "process 0 of 2 lost another one" in errors[0]
+    assert errors[0].strip().splitlines()[-1].endswith("give the same command again to go on from the last save")
+    state = load_state(tmp_path)
+    assert state is not None
+    assert state["step"] >= 1
+
+
+def test_sigterm_to_one_process_stops_all_at_the_same_step(tmp_path: Path) -> None:
+    processes = start(replace(CONFIG, steps=10**6), tmp_path, world=2)
+    while not (tmp_path / "state.pt").exists():
+        assert processes[0].poll() is None, processes[0].communicate()[1]
+    processes[1].send_signal(signal.SIGTERM)
+    finish(processes)
+    state = load_state(tmp_path)
+    assert state is not None
+    assert state["step"] == log_of(tmp_path)[-1]["step"]
+
+
+def test_too_few_networks_for_the_processes() -> None:
+    with pytest.raises(ValueError, match="2 networks cannot be shared by 3 processes; raise meta_batch"):
+        Ranks(rank=0, world=3).share(2)
+
+
+def test_processes_at_different_steps_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ranks, "gather", lambda _, value: [value, value + 4])
+    with pytest.raises(
+        StateError, match=r"found states of different steps, 0, 4, in .* must be the same folder for all"
+    ):
+        train(CONFIG, tmp_path, device="cpu")
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_command(tmp_path: Path) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = ["train", "digits-smoke", "--output", str(tmp_path / "run"), "--steps", "4", "--device", "cpu"]
+    done = subprocess.run([*torchrun, "-m", "ghn", *words], capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("trained 4 steps; the hypernetwork is in") == 1
+    state = load_state(tmp_path / "run")
+    assert state is not None
+    assert state["step"] == 4
+    assert ghn.from_pretrained(str(tmp_path / "run" / "hypernet")).config.hidden == 64
+    card = (tmp_path / "run" / "hypernet" / "README.md").read_text()
+    assert "torchrun --nproc-per-node 2 -m ghn train digits-smoke --steps 4 --device cpu" in card
+
+
+def test_buckets_hold_every_tensor_once_and_one_type_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranks, "BUCKET", 10)
+    sizes = [
+        (4, torch.float32),
+        (7, torch.float32),
+        (2, torch.float32),
+        (30, torch.float32),
+        (1, torch.float64),
+        (0, torch.float64),
+    ]
+    tensors = [torch.zeros(size, dtype=dtype) for size, dtype in sizes]
+    buckets = ranks._buckets(tensors)
+    assert [id(tensor) for bucket in buckets for tensor in bucket] == [id(tensor) for tensor in tensors]
+    assert all(len({tensor.dtype for tensor in bucket}) == 1 for bucket in buckets)
+    assert [len(bucket) for bucket in buckets] == [1, 2, 1, 2]
