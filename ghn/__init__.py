@@ -40,7 +40,7 @@ _HOMES = {
     "CheckpointError": "ghn.checkpoint",
     "ComputationalGraph": "ghn.graph",
     "GHNConfig": "ghn.hypernet",
-    "InitReport": "ghn.initialize",
+    "InitReport": "ghn.initialization",
     "Node": "ghn.graph",
     "ParameterSpec": "ghn.graph",
     "TraceError": "ghn.graph.trace",
