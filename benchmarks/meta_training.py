@@ -32,7 +32,7 @@ from ghn.hypernet import PRESETS, GHNConfig
 from ghn.hypernet.batch import GraphBatch
 from ghn.meta.config import MetaTrainingConfig, Space
 from ghn.meta.run import make_targets, meta_batches
-from ghn.meta.trainer import MetaTrainer, target_precision
+from ghn.meta.stepper import MetaWork, meta_trainer
 from ghn.model import GHN
 from ghn.training.precision import autocast
 from ghn.training.ranks import Ranks
@@ -58,10 +58,10 @@ class Contender:
     ) -> None:
         torch.manual_seed(0)
         self.config, self.device = config, device
-        self.trainer = MetaTrainer(config, GHN(config.hypernet).to(device), Ranks(device=device))
+        self.trainer = meta_trainer(config, GHN(config.hypernet).to(device), Ranks(device=device))
         if clock == "cpu":
-            self.trainer._clock = time.process_time  # type: ignore[method-assign]
-        self.clock = self.trainer._clock
+            self.trainer.clock = time.process_time  # type: ignore[method-assign]
+        self.clock = self.trainer.clock
         self.batches = meta_batches(config, config.space)
         if cells is not None:
             self.batches.deepnets.split = replace(SPLITS["train"], cells=cells)
@@ -84,8 +84,8 @@ class Contender:
         began = self.clock()
         targets = make_targets(drawn, self.config, self.device)
         seconds["loading"] = self.clock() - began
-        report = self.trainer.step(targets, [self.batch] * len(targets))
-        if report.networks != len(targets):
+        report = self.trainer.step(MetaWork(targets=targets, batches=[self.batch] * len(targets)))
+        if report.units != len(targets):
             raise MemoryError(f"{report.out_of_memory} of {len(targets)} networks had no memory; lower --images")
         seconds |= report.seconds
         seconds["step"] = sum(seconds[part] for part in PARTS)
@@ -99,7 +99,7 @@ class Contender:
         return seconds
 
     def _encoder(self, drawn: MetaBatch) -> float:
-        hypernet = self.trainer.hypernet
+        hypernet = self.trainer.stepper.module
         assert isinstance(hypernet, GHN)
         batch = GraphBatch.from_graphs(drawn.graphs).to(self.device)
         began = self.clock()
@@ -134,7 +134,7 @@ def floor_of(
         network = target.network.to_empty(device=device)
         for parameter in network.parameters():
             torch.nn.init.normal_(parameter, std=0.05)
-        networks.append((network, target_precision(network, config, device)))
+        networks.append((network, target.precision))
     began = clock()
     for network, precision in networks:
         with autocast(device, precision):

@@ -14,7 +14,8 @@ import pytest
 
 from ghn.cli import evaluate, train
 from ghn.meta import RUNS
-from ghn.meta.trainer import StepReport
+from ghn.meta.stepper import MetaStepper
+from ghn.training.trainer import StepReport
 
 TEXT = (Path(__file__).parents[1] / "docs" / "training.md").read_text()
 TORCHRUN = {"--standalone", "--nproc-per-node", "--nnodes", "--rdzv-endpoint"}
@@ -45,9 +46,9 @@ def _description(option: str) -> str:
 
 
 def test_what_is_logged_is_named() -> None:
-    report = {field.name for field in fields(StepReport)} - {"networks", "finite", "seconds", "stop"}
+    report = {field.name for field in fields(StepReport)} - {"means", "units", "finite", "seconds", "stop"}
     parts = ("data", "hypernet_forward", "target_forward", "target_backward", "hypernet_backward", "optimizer")
-    for name in [*report, *(f"seconds_{part}" for part in parts), "memory_gb", "skipped"]:
+    for name in [*MetaStepper.sums, *report, *(f"seconds_{part}" for part in parts), "memory_gb", "skipped"]:
         assert f"`{name}`" in TEXT, name
 
 

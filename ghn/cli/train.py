@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 from ghn.cli.errors import CommandError
 
 if TYPE_CHECKING:
+    from ghn.data import ImageFolder, ImageSet
     from ghn.meta.config import MetaTrainingConfig
 
 ENDLESS = 10**9
@@ -123,12 +124,12 @@ def run(options: Options) -> None:
         raise ValueError("no folder given for the run: add --output FOLDER")
     from ghn.meta.export import export
     from ghn.meta.run import train
-    from ghn.meta.trainer import NonFiniteError
     from ghn.training.ranks import RankLostError
+    from ghn.training.trainer import NonFiniteError
 
-    config = configured(options)
+    config, images = configured(options)
     try:
-        trainer = train(config, options.output, device=options.device, quiet=options.quiet)
+        trainer = train(config, options.output, device=options.device, quiet=options.quiet, images=images)
     except (RankLostError, NonFiniteError, OSError) as error:
         raise CommandError(str(error)) from error
     if trainer.ranks.is_first and trainer.progress >= 1:
@@ -136,8 +137,11 @@ def run(options: Options) -> None:
         print(f"trained {trainer.step_count} steps; the hypernetwork is in {options.output / 'hypernet'}")
 
 
-def configured(options: Options) -> MetaTrainingConfig:
+def configured(options: Options) -> tuple[MetaTrainingConfig, ImageSet | ImageFolder | None]:
     """The named run's config with the options that were given, and what follows from them.
+
+    Returns:
+        The config, and the training images where they had to be opened for it.
 
     Raises:
         ValueError: When they do not fit together, or the data set is missing.
@@ -160,6 +164,7 @@ def configured(options: Options) -> MetaTrainingConfig:
         given.setdefault("max_channels", given["hidden"])
     changes: dict[str, Any] = {name: value for name, value in given.items() if name in _names(MetaTrainingConfig)}
     config = replace(config, **changes)
+    images: ImageSet | ImageFolder | None = None
     if "data" in given:
         from ghn.meta.images import training_images
 
@@ -167,7 +172,7 @@ def configured(options: Options) -> MetaTrainingConfig:
         given.setdefault("num_classes", len(images.classes))
         config = replace(config, image_size=given.get("image_size", images.image_size))
     hypernet: dict[str, Any] = {name: value for name, value in given.items() if name in _names(GHNConfig)}
-    return replace(config, hypernet=replace(config.hypernet, **hypernet))
+    return replace(config, hypernet=replace(config.hypernet, **hypernet)), images
 
 
 def _check_switches(given: Mapping[str, Any], encoder: str) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from ghn.common.settings import POSITIVE, Settings, at_least
 from ghn.deepnets.cost import megamacs
 from ghn.deepnets.dataset import DeepNets
 from ghn.deepnets.genotype import NetworkArguments
 from ghn.deepnets.plan import plan_network
+from ghn.deepnets.sample import split_named
 from ghn.graph.computational_graph import ComputationalGraph
 
 
 @dataclass(frozen=True, kw_only=True)
-class Space:
+class Space(Settings):
     """Which sampled networks are trained on; without any limit the whole space of DeepNets-1M.
 
     Attributes:
@@ -28,13 +30,19 @@ class Space:
     """
 
     split: str = "train"
-    channels: tuple[int, ...] = ()
-    max_cells: int | None = None
-    max_nodes: int | None = None
-    max_parameters: int | None = None
-    max_megamacs: float | None = None
-    attention: float = 1.0
-    batch_nodes: int = 2200
+    channels: tuple[int, ...] = field(default=(), metadata=at_least(1))
+    max_cells: int | None = field(default=None, metadata=at_least(1))
+    max_nodes: int | None = field(default=None, metadata=at_least(1))
+    max_parameters: int | None = field(default=None, metadata=at_least(1))
+    max_megamacs: float | None = field(default=None, metadata=POSITIVE)
+    attention: float = field(default=1.0, metadata=at_least(0))
+    batch_nodes: int = field(default=2200, metadata=at_least(1))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        split_named(self.split)
+        if self.attention > 1:
+            raise ValueError(f"attention is a share, 0 <= attention <= 1, not {self.attention}")
 
     def accepts(self, arguments: NetworkArguments, deepnets: DeepNets) -> bool:
         """Whether a network lies within the limits that can be read off its arguments."""

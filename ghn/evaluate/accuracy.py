@@ -8,7 +8,7 @@ Legend: B images, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -68,17 +68,27 @@ def score(
         weights: Parameters to use instead of the network's own, e.g. predicted ones.
         images: Most images to use, the first ones of the stream's first epoch; None for all of this.
     """
+    most = stream.images_per_epoch
+    batches = _batches(stream, most if images is None else min(images, most))
+    shaped = ((inputs.contiguous(memory_format=torch.channels_last), labels) for inputs, labels in batches)
+    return score_batches(network, shaped, weights=weights)
+
+
+@torch.no_grad()
+def score_batches(
+    network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, weights: Mapping[str, Tensor] | None = None
+) -> Scores:
+    """As `score`, over given images (B, 3, H, W) and labels (B,) int64.
+
+    An image for which an output is not finite counts as wrong: NaN would count as class 0.
+    """
     sums = torch.zeros(3, dtype=torch.float64)
     count = 0
-    most = stream.images_per_epoch
-    for inputs, labels in _batches(stream, most if images is None else min(images, most)):
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
+    for inputs, labels in batches:
         scores_BC = (network(inputs) if weights is None else functional_call(network, dict(weights), (inputs,))).float()
         best = scores_BC.topk(min(5, scores_BC.shape[1]), dim=1).indices == labels[:, None]
         loss = functional.cross_entropy(scores_BC, labels, reduction="sum")
-        # NaN outputs would count as class 0.
-        valid = scores_BC.isfinite().all(dim=1, keepdim=True)
-        hits = best & valid
+        hits = best & scores_BC.isfinite().all(dim=1, keepdim=True)
         sums += torch.stack([hits[:, 0].sum(), hits.any(dim=1).sum(), loss]).double().cpu()
         count += len(labels)
     top1, top5, loss_sum = (sums / count).tolist()

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ghn.common.settings import Settings, at_least
 from ghn.data import ImageSet, ImageStream, load
 from ghn.deepnets import open_split
 from ghn.deepnets.cost import megamacs
@@ -27,7 +28,7 @@ DEFAULT_SPLITS = {"test": 100, "wide": 20, "deep": 20, "dense": 20, "bnfree": 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationConfig:
+class EvaluationConfig(Settings):
     """What is evaluated.
 
     Attributes:
@@ -46,9 +47,10 @@ class EvaluationConfig:
     metadata: str | None = None
     predefined: bool = True
     images: int | None = None
-    seed: int = 0
+    seed: int = field(default=0, metadata=at_least(0))
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for split, count in self.splits.items():
             if split not in SPLITS:
                 raise ValueError(f"unknown split {split!r}; there are {', '.join(SPLITS)}")
@@ -131,7 +133,7 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
-            "config": asdict(self.config),
+            "config": self.config.to_dict(),
             "hypernet": self.hypernet,
             "summary": self.rows(),
             "networks": [asdict(result) for result in self.networks],

@@ -1,5 +1,6 @@
 """Training a single network from given parameters, predicted or random."""
 
-from ghn.finetune.finetuning import FinetuneConfig, FinetuneResult, finetune
+from ghn.finetune.config import FinetuneConfig
+from ghn.finetune.run import FinetuneResult, finetune
 
 __all__ = ["FinetuneConfig", "FinetuneResult", "finetune"]

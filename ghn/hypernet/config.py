@@ -5,15 +5,17 @@ Source: GHN-2 (Knyazev et al., NeurIPS 2021), GHN-3 (Knyazev et al., ICML 2023, 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
+
+from ghn.common.settings import Settings, at_least
 
 Encoder = Literal["graphormer", "gated_gnn", "mlp"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GHNConfig:
+class GHNConfig(Settings):
     """Architecture of a hypernetwork; `GHNConfig.preset` makes the published ones.
 
     Attributes:
@@ -37,9 +39,9 @@ class GHNConfig:
     hidden: int = 64
     layers: int = 3
     heads: int = 8
-    num_classes: int = 1000
-    max_channels: int = 64
-    spatial: int = 16
+    num_classes: int = field(default=1000, metadata=at_least(1))
+    max_channels: int = field(default=64, metadata=at_least(1))
+    spatial: int = field(default=16, metadata=at_least(1))
     centered_crop: bool = True
     virtual_edges: bool = True
     forward_edges: bool = True
@@ -48,20 +50,11 @@ class GHNConfig:
     input_distance: bool = True
 
     def __post_init__(self) -> None:
-        if self.encoder not in ("graphormer", "gated_gnn", "mlp"):
-            raise ValueError(f"encoder must be graphormer, gated_gnn or mlp, not {self.encoder!r}")
-        for item in fields(self):
-            # JSON and YAML files hold strings where numbers are meant, and True counts as an int.
-            kind = {"int": int, "bool": bool}.get(str(item.type))
-            if kind is not None and type(getattr(self, item.name)) is not kind:
-                raise ValueError(f"{item.name} must be of type {item.type}, not {getattr(self, item.name)!r}")
+        super().__post_init__()
         if self.hidden < 4 or self.hidden % 4:
             raise ValueError(
                 f"hidden must be a positive multiple of 4 (four shape look-ups share it), not {self.hidden}"
             )
-        for name in ("num_classes", "max_channels", "spatial"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.encoder == "graphormer":
             if self.layers < 1:
                 raise ValueError(f"a graphormer needs at least one layer, not {self.layers}")
@@ -86,10 +79,6 @@ class GHNConfig:
         if spatial is None:
             spatial = 11 if num_classes in (10, 100) else 16
         return replace(PRESETS[name], num_classes=num_classes, spatial=spatial, **changes)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as stored in config.json."""
-        return asdict(self)
 
 
 def _ghn3(layers: int, hidden: int, heads: int) -> GHNConfig:

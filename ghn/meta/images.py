@@ -40,14 +40,20 @@ def training_images(config: MetaTrainingConfig) -> ImageSet | ImageFolder:
     return ImageFolder.open(root, "train", name=config.data, image_size=config.image_size)
 
 
-def open_images(config: MetaTrainingConfig, ranks: Ranks) -> Images:
+def open_images(config: MetaTrainingConfig, ranks: Ranks, images: ImageSet | ImageFolder | None = None) -> Images:
     """Open the run's data set for one process of `ranks`.
+
+    Args:
+        config: The run.
+        ranks: The processes of the run.
+        images: Its training images, where they are open already.
 
     Raises:
         DataError: When it is unknown, missing or damaged, or has too few images.
         ValueError: When it has another number of classes than the hypernetwork, or images of another size.
     """
-    images = training_images(config)
+    if images is None:
+        images = training_images(config)
     _check(config, images)
     if isinstance(images, ImageSet):
         return _in_memory(*_split(config, images), config, ranks)

@@ -16,6 +16,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from ghn.graph import ComputationalGraph
+from ghn.training.precision import Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +26,12 @@ class Target:
     Attributes:
         network: On the meta device, in training mode; it uses no parameters or buffers but the predicted ones.
         graph: Its computational graph.
+        precision: Its arithmetic.
     """
 
     network: nn.Module
     graph: ComputationalGraph
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn import functional
 
+from ghn.evaluate.accuracy import Scores, score_batches
 from ghn.meta.targets import Target
 from ghn.training.memory import unless_out_of_memory
 
@@ -31,14 +30,10 @@ def validate(
     hypernet.eval()
     found = [unless_out_of_memory(_scores, hypernet, target, batches) for target in targets]
     hypernet.train(training)
-    labels = torch.cat([labels for _, labels in batches])
     scored = [scores for scores in found if scores is not None]
-    accuracies = [float((scores.argmax(dim=1) == labels).float().mean()) for scores in scored]
-    return accuracies, [float(functional.cross_entropy(scores, labels)) for scores in scored]
+    return [scores.top1 for scores in scored], [scores.loss for scores in scored]
 
 
-def _scores(hypernet: nn.Module, target: Target, batches: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """Scores of one network with predicted parameters for all images, (images, C) float32."""
+def _scores(hypernet: nn.Module, target: Target, batches: Sequence[tuple[Tensor, Tensor]]) -> Scores:
     (weights,) = hypernet([target.graph])
-    target.network.eval()
-    return torch.cat([functional_call(target.network, weights, (images,)) for images, _ in batches]).float()
+    return score_batches(target.network.eval(), batches, weights=weights)

@@ -72,7 +72,7 @@ def test_what_cannot_be_is_refused(words: list[str], message: str) -> None:
 
 def test_what_follows_from_the_options() -> None:
     def of(*words: str) -> MetaTrainingConfig:
-        return train.configured(options(*words))
+        return train.configured(options(*words))[0]
 
     assert of("digits-smoke", "--hidden", "128").hypernet.max_channels == 128
     assert of("digits-smoke", "--hidden", "128", "--max-channels", "32").hypernet.max_channels == 32

@@ -20,9 +20,9 @@ from ghn.meta import MetaTrainingConfig, Space
         ({"accumulate": 0}, "accumulate must be at least 1, not 0"),
         ({"minutes": 0.0}, "minutes must be positive"),
         ({"warmup": 1.0}, "warmup is a share, 0 <= warmup < 1, not 1.0"),
-        ({"optimizer": "sgd"}, "optimizer must be adamw or adam, not 'sgd'"),
+        ({"optimizer": "rmsprop"}, "optimizer must be adamw, adam or sgd, not 'rmsprop'"),
         ({"penalty_form": "l1"}, "penalty_form must be norm or squared"),
-        ({"schedule": "linear"}, "schedule must be cosine or steps"),
+        ({"schedule": "linear"}, "schedule must be cosine, steps or constant"),
         ({"penalty": -1.0}, "penalty must be at least 0, not -1"),
         ({"penalty": float("nan")}, "penalty must be a finite number, not nan"),
         ({"learning_rate": float("inf")}, "learning_rate must be a finite number"),
@@ -34,7 +34,7 @@ from ghn.meta import MetaTrainingConfig, Space
         ({"validation_networks": 0}, "validation_networks must be at least 1"),
         ({"steps": 2.5}, "steps must be of type int, not 2.5"),
         ({"augment": 1}, "augment must be of type bool, not 1"),
-        ({"betas": (0.9, 1.0)}, "betas must be two numbers, 0 <= beta < 1"),
+        ({"betas": (0.9, 1.0)}, r"betas is a share, 0 <= betas < 1, not \(0\.9, 1\.0\)"),
         ({"betas": (0.9,)}, "betas must be 2 values"),
         ({"seed": 2**31}, "seed must be below"),
         ({"space": {"split": "train"}}, "space must be of type Space"),
@@ -59,5 +59,5 @@ def test_plain_values_and_back() -> None:
 
 
 def test_an_unknown_field_is_named() -> None:
-    with pytest.raises(ValueError, match="Space has no field 'colour'; the run was saved by another version of ghn"):
+    with pytest.raises(ValueError, match="Space has no field 'colour'; it was saved by another version of ghn"):
         MetaTrainingConfig.from_dict({"space": {"colour": 1}})

@@ -11,7 +11,7 @@ import ghn
 from ghn.hypernet import GHN, GHNConfig
 from ghn.meta import MetaTrainingConfig, Space
 from ghn.meta.export import export
-from ghn.meta.trainer import MetaTrainer
+from ghn.meta.stepper import meta_trainer
 from ghn.training.state import StateError, save_state
 
 CONFIG = MetaTrainingConfig(
@@ -22,11 +22,11 @@ CONFIG = MetaTrainingConfig(
 
 @pytest.mark.parametrize("half", [False, True])
 def test_the_weights_are_those_of_the_state(tmp_path: Path, half: bool) -> None:
-    trainer = MetaTrainer(CONFIG, GHN(CONFIG.hypernet))
+    trainer = meta_trainer(CONFIG, GHN(CONFIG.hypernet))
     save_state(tmp_path / "run", trainer.state_dict())
     export(tmp_path / "run", tmp_path / "ghn", half=half, command="ghn train x", training={"hardware": "a toaster"})
     loaded = ghn.from_pretrained(str(tmp_path / "ghn"))
-    for name, value in trainer.hypernet.state_dict().items():
+    for name, value in trainer.stepper.module.state_dict().items():
         wanted = value.half().float() if half else value
         assert torch.equal(loaded.state_dict()[name], wanted), name
     card = (tmp_path / "ghn" / "README.md").read_text()

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from ghn.meta.run import make_targets, meta_batches, train
-from ghn.meta.trainer import MetaTrainer, StepReport
+from ghn.meta.stepper import MetaWork, meta_trainer
 from ghn.model import GHN
 from ghn.training.precision import Precision
 from ghn.training.ranks import Ranks
+from ghn.training.trainer import StepReport, Trainer
 from tests.meta.tiny import TINY
 
 pytestmark = pytest.mark.gpu
@@ -34,10 +35,10 @@ def _needs_cuda() -> None:
         pytest.skip("no CUDA device")
 
 
-def one_step(device: str, precision: Precision = "float32") -> tuple[MetaTrainer, StepReport]:
+def one_step(device: str, precision: Precision = "float32") -> tuple[Trainer[MetaWork], StepReport]:
     torch.manual_seed(0)
     config = replace(CONFIG, precision=precision)
-    trainer = MetaTrainer(config, GHN(config.hypernet).to(device), Ranks(device=torch.device(device)))
+    trainer = meta_trainer(config, GHN(config.hypernet).to(device), Ranks(device=torch.device(device)))
     targets = make_targets(meta_batches(config, config.space)[0], config, trainer.device)
     for target in targets:
         for module in target.network.modules():
@@ -46,10 +47,10 @@ def one_step(device: str, precision: Precision = "float32") -> tuple[MetaTrainer
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(8, 3, 32, 32, generator=generator).to(device)
     labels = torch.randint(0, 10, (8,), generator=generator).to(device)
-    return trainer, trainer.step(targets, [(images, labels)] * 3)
+    return trainer, trainer.step(MetaWork(targets=targets, batches=[(images, labels)] * 3))
 
 
-def gradient(trainer: MetaTrainer) -> torch.Tensor:
+def gradient(trainer: Trainer[MetaWork]) -> torch.Tensor:
     return torch.cat([p.grad.flatten() for p in trainer.parameters if p.grad is not None]).cpu()
 
 
@@ -57,7 +58,7 @@ def gradient(trainer: MetaTrainer) -> torch.Tensor:
 def test_a_step_is_that_of_the_cpu(precision: Precision, likeness: float) -> None:
     expected, on_cpu = one_step("cpu")
     trainer, report = one_step("cuda", precision)
-    assert (report.networks, report.out_of_memory) == (3, 0)
+    assert (report.units, report.out_of_memory) == (3, 0)
     assert report.loss == pytest.approx(on_cpu.loss, rel=5e-2)
     assert float(nn.functional.cosine_similarity(gradient(trainer), gradient(expected), dim=0)) > likeness
 
@@ -65,9 +66,11 @@ def test_a_step_is_that_of_the_cpu(precision: Precision, likeness: float) -> Non
 def test_overflow_halves_the_loss_scale() -> None:
     trainer, _ = one_step("cuda", "float16")
     before, skipped = trainer.scaler.get_scale(), trainer.skipped
-    targets = make_targets(meta_batches(CONFIG, CONFIG.space)[1], trainer.config, trainer.device)
+    targets = make_targets(meta_batches(CONFIG, CONFIG.space)[1], replace(CONFIG, precision="float16"), trainer.device)
     images = torch.full((8, 3, 32, 32), torch.inf, device="cuda")
-    report = trainer.step(targets, [(images, torch.zeros(8, dtype=torch.int64, device="cuda"))] * 3)
+    report = trainer.step(
+        MetaWork(targets=targets, batches=[(images, torch.zeros(8, dtype=torch.int64, device="cuda"))] * 3)
+    )
     assert not report.finite
     assert trainer.skipped == skipped + 1
     assert trainer.scaler.get_scale() == before / 2
@@ -89,5 +92,5 @@ def test_a_network_too_large_for_the_device_is_skipped() -> None:
     # Expanded images need no memory themselves; what is computed from them does.
     count = torch.cuda.get_device_properties(0).total_memory // (4 * 3 * 32 * 32)
     large = small[0][:1].expand(count, -1, -1, -1), small[1][:1].expand(count)
-    report = trainer.step(targets, [small, large, small])
-    assert (report.networks, report.out_of_memory, report.finite) == (2, 1, True)
+    report = trainer.step(MetaWork(targets=targets, batches=[small, large, small]))
+    assert (report.units, report.out_of_memory, report.finite) == (2, 1, True)

@@ -20,9 +20,10 @@ from ghn.meta import run as run_module
 from ghn.meta.config import MetaTrainingConfig
 from ghn.meta.images import open_images
 from ghn.meta.run import train
-from ghn.meta.trainer import NonFiniteError
+from ghn.training import loop as loop_module
 from ghn.training.ranks import Ranks
 from ghn.training.state import CURRENT, StateError, load_state
+from ghn.training.trainer import NonFiniteError
 from tests.meta.tiny import TINY
 
 CONFIG = replace(
@@ -85,7 +86,7 @@ def test_a_run_leaves_config_log_and_state(tmp_path: Path, capsys: pytest.Captur
     assert 0 <= validation["validation_accuracy"] <= 1
     state = state_of(tmp_path / "run")
     assert state["step"] == 3
-    assert_same_state(state["hypernet"], trainer.hypernet.state_dict())
+    assert_same_state(state["hypernet"], trainer.stepper.module.state_dict())
     assert "1 held-out networks on held-out images: accuracy" in capsys.readouterr().err
 
 
@@ -171,7 +172,7 @@ def test_a_validation_without_memory_does_not_end_the_run(
     def no_memory(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("ghn.meta.validation.functional_call", no_memory)
+    monkeypatch.setattr("ghn.evaluate.accuracy.functional_call", no_memory)
     assert train(replace(CONFIG, steps=2, validate_every=1), tmp_path, device="cpu").step_count == 2
     assert "step 1: no memory for any network of the validation" in capsys.readouterr().err
 
@@ -189,7 +190,7 @@ def test_classes_must_agree(tmp_path: Path) -> None:
 def test_a_disk_that_is_full_for_a_while_costs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real, calls = run_module.save_state, []
+    real, calls = loop_module.save_state, []
 
     def save(folder: Path, state: dict[str, Any]) -> None:
         calls.append(state["step"])
@@ -197,7 +198,7 @@ def test_a_disk_that_is_full_for_a_while_costs_nothing(
             raise OSError(28, "No space left on device")
         real(folder, state)
 
-    monkeypatch.setattr(run_module, "save_state", save)
+    monkeypatch.setattr(loop_module, "save_state", save)
     train(replace(CONFIG, save_every=1, steps=3), tmp_path, device="cpu")
     assert calls == [1, 2, 3]
     assert state_of(tmp_path)["step"] == 3
@@ -217,7 +218,7 @@ def test_a_last_state_that_cannot_be_saved_is_an_error(
     def save(folder: Path, state: dict[str, Any]) -> None:
         raise error
 
-    monkeypatch.setattr(run_module, "save_state", save)
+    monkeypatch.setattr(loop_module, "save_state", save)
     with pytest.raises(OSError, match=message):
         train(replace(CONFIG, steps=1), tmp_path, device="cpu")
 

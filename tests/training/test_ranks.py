@@ -36,7 +36,7 @@ CONFIG = replace(
 PROGRAM = """
 import json, sys
 import torch
-import ghn.meta.trainer as meta_training
+import ghn.meta.stepper as meta_training
 from ghn.meta.config import MetaTrainingConfig
 from ghn.training.ranks import RankLostError
 from ghn.meta.run import train
@@ -44,11 +44,11 @@ from ghn.meta.run import train
 config, folder = MetaTrainingConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2]
 stop_after, lacking, overflowing = map(json.loads, sys.argv[3:])
 place = []
-seed, gradients = meta_training.MetaTrainer._seed, meta_training.target_gradients
+seed, gradients = meta_training.MetaStepper._seed, meta_training.target_gradients
 
-def remember(trainer, slot):
-    place[:] = trainer.step_count, trainer.ranks.share(config.meta_batch).start + slot
-    seed(trainer, slot)
+def remember(stepper, slot, step):
+    place[:] = step, stepper.ranks.share(config.meta_batch).start + slot
+    seed(stepper, slot, step)
 
 def mistreat(*given, **named):
     if place in lacking:
@@ -58,7 +58,7 @@ def mistreat(*given, **named):
         result.gradients[0].fill_(torch.inf)
     return result
 
-meta_training.MetaTrainer._seed, meta_training.target_gradients = remember, mistreat
+meta_training.MetaStepper._seed, meta_training.target_gradients = remember, mistreat
 try:
     train(config, folder, device="cpu", stop_after=stop_after)
 except RankLostError as error:

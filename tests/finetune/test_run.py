@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn import functional
 
 from ghn.data import ImageStream, load
-from ghn.finetune.finetuning import FinetuneConfig, add_noise, finetune
+from ghn.finetune.config import FinetuneConfig
+from ghn.finetune.run import add_noise, finetune
 
 CONFIG = FinetuneConfig(epochs=0.5, learning_rates=(0.1, 0.01), noise=0.0, clip=None, schedule="constant")
 
@@ -102,9 +103,11 @@ def test_the_process_keeps_its_random_state(stream: ImageStream) -> None:
     ("changes", "message"),
     [
         ({"epochs": 0}, "epochs must be positive, not 0"),
-        ({"learning_rates": ()}, "learning_rates must be positive, and at least one"),
-        ({"schedule": "linear"}, "schedule must be cosine or constant, not 'linear'"),
-        ({"noise": -1.0}, r"noise must not be negative, not -1\.0"),
+        ({"learning_rates": ()}, "learning_rates must be at least one"),
+        ({"learning_rates": (0.1, -1.0)}, "learning_rates must be positive, not "),
+        ({"schedule": "linear"}, "schedule must be cosine, steps or constant, not 'linear'"),
+        ({"precision": "float8"}, "precision must be float32, bfloat16 or float16, not 'float8'"),
+        ({"noise": -1.0}, r"noise must be at least 0, not -1\.0"),
     ],
 )
 def test_what_cannot_be_is_refused(changes: dict[str, object], message: str) -> None:

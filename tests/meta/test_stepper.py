@@ -14,9 +14,10 @@ from torch.nn import functional
 from ghn.hypernet import GHNConfig
 from ghn.meta.config import MetaTrainingConfig, Space
 from ghn.meta.run import make_targets, meta_batches
+from ghn.meta.stepper import MetaWork, meta_trainer
 from ghn.meta.targets import Target
-from ghn.meta.trainer import MetaTrainer, NonFiniteError
 from ghn.model import GHN
+from ghn.training.trainer import NonFiniteError, Trainer
 
 CPU = torch.device("cpu")
 SMALL = GHNConfig(hidden=8, layers=1, heads=2, num_classes=10, max_channels=8, spatial=3)
@@ -45,6 +46,10 @@ def some_images(count: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(count, 3, 32, 32, generator=generator), torch.randint(0, 10, (count,), generator=generator)
 
 
+def work(targets: list[Target], batches: list[tuple[torch.Tensor, torch.Tensor]]) -> MetaWork:
+    return MetaWork(targets=targets, batches=batches)
+
+
 def a_hypernet(config: GHNConfig = SMALL) -> GHN:
     torch.manual_seed(0)
     return GHN(config)
@@ -58,8 +63,8 @@ def test_gradient_is_that_of_equation_10(squared: bool, accumulate: int | None) 
     )
     targets, (images, labels) = some_targets(), some_images()
     hypernet = a_hypernet()
-    trainer = MetaTrainer(config, hypernet)
-    report = trainer.step(targets, [(images, labels)] * 3, norms=True, timed=False)
+    trainer = meta_trainer(config, hypernet)
+    report = trainer.step(work(targets, [(images, labels)] * 3), norms=True, timed=False)
     assert report.seconds == {}
 
     other = a_hypernet()
@@ -77,7 +82,7 @@ def test_gradient_is_that_of_equation_10(squared: bool, accumulate: int | None) 
         wanted = torch.zeros_like(theirs) if theirs.grad is None else theirs.grad
         torch.testing.assert_close(mine.grad, wanted, rtol=1e-4, atol=1e-6, msg=name)
     assert report.loss == pytest.approx(sum(losses) / 3, rel=1e-5)
-    assert report.networks == 3
+    assert report.units == 3
     assert report.finite
 
 
@@ -89,9 +94,9 @@ def test_draws_inside_a_network_depend_on_step_and_slot_only() -> None:
     for accumulate in (None, 1):
         seen.append([])
         torch.rand(3 if accumulate else 5)
-        trainer = MetaTrainer(replace(CONFIG, accumulate=accumulate), a_hypernet())
+        trainer = meta_trainer(replace(CONFIG, accumulate=accumulate), a_hypernet())
         for _ in range(2):
-            trainer.step(targets, [(images, labels)] * 3)
+            trainer.step(work(targets, [(images, labels)] * 3))
     assert seen[0] == seen[1]
     assert len(set(seen[0])) == 6
 
@@ -113,11 +118,11 @@ def test_a_network_without_memory_is_skipped(error: RuntimeError) -> None:
     targets, (images, labels) = some_targets(), some_images()
     hypernet, other = a_hypernet(), a_hypernet()
     let_fail(targets[1], error)
-    trainer = MetaTrainer(CONFIG, hypernet)
-    report = trainer.step(targets, [(images, labels)] * 3)
-    assert (report.networks, report.out_of_memory, trainer.out_of_memory) == (2, 1, 1)
+    trainer = meta_trainer(CONFIG, hypernet)
+    report = trainer.step(work(targets, [(images, labels)] * 3))
+    assert (report.units, report.out_of_memory, trainer.out_of_memory) == (2, 1, 1)
     # The mean is over those that took part: the step of a meta-batch of these two.
-    MetaTrainer(replace(CONFIG, meta_batch=2), other).step([targets[0], targets[2]], [(images, labels)] * 2)
+    meta_trainer(replace(CONFIG, meta_batch=2), other).step(work([targets[0], targets[2]], [(images, labels)] * 2))
     for mine, theirs in zip(hypernet.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
 
@@ -134,12 +139,12 @@ def test_a_part_that_the_hypernetwork_has_no_memory_for_is_skipped(accumulate: i
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     hypernet.register_forward_pre_hook(fail_at_second_part)
-    report = MetaTrainer(replace(CONFIG, accumulate=accumulate), hypernet).step(targets, [(images, labels)] * 3)
+    report = meta_trainer(replace(CONFIG, accumulate=accumulate), hypernet).step(work(targets, [(images, labels)] * 3))
     if accumulate is None:
-        assert (report.networks, report.out_of_memory, report.finite) == (0, 3, False)
+        assert (report.units, report.out_of_memory, report.finite) == (0, 3, False)
         return
-    assert (report.networks, report.out_of_memory, report.finite) == (2, 1, True)
-    MetaTrainer(replace(CONFIG, meta_batch=2), other).step([targets[0], targets[2]], [(images, labels)] * 2)
+    assert (report.units, report.out_of_memory, report.finite) == (2, 1, True)
+    meta_trainer(replace(CONFIG, meta_batch=2), other).step(work([targets[0], targets[2]], [(images, labels)] * 2))
     for mine, theirs in zip(hypernet.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
 
@@ -152,13 +157,13 @@ def test_a_backward_pass_cut_short_for_want_of_memory_costs_the_step() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     hypernet.embed.weight.register_hook(fail)
-    trainer = MetaTrainer(replace(CONFIG, max_nonfinite=2), hypernet)
-    report = trainer.step(targets, [(images, labels)] * 3)
+    trainer = meta_trainer(replace(CONFIG, max_nonfinite=2), hypernet)
+    report = trainer.step(work(targets, [(images, labels)] * 3))
     assert (report.finite, report.out_of_memory, trainer.skipped) == (False, 3, 1)
     for mine, theirs in zip(hypernet.parameters(), untouched.parameters(), strict=True):
         assert torch.equal(mine, theirs)
     with pytest.raises(NonFiniteError, match=r"2 steps in a row .*\(6 networks lacked memory: lower accumulate\)"):
-        trainer.step(targets, [(images, labels)] * 3)
+        trainer.step(work(targets, [(images, labels)] * 3))
 
 
 def test_a_step_without_any_network_is_skipped() -> None:
@@ -166,7 +171,7 @@ def test_a_step_without_any_network_is_skipped() -> None:
     hypernet, untouched = a_hypernet(), a_hypernet()
     for target in targets:
         let_fail(target, torch.OutOfMemoryError("CUDA out of memory"))
-    report = MetaTrainer(CONFIG, hypernet).step(targets, [(images, labels)] * 3)
+    report = meta_trainer(CONFIG, hypernet).step(work(targets, [(images, labels)] * 3))
     assert not report.finite
     for mine, theirs in zip(hypernet.parameters(), untouched.parameters(), strict=True):
         assert torch.equal(mine, theirs)
@@ -176,26 +181,26 @@ def test_other_errors_are_not_swallowed() -> None:
     targets, (images, labels) = some_targets(), some_images()
     let_fail(targets[2], RuntimeError("a bug"))
     with pytest.raises(RuntimeError, match="a bug"):
-        MetaTrainer(CONFIG, a_hypernet()).step(targets, [(images, labels)] * 3)
+        meta_trainer(CONFIG, a_hypernet()).step(work(targets, [(images, labels)] * 3))
 
 
 def test_non_finite_steps_change_nothing_and_end_the_run_when_they_repeat() -> None:
     targets, (images, labels) = some_targets(), some_images()
     hypernet = a_hypernet()
-    trainer = MetaTrainer(replace(CONFIG, max_nonfinite=2), hypernet)
-    trainer.step(targets, [(images, labels)] * 3)
+    trainer = meta_trainer(replace(CONFIG, max_nonfinite=2), hypernet)
+    trainer.step(work(targets, [(images, labels)] * 3))
     before = {name: value.clone() for name, value in hypernet.state_dict().items()}
     moments = trainer.optimizer.state[trainer.parameters[0]]["exp_avg"].clone()
-    report = trainer.step(targets, [(images * torch.inf, labels)] * 3)
+    report = trainer.step(work(targets, [(images * torch.inf, labels)] * 3))
     assert not report.finite
     assert (trainer.skipped, trainer.nonfinite_in_a_row) == (1, 1)
     assert all(torch.equal(value, before[name]) for name, value in hypernet.state_dict().items())
     assert torch.equal(moments, trainer.optimizer.state[trainer.parameters[0]]["exp_avg"])
-    assert trainer.step(targets, [(images, labels)] * 3).finite
+    assert trainer.step(work(targets, [(images, labels)] * 3)).finite
     assert trainer.nonfinite_in_a_row == 0
-    trainer.step(targets, [(images * torch.nan, labels)] * 3)
+    trainer.step(work(targets, [(images * torch.nan, labels)] * 3))
     with pytest.raises(NonFiniteError, match="2 steps in a row up to step 5 were not finite; lower learning_rate"):
-        trainer.step(targets, [(images * torch.nan, labels)] * 3)
+        trainer.step(work(targets, [(images * torch.nan, labels)] * 3))
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
@@ -214,10 +219,10 @@ def test_mixed_precision_keeps_classifier_and_predictions_in_float32(precision: 
                 )
                 store = kinds["head" if is_head else "body"]
                 module.register_forward_hook(lambda _, __, output, store=store: store.add(output.dtype))
-    report = MetaTrainer(config, a_hypernet()).step(targets, [(images, labels)] * 3)
+    report = meta_trainer(config, a_hypernet()).step(work(targets, [(images, labels)] * 3))
     assert kinds["head"] == {torch.float32}
     assert getattr(torch, precision) in kinds["body"]
-    assert report.networks == 3
+    assert report.units == 3
 
 
 def test_bfloat16_is_close_to_float32() -> None:
@@ -227,18 +232,20 @@ def test_bfloat16_is_close_to_float32() -> None:
         drawn = meta_batches(config, config.space)[0]
         images, labels = some_images(16)
         torch.manual_seed(0)
-        reports.append(MetaTrainer(config, a_hypernet()).step(make_targets(drawn, config, CPU), [(images, labels)] * 3))
+        reports.append(
+            meta_trainer(config, a_hypernet()).step(work(make_targets(drawn, config, CPU), [(images, labels)] * 3))
+        )
     assert reports[0].loss == pytest.approx(reports[1].loss, rel=2e-2)
     assert reports[0].gradient_norm == pytest.approx(reports[1].gradient_norm, rel=0.2)
 
 
-def float16_step(config: MetaTrainingConfig, scale: float, overflow: float = 1.0) -> MetaTrainer:
+def float16_step(config: MetaTrainingConfig, scale: float, overflow: float = 1.0) -> Trainer[MetaWork]:
     """A trainer after one step in float16 on the CPU that began with a loss scale."""
     targets = make_targets(meta_batches(config, config.space)[0], config, CPU)
-    trainer = MetaTrainer(config, a_hypernet())
+    trainer = meta_trainer(config, a_hypernet())
     trainer.scaler.load_state_dict(trainer.scaler.state_dict() | {"scale": scale})
     images, labels = some_images()
-    trainer.step(targets, [(images * overflow, labels)] * 3)
+    trainer.step(work(targets, [(images * overflow, labels)] * 3))
     return trainer
 
 
@@ -270,14 +277,14 @@ def test_overflow_halves_the_loss_scale_and_costs_the_step() -> None:
 def test_the_loss_scale_is_part_of_the_state() -> None:
     config = replace(CONFIG, precision="float16")
     trainer = float16_step(config, 2.0**8)
-    again = MetaTrainer(config, a_hypernet())
+    again = meta_trainer(config, a_hypernet())
     again.load_state_dict(trainer.state_dict())
     assert again.scaler.state_dict() == trainer.scaler.state_dict()
     assert (again.scaler.get_scale(), again.scaler.state_dict()["_growth_tracker"]) == (2.0**8, 1)
     # A run may go on in another precision, and come back.
-    plain = MetaTrainer(CONFIG, a_hypernet())
+    plain = meta_trainer(CONFIG, a_hypernet())
     plain.load_state_dict(trainer.state_dict())
-    fresh = MetaTrainer(config, a_hypernet())
+    fresh = meta_trainer(config, a_hypernet())
     fresh.load_state_dict(plain.state_dict())
     assert fresh.scaler.get_scale() == 2.0**16
 
@@ -285,7 +292,7 @@ def test_the_loss_scale_is_part_of_the_state() -> None:
 def test_norms_are_those_of_parameters_and_their_change() -> None:
     targets, (images, labels) = some_targets(), some_images()
     hypernet, before = a_hypernet(), a_hypernet()
-    report = MetaTrainer(CONFIG, hypernet).step(targets, [(images, labels)] * 3, norms=True)
+    report = meta_trainer(CONFIG, hypernet).step(work(targets, [(images, labels)] * 3), norms=True)
     parameters = torch.cat([parameter.detach().flatten() for parameter in hypernet.parameters()])
     change = parameters - torch.cat([parameter.detach().flatten() for parameter in before.parameters()])
     assert report.parameter_norm == pytest.approx(float(parameters.norm()), rel=1e-5)
@@ -295,16 +302,16 @@ def test_norms_are_those_of_parameters_and_their_change() -> None:
 
 
 def test_the_clock_counts_what_lies_between_two_steps() -> None:
-    trainer = MetaTrainer(CONFIG, a_hypernet())
+    trainer = meta_trainer(CONFIG, a_hypernet())
     targets, batch = some_targets(), some_images()
-    first = trainer.step(targets, [batch] * 3).elapsed
+    first = trainer.step(work(targets, [batch] * 3)).elapsed
     time.sleep(0.5)
-    assert trainer.step(targets, [batch] * 3).elapsed - first >= 0.5
+    assert trainer.step(work(targets, [batch] * 3)).elapsed - first >= 0.5
 
 
 @pytest.mark.parametrize(("minutes", "elapsed", "step", "progress"), [(None, 9e9, 5, 0.5), (2.0, 60.0, 1, 0.5)])
 def test_progress_by_steps_or_by_the_clock(minutes: float | None, elapsed: float, step: int, progress: float) -> None:
-    trainer = MetaTrainer(replace(CONFIG, minutes=minutes), a_hypernet())
+    trainer = meta_trainer(replace(CONFIG, minutes=minutes), a_hypernet())
     trainer.elapsed, trainer.step_count = elapsed, step
     assert trainer.progress == pytest.approx(progress)
 
@@ -313,8 +320,8 @@ def test_progress_by_steps_or_by_the_clock(minutes: float | None, elapsed: float
 def test_other_hypernetworks_train_as_well(preset: str) -> None:
     targets, (images, labels) = some_targets(), some_images()
     hypernet = GHN(GHNConfig.preset(preset, num_classes=10, hidden=8, max_channels=8, spatial=3))
-    trainer = MetaTrainer(CONFIG, hypernet)
+    trainer = meta_trainer(CONFIG, hypernet)
     before = [parameter.clone() for parameter in hypernet.parameters()]
-    assert trainer.step(targets, [(images, labels)] * 3).finite
+    assert trainer.step(work(targets, [(images, labels)] * 3)).finite
     changed = [not torch.equal(now, old) for now, old in zip(hypernet.parameters(), before, strict=True)]
     assert sum(changed) > len(changed) / 2

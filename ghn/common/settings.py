@@ -1,0 +1,107 @@
+"""Configurations: dataclasses whose values are checked against their annotations and stated limits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+
+POSITIVE: Mapping[str, Any] = {"positive": True}
+"""For `field(metadata=...)`: a number above 0."""
+
+SHARE: Mapping[str, Any] = {"share": True}
+"""For `field(metadata=...)`: a number from 0 on, below 1."""
+
+
+def at_least(least: float) -> Mapping[str, Any]:
+    """For `field(metadata=...)`: a number not below `least`."""
+    return {"least": least}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """A configuration; subclasses are dataclasses too, frozen and with keywords only.
+
+    Types and limits are checked when one is made: JSON and YAML files hold strings where numbers are meant, and True
+    counts as an int. None is allowed where the annotation says so, and has no limits.
+    """
+
+    def __post_init__(self) -> None:
+        kinds = _kinds(type(self))  # type: ignore[arg-type]
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            _check_kind(entry.name, value, kinds[entry.name])
+            if value is not None:
+                _check_limits(entry.name, value, entry.metadata)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as saved beside every result."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`, also after a way through JSON.
+
+        Raises:
+            ValueError: For a name that is no field, or a value that cannot be.
+        """
+        kinds = _kinds(cls)  # type: ignore[arg-type]
+        unknown = sorted(set(values) - set(kinds))
+        if unknown:
+            raise ValueError(f"{cls.__name__} has no field {unknown[0]!r}; it was saved by another version of ghn")
+        return cls(**{name: _read(value, kinds[name]) for name, value in values.items()})
+
+
+def _read(value: Any, kind: Any) -> Any:
+    if isinstance(kind, type) and issubclass(kind, Settings) and isinstance(value, Mapping):
+        return kind.from_dict(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+@cache
+def _kinds(cls: Any) -> dict[str, Any]:
+    hints = get_type_hints(cls)
+    return {entry.name: hints[entry.name] for entry in fields(cls)}
+
+
+def _check_kind(name: str, value: Any, kind: Any) -> None:
+    options, origin = get_args(kind), get_origin(kind)
+    if origin is Literal:
+        if value not in options:
+            raise ValueError(f"{name} must be {', '.join(map(str, options[:-1]))} or {options[-1]}, not {value!r}")
+    elif type(None) in options:
+        if value is not None:
+            _check_kind(name, value, options[0])
+    elif origin is tuple:
+        _check_tuple(name, value, options)
+    elif origin is dict:
+        if not isinstance(value, dict):
+            raise ValueError(f"{name} must be of type dict, not {value!r}")
+        for key, entry in value.items():
+            _check_kind(f"a key of {name}", key, options[0])
+            _check_kind(f"{name}[{key!r}]", entry, options[1])
+    elif kind is float:
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ValueError(f"{name} must be a finite number, not {value!r}")
+    elif type(value) is not kind:
+        raise ValueError(f"{name} must be of type {kind.__name__}, not {value!r}")
+
+
+def _check_tuple(name: str, value: Any, options: tuple[Any, ...]) -> None:
+    any_length = options[-1] is Ellipsis
+    if not isinstance(value, tuple) or not (any_length or len(value) == len(options)):
+        raise ValueError(f"{name} must be {'a tuple' if any_length else f'{len(options)} values'}, not {value!r}")
+    for index, entry in enumerate(value):
+        _check_kind(name, entry, options[0] if any_length else options[index])
+
+
+def _check_limits(name: str, value: Any, limits: Mapping[str, Any]) -> None:
+    for entry in value if isinstance(value, tuple) else (value,):
+        if "least" in limits and entry < limits["least"]:
+            raise ValueError(f"{name} must be at least {limits['least']}, not {value}")
+        if limits.get("positive") and not entry > 0:
+            raise ValueError(f"{name} must be positive, not {value}")
+        if limits.get("share") and not 0 <= entry < 1:
+            raise ValueError(f"{name} is a share, 0 <= {name} < 1, not {value}")

@@ -1,0 +1,224 @@
+"""From a trainer to a run: what feeds, logs, validates, saves and resumes it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic
+
+from ghn.common.files import remove_partial, write_text
+from ghn.training.config import TrainingConfig
+from ghn.training.logbook import Logbook
+from ghn.training.memory import most_memory_gb
+from ghn.training.ranks import Ranks
+from ghn.training.signals import on_stop_signal
+from ghn.training.state import StateError, load_state, save_state
+from ghn.training.stepper import Work
+from ghn.training.trainer import StepReport, Trainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What a validation found.
+
+    Attributes:
+        values: For the log, by name; empty to write none.
+        line: For people.
+    """
+
+    values: Mapping[str, float]
+    line: str
+
+
+class Loop(Generic[Work]):
+    """A run in a folder: made, or taken up where its last save left it.
+
+    Args:
+        trainer: Fresh; it gets the state that the folder holds.
+        folder: The run's folder (hold it with `ghn.training.state.locked`): config, log, and states. None keeps
+            nothing: the run cannot be resumed.
+        quiet: No progress bar, and no lines for people either where there is no folder.
+
+    Raises:
+        StateError: When the folder's state is of another run, or damaged.
+    """
+
+    def __init__(self, trainer: Trainer[Work], folder: Path | None, *, quiet: bool = False) -> None:
+        self.trainer, self.config, self.ranks, self.folder = trainer, trainer.config, trainer.ranks, folder
+        if folder is not None:
+            self._resume(folder)
+        length = f"/{self.config.steps:,}" if self.config.minutes is None else f" in {self.config.minutes:g} minutes"
+        self.log = Logbook(
+            folder if self.ranks.is_first else None, length=length, quiet=quiet, start=trainer.step_count
+        )
+        if folder is not None and self.ranks.is_first:
+            write_text(folder / "config.json", json.dumps(self.config.to_dict(), indent=2) + "\n")
+        self._recent: list[StepReport] = []
+        self._data_seconds = 0.0
+        self._saved_at = trainer.step_count
+        self._last = time.perf_counter()
+
+    def _resume(self, folder: Path) -> None:
+        if self.ranks.is_first:
+            remove_partial(folder)
+        state = load_state(folder, set_aside=self.ranks.is_first)
+        if state is not None:
+            _check_same_run(self.config, state["config"], folder)
+            self.trainer.load_state_dict(state)
+        _check_same_step(self.ranks, self.trainer.step_count, folder)
+        _check_length(self.config, self.trainer.step_count, folder)
+
+    def go(
+        self,
+        works: Callable[[int, int], Iterator[Work]],
+        *,
+        validate: Callable[[], Validation] | None = None,
+        after_step: Callable[[StepReport], None] | None = None,
+        stop_after: int | None = None,
+    ) -> None:
+        """Make the steps that are left. SIGTERM and SIGINT save the state and end the run after the step.
+
+        Args:
+            works: Gives the work of steps `first` to `last` - 1, one after the other.
+            validate: Called every `validate_every` steps.
+            after_step: Called after each step, before anything is saved.
+            stop_after: Save and return after so many steps.
+
+        Raises:
+            NonFiniteError: When too many steps in a row were not finite.
+            RankLostError: When another process of the run has gone.
+            OSError: When the last state could not be saved.
+        """
+        trainer, config = self.trainer, self.config
+        last = config.steps if stop_after is None else min(config.steps, trainer.step_count + stop_after)
+        given = works(trainer.step_count, last)
+        self._last = time.perf_counter()
+        length = f"{config.steps:,} steps" if config.minutes is None else f"{config.minutes:g} minutes"
+        self.log.say(f"training from step {trainer.step_count:,} on, {length} in all, in {self.folder}")
+        try:
+            # What keeps nothing must not outlast Ctrl-C.
+            with nullcontext() if self.folder is None else on_stop_signal(self._request_stop):
+                while trainer.step_count < last and trainer.progress < 1:
+                    if self._step(given, validate, after_step):
+                        break
+            if trainer.step_count > self._saved_at:
+                self._save(must=True)
+            if trainer.stop_requested:
+                self.log.say(f"stopped after step {trainer.step_count:,}, which is saved; the same command goes on")
+        finally:
+            self.log.close()
+
+    def _request_stop(self) -> None:
+        self.trainer.stop_requested = True
+
+    def _step(
+        self,
+        given: Iterator[Work],
+        validate: Callable[[], Validation] | None,
+        after_step: Callable[[StepReport], None] | None,
+    ) -> bool:
+        """One step with all that belongs to it; returns whether to stop."""
+        trainer, config = self.trainer, self.config
+        work = next(given)
+        self._data_seconds += time.perf_counter() - self._last
+        log_now = (trainer.step_count + 1) % config.log_every == 0
+        report = trainer.step(work, norms=log_now, timed=log_now or self.ranks.device.type == "cpu")
+        self._recent.append(report)
+        step = trainer.step_count
+        self._last = time.perf_counter()
+        if after_step is not None:
+            after_step(report)
+        if not report.finite:
+            self.log.say(f"step {step} was not finite and is skipped ({trainer.skipped} so far)")
+        if log_now:
+            self._write_log()
+        if step % config.save_every == 0 and report.finite and not report.stop:
+            self._save(must=False)
+        if validate is not None and step % config.validate_every == 0:
+            self._validate(validate)
+        return report.stop
+
+    def _write_log(self) -> None:
+        reports, self._recent = self._recent, []
+        finite = [report for report in reports if report.finite]
+        last = reports[-1]
+        values: dict[str, Any] = {
+            **{name: _mean([report.means[name] for report in finite]) for name in self.trainer.stepper.sums},
+            "gradient_norm": _mean([report.gradient_norm for report in finite]),
+            "parameter_norm": last.parameter_norm,
+            "update_norm": last.update_norm,
+            "learning_rate": last.learning_rate,
+            "elapsed": self.trainer.elapsed,
+            "skipped": self.trainer.skipped,
+            "out_of_memory": self.trainer.out_of_memory,
+            "memory_gb": most_memory_gb(self.ranks.device),
+            "seconds_data": self._data_seconds / len(reports),
+        }
+        self._data_seconds = 0.0
+        for part in last.seconds:
+            values[f"seconds_{part}"] = _mean([report.seconds[part] for report in reports if report.seconds])
+        self.log.write(self.trainer.step_count, values)
+        shown = self.trainer.stepper.sums[:2]
+        text = " ".join(f"{name} {values[name]:.3f}" for name in shown) if finite else "not finite"
+        self.log.progress(self.trainer.step_count, self.trainer.progress, text)
+
+    def _validate(self, validate: Callable[[], Validation]) -> None:
+        found = validate()
+        self._last = time.perf_counter()
+        step = self.trainer.step_count
+        if found.values:
+            self.log.write(step, found.values)
+        self.log.say(f"step {step}: {found.line}")
+
+    def _save(self, *, must: bool) -> None:
+        """Save the state; one that cannot be written is reported, and only the last of a run (`must`) is an error."""
+        if not self.ranks.is_first or self.folder is None:
+            return
+        try:
+            save_state(self.folder, self.trainer.state_dict())
+        except OSError as error:
+            # An error of PyTorch's writer has no number; it says so where the disk is full.
+            remedy = ": free some space" if error.errno in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
+            text = (
+                f"state of step {self.trainer.step_count} not saved in {self.folder} ({error}); "
+                f"that of step {self._saved_at} stays{remedy}"
+            )
+            if must:
+                raise OSError(text) from error
+            self.log.say(text)
+        else:
+            self._saved_at = self.trainer.step_count
+        self._last = time.perf_counter()
+
+
+def _check_same_run(config: TrainingConfig, saved: dict[str, Any], folder: Path) -> None:
+    before, now = type(config).from_dict(saved).identity(), config.identity()
+    for name, value in now.items():
+        if before[name] != value:
+            raise StateError(
+                f"{folder} holds a run with {name}={before[name]!r}, not {value!r}; take another folder, or that value"
+            )
+
+
+def _check_length(config: TrainingConfig, step: int, folder: Path) -> None:
+    if step > config.steps:
+        raise StateError(f"the run in {folder} has made {step:,} steps, more than {config.steps:,}; ask for more steps")
+
+
+def _check_same_step(ranks: Ranks, step: int, folder: Path) -> None:
+    steps = [int(value) for value in ranks.gather(step)]
+    if len(set(steps)) > 1:
+        raise StateError(
+            f"the processes found states of different steps, {', '.join(map(str, steps))}, in {folder}; "
+            "it must be the same folder for all, on a file system that they share"
+        )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return statistics.fmean(values) if values else None
