@@ -189,12 +189,14 @@ def _train(
         loop.go(lambda first, last: _works(stream, first, last), after_step=remember)
         if trainer.stop_requested:
             raise StoppedError(f"stopped after step {trainer.step_count:,} with learning rate {rate:g}")
+        # A judge may leave traces, as in running statistics.
+        trained = copy.deepcopy(network.state_dict())
         score = float(judge(network))
     except NonFiniteError:
-        score = -math.inf
+        trained, score = {}, -math.inf
     if home is not None:
         write_text(home / RESULT, json.dumps({"score": score if math.isfinite(score) else None}) + "\n")
-    return _Outcome(score=score, losses=stepper.losses, network=copy.deepcopy(network.state_dict()))
+    return _Outcome(score=score, losses=stepper.losses, network=trained)
 
 
 def _works(stream: ImageStream | ImageFolderStream, first: int, last: int) -> Iterator[tuple[Tensor, Tensor]]:

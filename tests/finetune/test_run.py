@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +22,8 @@ from torch.nn import functional
 from ghn.data import ImageStream, load
 from ghn.finetune.config import FinetuneConfig
 from ghn.finetune.run import add_noise, finetune
+from ghn.training.signals import StoppedError
+from ghn.training.state import StateError
 
 CONFIG = FinetuneConfig(epochs=0.5, learning_rates=(0.1, 0.01), noise=0.0, clip=None, schedule="constant")
 
@@ -113,3 +124,111 @@ def test_the_process_keeps_its_random_state(stream: ImageStream) -> None:
 def test_what_cannot_be_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(CONFIG, **changes)  # type: ignore[arg-type]
+
+
+def a_moody_network() -> nn.Sequential:
+    """With what a resumed training can get wrong: draws, running statistics, momentum."""
+    torch.manual_seed(1)
+    layers = nn.AvgPool2d(4), nn.Flatten(), nn.Linear(192, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3)
+    return nn.Sequential(*layers, nn.Linear(16, 10))
+
+
+SAVED = replace(CONFIG, epochs=3.0, learning_rates=(0.1, 1e30, 0.02), noise=1e-3, clip=1.0, save_every=3, log_every=1)
+
+PROGRAM = """
+import sys
+from ghn.data import ImageStream, load
+from ghn.finetune.run import finetune
+from tests.finetune.test_run import SAVED, a_moody_network, negative_loss
+
+stream = ImageStream(load("digits").subset(range(256)), batch_size=32)
+print("ready", flush=True)
+finetune(a_moody_network(), stream, lambda network: negative_loss(stream, network), SAVED, sys.argv[1])
+print("done", flush=True)
+"""
+
+
+def _assert_same(first: nn.Module, second: nn.Module) -> None:
+    for (name, one), other in zip(first.state_dict().items(), second.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name
+
+
+def test_a_kept_training_gives_what_one_in_memory_does(stream: ImageStream, tmp_path: Path) -> None:
+    networks = a_moody_network(), a_moody_network()
+    judge = partial(negative_loss, stream)
+    results = [finetune(networks[0], stream, judge, SAVED), finetune(networks[1], stream, judge, SAVED, tmp_path)]
+    assert results[0] == results[1]
+    _assert_same(*networks)
+    lines = (tmp_path / "rate-0.1" / "log.jsonl").read_text().splitlines()
+    assert results[0].learning_rate == 0.1
+    assert [json.loads(line)["loss"] for line in lines] == results[0].losses
+    assert len(lines) == 24
+    # A finished one is read, not trained again, from whatever network is given.
+    again = a_moody_network()
+    with torch.no_grad():
+        next(again.parameters()).zero_()
+    stamp = (tmp_path / "rate-0.1" / "state.pt").stat().st_mtime_ns
+    assert finetune(again, stream, judge, SAVED, tmp_path) == results[0]
+    assert (tmp_path / "rate-0.1" / "state.pt").stat().st_mtime_ns == stamp
+    _assert_same(again, networks[0])
+
+
+@pytest.mark.parametrize("moments", [(0.05, 0.2, 0.1), (0.0, 0.15, 0.3)])
+def test_killed_at_any_moment_it_goes_on_bit_for_bit(
+    stream: ImageStream, tmp_path: Path, moments: tuple[float, ...]
+) -> None:
+    for moment in moments:
+        command = [sys.executable, "-c", PROGRAM, str(tmp_path / "run")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(moment)
+            process.kill()
+    killed, whole = a_moody_network(), a_moody_network()
+    judge = partial(negative_loss, stream)
+    expected = finetune(whole, stream, judge, SAVED, tmp_path / "whole")
+    assert finetune(killed, stream, judge, SAVED, tmp_path / "run") == expected
+    _assert_same(killed, whole)
+    for rate in ("0.1", "0.02"):
+        first, second = (
+            torch.load(tmp_path / run / f"rate-{rate}" / "state.pt", weights_only=True) for run in ("run", "whole")
+        )
+        for name in ("optimizer", "losses", "step", "random_state"):
+            torch.testing.assert_close(first[name], second[name], rtol=0, atol=0)
+
+
+def test_a_signal_saves_what_was_done(stream: ImageStream, tmp_path: Path) -> None:
+    config, judge = replace(SAVED, save_every=1000, learning_rates=(0.1,)), partial(negative_loss, stream)
+    stopped, whole = a_moody_network(), a_moody_network()
+    seen: list[int] = []
+
+    def stop(*_: object) -> None:
+        seen.append(1)
+        if len(seen) == 5:
+            signal.raise_signal(signal.SIGTERM)
+
+    handle = stopped.register_forward_hook(stop)
+    with pytest.raises(StoppedError, match=r"stopped after step 5 with learning rate 0\.1"):
+        finetune(stopped, stream, judge, config, tmp_path)
+    handle.remove()
+    assert finetune(stopped, stream, judge, config, tmp_path) == finetune(whole, stream, judge, config)
+    _assert_same(stopped, whole)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"momentum": 0.5}, "holds a fine-tuning with momentum=0.9, not 0.5"),
+        ({"epochs": 4.0}, "with epochs=3.0, not 4"),
+    ],
+)
+def test_another_finetuning_in_the_folder_is_refused(
+    stream: ImageStream, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    judge = partial(negative_loss, stream)
+    short = replace(SAVED, learning_rates=(0.1,))
+    finetune(a_moody_network(), stream, judge, short, tmp_path)
+    with pytest.raises(StateError, match=re.escape(message)):
+        finetune(a_moody_network(), stream, judge, replace(short, **changes), tmp_path)
+    with pytest.raises(StateError, match="holds the fine-tuning of another network"):
+        finetune(a_network(), stream, judge, short, tmp_path)

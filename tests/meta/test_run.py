@@ -283,3 +283,25 @@ def test_sigterm_saves_the_state_and_kill_loses_no_more_than_the_steps_since(tmp
     train(endless, tmp_path / "whole", device="cpu", stop_after=last)
     mine, whole = state_of(tmp_path), state_of(tmp_path / "whole")
     assert_same_state(mine["hypernet"], whole["hypernet"])
+
+
+FROM_BEFORE = {
+    5: (2.2948617935180664, 55.001033782958984),
+    6: (2.301119565963745, 106.70796966552734),
+    7: (2.2668838500976562, 115.10491180419922),
+    8: (2.278451919555664, 54.4262809753418),
+}
+"""Loss and penalty by step, of version 0.1 going on from its own state of step 4."""
+
+
+def test_a_state_of_the_version_before_goes_on_with_its_losses(tmp_path: Path) -> None:
+    (tmp_path / CURRENT).write_bytes((Path(__file__).parent / "state-of-version-0.1.pt").read_bytes())
+    saved = state_of(tmp_path)
+    assert "momentum" not in saved["config"]
+    trainer = train(MetaTrainingConfig.from_dict(saved["config"]), tmp_path, device="cpu")
+    assert trainer.step_count == 8
+    losses = {entry["step"]: (entry["loss"], entry["penalty"]) for entry in log_of(tmp_path) if "loss" in entry}
+    assert losses.keys() == FROM_BEFORE.keys()
+    # Bit for bit on one machine; others round in other places.
+    for step, expected in FROM_BEFORE.items():
+        assert losses[step] == pytest.approx(expected, rel=1e-4)
