@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp")
 
+FORMATS = ("JPEG", "PNG", "BMP", "PPM", "WEBP")
+"""What is decoded, whatever a file is called: Pillow would start Ghostscript for PostScript."""
+
 
 def cache_folder() -> Path:
     """Where packed images are kept: $GHN_CACHE, else $XDG_CACHE_HOME/ghn, else ~/.cache/ghn."""
@@ -61,7 +64,7 @@ def visible(folder: Path) -> Iterator[Path]:
 
 
 def read_image(file: Path) -> Image:
-    """A decoded RGB image.
+    """A decoded RGB image; 16-bit levels are scaled to 8 bits.
 
     Raises:
         DataError: When the file is no image, or a damaged or a monstrously large one.
@@ -69,11 +72,21 @@ def read_image(file: Path) -> Image:
     from PIL import Image
 
     try:
-        with Image.open(file) as image:
-            return image.convert("RGB")
+        with Image.open(file, formats=FORMATS) as image:
+            return _eight_bits(image).convert("RGB")
     # What Pillow raises depends on the format and the kind of damage.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{file} cannot be read as an image ({error}); fetch the data set again") from error
+
+
+def _eight_bits(image: Image) -> Image:
+    """The image itself, or one of 16-bit grey levels scaled: Pillow's conversion would clip them at 255."""
+    if image.mode != "I" and not image.mode.startswith("I;16"):
+        return image
+    from PIL import Image as pillow
+
+    levels = np.asarray(image, dtype=np.float64)
+    return pillow.fromarray(np.clip(np.rint(levels / 257), 0, 255).astype(np.uint8))
 
 
 def read_folder(

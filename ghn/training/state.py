@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import pickle
-import struct
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -21,21 +19,6 @@ CURRENT = "state.pt"
 PREVIOUS = "state-previous.pt"
 DAMAGED = "state-damaged.pt"
 LOCK = ".lock"
-
-UNREADABLE = (
-    RuntimeError,
-    OSError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    LookupError,
-    EOFError,
-    struct.error,
-    zipfile.BadZipFile,
-    pickle.UnpicklingError,
-)
-"""What reading a damaged file has been seen to raise, or may."""
-
 
 class StateError(ValueError):
     """A saved state cannot be used; the message is one line with the remedy."""
@@ -99,7 +82,8 @@ def load_state(folder: Path, *, set_aside: bool = False) -> dict[str, Any] | Non
             continue
         try:
             state = _read(file)
-        except UNREADABLE as error:
+        # One bit can make a zip archive name another compression, or a pickle anything: whatever is raised, it is damaged.
+        except Exception as error:
             reason = str(error).strip().splitlines() or [type(error).__name__]
             problems.append(f"{file} is damaged ({reason[0][:80]})")
             continue
