@@ -20,6 +20,7 @@ PREVIOUS = "state-previous.pt"
 DAMAGED = "state-damaged.pt"
 LOCK = ".lock"
 
+
 class StateError(ValueError):
     """A saved state cannot be used; the message is one line with the remedy."""
 
