@@ -83,10 +83,10 @@ def _eight_bits(image: Image) -> Image:
     """The image itself, or one of 16-bit grey levels scaled: Pillow's conversion would clip them at 255."""
     if image.mode != "I" and not image.mode.startswith("I;16"):
         return image
-    from PIL import Image as pillow
+    from PIL.Image import fromarray
 
     levels = np.asarray(image, dtype=np.float64)
-    return pillow.fromarray(np.clip(np.rint(levels / 257), 0, 255).astype(np.uint8))
+    return fromarray(np.clip(np.rint(levels / 257), 0, 255).astype(np.uint8))
 
 
 def read_folder(

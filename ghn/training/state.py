@@ -83,7 +83,7 @@ def load_state(folder: Path, *, set_aside: bool = False) -> dict[str, Any] | Non
             continue
         try:
             state = _read(file)
-        # One bit can make a zip archive name another compression, or a pickle anything: whatever is raised, it is damaged.
+        # One bit can make a zip archive name another compression: whatever is raised, the file is damaged.
         except Exception as error:
             reason = str(error).strip().splitlines() or [type(error).__name__]
             problems.append(f"{file} is damaged ({reason[0][:80]})")
