@@ -56,19 +56,9 @@ def smallest_of_families() -> dict[str, str]:
 
 def build(kind: str, name: str) -> Any:
     """A model without pretrained weights."""
-    if kind == "timm":
-        import timm
+    from ghn.zoo import ModelRequest, build_model
 
-        return timm.create_model(name)
-    if kind == "transformers":
-        return build_tiny(name)
-    import torchvision
-
-    options = {"weights_backbone": None} if any(part in name for part in BACKBONES) else {}
-    return torchvision.models.get_model(name, weights=None, **options)
-
-
-BACKBONES = ("rcnn", "ssd", "retina", "fcos", "fcn_", "deeplab", "lraspp")
+    return build_tiny(name) if kind == "transformers" else build_model(ModelRequest(name=f"{kind}:{name}")).model
 
 
 def measure(kind: str, family: str, name: str) -> dict[str, Any]:

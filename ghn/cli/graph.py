@@ -35,12 +35,11 @@ def run(options: Options) -> None:
         ValueError: In one line, for whatever the user can mend; nothing is written then.
     """
     from ghn.cli.files import check_writable
+    from ghn.cli.models import requested_model
     from ghn.cli.terminal import Steps, show
-    from ghn.zoo.build import ModelRequest, build_model
+    from ghn.zoo import build_model
 
-    request = ModelRequest(
-        name=options.model, num_classes=options.num_classes, image_size=options.image_size, meta=True
-    )
+    request = requested_model(options.model, num_classes=options.num_classes, image_size=options.image_size, meta=True)
     steps = Steps(quiet=options.quiet)
     with steps.step("loading libraries"):
         from ghn.draw.save import WRITERS, save

@@ -71,14 +71,15 @@ def run(options: Options) -> None:
         ValueError: In one line, for whatever the user can mend; nothing is written then.
     """
     from ghn.cli.files import check_writable
+    from ghn.cli.models import requested_model
     from ghn.cli.terminal import Steps
-    from ghn.zoo.build import ModelRequest, build_model
+    from ghn.zoo import build_model
 
     report_file = options.output.with_suffix(".predict.json")
     check_writable(options.output, (".safetensors",))
     check_writable(report_file, (".json",))
     name = chosen_name(options.ghn)
-    request = ModelRequest(name=options.model, num_classes=options.num_classes, image_size=options.image_size)
+    request = requested_model(options.model, num_classes=options.num_classes, image_size=options.image_size)
     steps = Steps(quiet=options.quiet)
     with steps.step("loading libraries"):
         import torch

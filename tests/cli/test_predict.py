@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ghn.model import from_pretrained
-from ghn.zoo.build import ModelRequest, build_model
+from ghn.zoo import ModelRequest, build_model
 from tests.cli.conftest import Run
 
 Ghn = Callable[..., Run]
@@ -137,7 +137,7 @@ def test_a_folder_in_the_way(ghn: Ghn, tmp_path: Path) -> None:
 
 
 def test_the_output_is_checked_before_the_work(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ghn.zoo.build.build_model", lambda request: pytest.fail("the model was built"))
+    monkeypatch.setattr("ghn.zoo.build_model", lambda request: pytest.fail("the model was built"))
     refused("predict", "zoo:net", "--ghn", "TINY", "-o", "OUT/no/x.safetensors")
     refused("predict", "zoo:net", "--ghn", "nothing", "-o", "OUT/x.safetensors")
 

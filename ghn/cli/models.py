@@ -1,0 +1,29 @@
+"""The model that a command's options name."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ghn.zoo import ModelRequest
+
+
+def requested_model(name: str, *, num_classes: int | None, image_size: int | None, meta: bool = False) -> ModelRequest:
+    """What to ask of the zoo; afterwards, modules in the current folder can be imported.
+
+    Args:
+        name: As given for MODEL.
+        num_classes: As given to `--num-classes`.
+        image_size: As given to `--image-size`.
+        meta: Whether it is built without numbers.
+
+    Raises:
+        ValueError: In one line, if one of them cannot be.
+    """
+    for flag, value in (("--num-classes", num_classes), ("--image-size", image_size)):
+        if value is not None and value < 1:
+            raise ValueError(f"{flag} must be at least 1, not {value}")
+    # The installed command, unlike `python -m`, does not look there.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    return ModelRequest(name=name, num_classes=num_classes, image_size=image_size, meta=meta)

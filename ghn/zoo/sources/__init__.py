@@ -1,0 +1,1 @@
+"""One file a source; each has a `SOURCE` that `ghn.zoo.build` lists."""

@@ -1,0 +1,36 @@
+"""Options behind names, and hints for wrong ones."""
+
+from typing import Any
+
+import pytest
+
+from ghn.zoo.names import near, split_options, unknown
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "options"),
+    [
+        ("", "", {}),
+        ("net", "net", {}),
+        ("hf:bert,num_hidden_layers=2", "hf:bert", {"num_hidden_layers": 2}),
+        ("net,rate=0.5,ok=true,off=False,none=None,also=null", "net", {"rate": 0.5, "ok": True, "off": False}),
+        ('net,depths=[1,1],map={"a":1},act=gelu', "net", {"depths": [1, 1], "map": {"a": 1}, "act": "gelu"}),
+        ("net,text=a=b", "net", {"text": "a=b"}),
+        ("net,empty=", "net", {"empty": ""}),
+        ("net,alone", "net,alone", {}),
+    ],
+)
+def test_options_follow_the_name(text: str, name: str, options: dict[str, Any]) -> None:
+    nones = dict.fromkeys(("none", "also")) if "none" in text else {}
+    assert split_options(text) == (name, options | nones)
+
+
+def test_hints() -> None:
+    assert near("nat", ["net", "other"]) == "did you mean net?"
+    assert near("resnet5", ["resnet50", "resnet51"], "timm:") == "did you mean timm:resnet51 or timm:resnet50?"
+    assert near("qqqq", ["net"]) == ""
+
+
+def test_names_that_nothing_is_like() -> None:
+    assert str(unknown("timm", "qqqq", ["net"])) == "timm has no model 'qqqq': nothing is called like it (1 models)"
+    assert str(unknown("timm", "NAT", ["net"], "timm:")) == "timm has no model 'NAT': did you mean timm:net? (1 models)"
