@@ -1,4 +1,4 @@
-"""The command line itself: help, bad usage, errors, exit codes, what is imported."""
+"""The command line itself: help, bad usage, errors, exit codes."""
 
 import os
 import re
@@ -17,19 +17,6 @@ import pytest
 import ghn.cli
 from ghn.cli import COMMANDS, main
 from tests.cli.conftest import Run
-
-HEAVY = (
-    "torchvision",
-    "timm",
-    "transformers",
-    "matplotlib",
-    "h5py",
-    "tyro",
-    "rich",
-    "tensorboard",
-    "joblib",
-    "networkx",
-)
 
 
 @pytest.mark.parametrize("words", [[], ["--quiet"], ["predit"]])
@@ -176,32 +163,6 @@ def test_every_module_of_a_command_is_registered() -> None:
 
 def python(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, **options)
-
-
-def imported(statement: str) -> set[str]:
-    """Top-level modules that a fresh process has imported after the statement."""
-    result = python("-c", f"{statement}\nimport sys; print(*sys.modules)")
-    assert result.returncode == 0, result.stderr
-    return {name.partition(".")[0] for name in result.stdout.splitlines()[-1].split()}
-
-
-def test_importing_the_package_is_light() -> None:
-    modules = imported("import ghn, ghn.draw.svg, ghn.cli")
-    assert "ghn" in modules
-    assert not modules & set(HEAVY)
-
-
-def test_what_does_no_work_imports_no_more_than_the_package() -> None:
-    modules = imported(
-        "import sys, ghn; known = set(sys.modules)\n"
-        "from ghn.cli import main\n"
-        "assert [main(words) for words in ([], ['--help'], ['nothing'])] == [2, 0, 2]\n"
-        "assert not {'tyro', 'torch', 'rich'} & (set(sys.modules) - known)\n"
-        "assert main(['predict', '--help']) == 0\n"
-        "assert not {'torch', 'rich'} & (set(sys.modules) - known)"
-    )
-    assert "tyro" in modules
-    assert not modules & ({*HEAVY} - {"tyro"})
 
 
 def test_messages_do_not_depend_on_the_terminal() -> None:
