@@ -2,15 +2,11 @@
 
 import json
 import re
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from ghn.draw.dot import to_dot
-from ghn.draw.labels import COLOURS
-from ghn.draw.save import WRITERS, save
 from ghn.draw.svg import to_svg
 from ghn.graph import ComputationalGraph, Node, ParameterSpec, Role
 from ghn.graph.files import from_json, to_json, to_networkx
@@ -109,11 +105,6 @@ def test_svg_stays_inside_its_view_box() -> None:
         assert 0 <= y <= y + h + float(translation[1]) <= height
 
 
-def test_every_primitive_has_a_colour() -> None:
-    assert set(COLOURS) == set(PRIMITIVES)
-    assert len(set(COLOURS.values())) == len(PRIMITIVES)
-
-
 def same(first: ComputationalGraph, second: ComputationalGraph) -> bool:
     return (
         first.nodes == second.nodes
@@ -157,18 +148,6 @@ def test_json_that_is_no_graph_is_refused(text: str, message: str) -> None:
         from_json(text)
 
 
-def test_dot_quotes_names_and_has_every_edge() -> None:
-    graph = rich_graph()
-    dot = to_dot(graph)
-    assert dot.startswith("digraph ghn {")
-    assert len(re.findall(r"^  \d+ \[label=", dot, re.MULTILINE)) == len(graph)
-    assert len(re.findall(r"^  \d+ -> \d+;$", dot, re.MULTILINE)) == len(graph.edges)
-    assert r"a<b>&\"c\"" in dot
-    assert r"'\\.layer" in dot
-    # With escaped characters taken out, quotes come in pairs on every line.
-    assert all(re.sub(r"\\.", "", line).count('"') % 2 == 0 for line in dot.splitlines())
-
-
 def test_networkx_has_nodes_edges_and_attributes() -> None:
     graph = rich_graph()
     exported = to_networkx(graph)
@@ -176,26 +155,3 @@ def test_networkx_has_nodes_edges_and_attributes() -> None:
     assert sorted(exported.edges) == [tuple(edge) for edge in graph.edges.tolist()]
     assert exported.nodes[3] == {"op": "bn", "parameters": ("norm.weight", "norm.bias"), "shape": (16,)}
     assert exported.graph == {"kept": dict(graph.kept), "traced_by": "meta"}
-
-
-@pytest.mark.parametrize("suffix", [*WRITERS, ".SVG"])
-def test_save_chooses_by_suffix(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"graph{suffix}"
-    path.write_text("old")
-    save(rich_graph(), str(path))
-    assert path.read_text(encoding="utf-8") == WRITERS[suffix.lower()](rich_graph())
-    assert list(tmp_path.iterdir()) == [path], "nothing else is left"
-
-
-@pytest.mark.parametrize("name", ["graph.png", "graph"])
-def test_save_refuses_other_suffixes(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match=r"use \.svg, \.json or \.dot"):
-        save(rich_graph(), tmp_path / name)
-    assert not list(tmp_path.iterdir())
-
-
-def test_save_leaves_nothing_where_it_fails(tmp_path: Path) -> None:
-    (tmp_path / "graph.svg").mkdir()
-    with pytest.raises(OSError, match="directory"):
-        save(rich_graph(), tmp_path / "graph.svg")
-    assert [path.name for path in tmp_path.iterdir()] == ["graph.svg"]
