@@ -65,6 +65,7 @@ def test_boxes_hold_their_text() -> None:
     label = label_of(Node("conv", ("a" * 20,), (512, 512, 3, 3)))
     assert label.width > max(len("conv 512×512×3×3") * OP_SIZE, 20 * NAME_SIZE) * CHARACTER
     assert label.height > OP_SIZE + NAME_SIZE
+    assert label_of(Node("sum", ("a" * 20,))).width > 20 * NAME_SIZE * CHARACTER
     bare = label_of(Node("sum"))
     assert label.height > bare.height > OP_SIZE
     assert bare.width > 3 * OP_SIZE * CHARACTER

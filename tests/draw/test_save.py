@@ -31,6 +31,18 @@ def test_other_suffixes_are_refused(tmp_path: Path, name: str) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_the_old_file_stays_where_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*paths: Path) -> None:
+        raise OSError("no space")
+
+    path = tmp_path / "graph.svg"
+    path.write_text("old")
+    monkeypatch.setattr("os.replace", refuse)
+    with pytest.raises(OSError, match="no space"):
+        save(awkward_graph(), path)
+    assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [("graph.svg", "old")]
+
+
 def test_nothing_is_left_where_it_fails(tmp_path: Path) -> None:
     (tmp_path / "graph.svg").mkdir()
     with pytest.raises(OSError, match="directory"):

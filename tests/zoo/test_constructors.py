@@ -35,6 +35,18 @@ def test_the_image_size_reaches_what_wants_it(builder: Any, inputs: int) -> None
     assert built.example_inputs[0].shape == (BATCH, 3, 4, 4)
 
 
+def test_what_wants_the_image_size_is_found_out_without_numbers() -> None:
+    devices = []
+
+    class Noted(Sized):
+        def __init__(self, img_size: int = 8) -> None:
+            super().__init__(img_size)
+            devices.append(self.linear.weight.device.type)
+
+    build_image_model(Noted, {}, ModelRequest(name="x", image_size=4))
+    assert devices == ["meta", "cpu"]
+
+
 def test_the_number_of_classes_wins_over_an_option_and_the_options_stay_as_they_were() -> None:
     options = {"num_classes": 5}
     assert build_image_model(Sized, options, ModelRequest(name="x", num_classes=7)).model.linear.out_features == 7  # type: ignore[union-attr]
