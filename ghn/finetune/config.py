@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ghn.common.settings import POSITIVE, at_least
+from ghn.common.settings import POSITIVE, SHARE, at_least
 from ghn.training.config import TrainingConfig
 from ghn.training.optimizer import Optimizer
 
@@ -38,7 +38,7 @@ class FinetuneConfig(TrainingConfig):
     steps: int = field(default=0, metadata=at_least(0))
     optimizer: Optimizer = "sgd"
     weight_decay: float = field(default=3e-5, metadata=at_least(0))
-    warmup: float = 0.0
+    warmup: float = field(default=0.0, metadata=SHARE)
     max_nonfinite: int = field(default=1, metadata=at_least(1))
 
     def __post_init__(self) -> None:
