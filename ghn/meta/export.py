@@ -66,6 +66,7 @@ def describe_training(config: MetaTrainingConfig, state: Mapping[str, Any], comm
     if space.attention < 1:
         stated.append(f"{100 * space.attention:g} % of those with attention kept")
     images = "the same for all networks of a step" if config.shared_images else "other ones for each network"
+    clip = "" if config.clip is None else f", gradient norm at most {config.clip:g}"
     return {
         "command": f"`{command}`" if command else "not recorded",
         "images": f"{config.data}, {config.image_size} pixels, {config.held_out} training images held out"
@@ -74,7 +75,7 @@ def describe_training(config: MetaTrainingConfig, state: Mapping[str, Any], comm
         "steps": f"{state['step']:,}, each of {config.meta_batch} networks on {config.images} images ({images})",
         "time": f"{state['elapsed'] / 60:.0f} minutes of wall time",
         "optimiser": f"{config.optimizer}, peak learning rate {config.learning_rate:g}, {config.schedule} schedule, "
-        f"weight decay {config.weight_decay:g}, gradient norm at most {config.clip:g}",
+        f"weight decay {config.weight_decay:g}{clip}",
         "regulariser": f"{config.penalty:g} × sum of {config.penalty_form}s of the predicted tensors",
         "precision": config.precision,
         "skipped": f"{state['skipped']} non-finite steps, {state['out_of_memory']} networks for want of memory",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 import ghn
 from ghn.hypernet import GHN, GHNConfig
 from ghn.meta import MetaTrainingConfig, Space
-from ghn.meta.export import export
+from ghn.meta.export import describe_training, export
 from ghn.meta.stepper import meta_trainer
 from ghn.training.state import StateError, save_state
 
@@ -37,3 +38,9 @@ def test_the_weights_are_those_of_the_state(tmp_path: Path, half: bool) -> None:
 def test_a_folder_without_a_run(tmp_path: Path) -> None:
     with pytest.raises(StateError, match=r"there is no state of a run in .*; train one first with ghn train"):
         export(tmp_path, tmp_path / "ghn")
+
+
+def test_a_training_without_clipping_is_described() -> None:
+    state = {"step": 1, "elapsed": 60.0, "skipped": 0, "out_of_memory": 0}
+    assert describe_training(replace(CONFIG, clip=0.5), state, None)["optimiser"].endswith("gradient norm at most 0.5")
+    assert describe_training(replace(CONFIG, clip=None), state, None)["optimiser"].endswith("weight decay 0.01")
