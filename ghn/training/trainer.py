@@ -200,9 +200,12 @@ class Trainer(Generic[Work]):
         report.learning_rate = config.learning_rate * learning_rate_factor(
             self.progress, warmup=config.warmup, form=config.schedule
         )
-        self.scaler.unscale_(self.optimizer)
+        # The loss scale cannot be updated where there is no gradient at all.
+        gradients = self._gradients()
+        if gradients:
+            self.scaler.unscale_(self.optimizer)
         if 0 < report.units < self.stepper.units:
-            torch._foreach_mul_(self._gradients(), self.stepper.units / report.units)
+            torch._foreach_mul_(gradients, self.stepper.units / report.units)
         limit = float("inf") if config.clip is None else config.clip
         report.gradient_norm = float(nn.utils.clip_grad_norm_(self.parameters, limit, foreach=True))
         total = torch.tensor([*report.means.values(), report.gradient_norm])
@@ -217,7 +220,8 @@ class Trainer(Generic[Work]):
         else:
             self.skipped += 1
             self.nonfinite_in_a_row += 1
-        self.scaler.update()
+        if gradients:
+            self.scaler.update()
         if norms:
             now = [parameter.detach() for parameter in self.parameters]
             report.parameter_norm = _norm(now)
