@@ -121,7 +121,7 @@ class Trainer(Generic[Work]):
         tally.set("stop", float(self.stop_requested))
         # All that happened since the last reading counts: loading, validation, saving.
         now = time.perf_counter()
-        tally.set("elapsed", self.elapsed + now - self._elapsed_at)
+        tally.set("elapsed", now - self._elapsed_at)
         self._elapsed_at = now
         before_update = self.clock()
         self.ranks.sum([*self._gradients(), tally.values])
@@ -191,7 +191,7 @@ class Trainer(Generic[Work]):
             units=units,
             out_of_memory=int(values["out_of_memory"]),
             stop=values["stop"] > 0,
-            elapsed=values["elapsed"] / self.ranks.world,
+            elapsed=self.elapsed + values["elapsed"] / self.ranks.world,
         )
 
     def _update(self, report: StepReport, norms: bool) -> None:
