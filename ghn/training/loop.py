@@ -140,7 +140,7 @@ class Loop(Generic[Work]):
             self._write_log()
         if step % config.save_every == 0 and report.finite and not report.stop:
             self._save(must=False)
-        if validate is not None and step % config.validate_every == 0:
+        if validate is not None and config.validate_every and step % config.validate_every == 0:
             self._validate(validate)
         return report.stop
 
