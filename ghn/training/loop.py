@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
 
+import torch
+
 from ghn.common.files import remove_partial, write_text
 from ghn.training.config import TrainingConfig
 from ghn.training.logbook import Logbook
@@ -86,7 +88,7 @@ class Loop(Generic[Work]):
 
         Args:
             works: Gives the work of steps `first` to `last` - 1, one after the other.
-            validate: Called every `validate_every` steps.
+            validate: Called every `validate_every` steps; what it draws does not change what the training draws.
             after_step: Called after each step, before anything is saved.
             stop_after: Save and return after so many steps.
 
@@ -169,7 +171,10 @@ class Loop(Generic[Work]):
         self.log.progress(self.trainer.step_count, self.trainer.progress, text)
 
     def _validate(self, validate: Callable[[], Validation]) -> None:
-        found = validate()
+        device = self.ranks.device
+        # The training draws the same numbers whether or not, and however often, it is validated.
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            found = validate()
         self._last = time.perf_counter()
         step = self.trainer.step_count
         if found.values:
