@@ -83,10 +83,17 @@ def _check_kind(name: str, value: Any, kind: Any) -> None:
             _check_kind(f"a key of {name}", key, options[0])
             _check_kind(f"{name}[{key!r}]", entry, options[1])
     elif kind is float:
-        if type(value) not in (int, float) or not math.isfinite(value):
+        if type(value) not in (int, float) or not _is_finite(value):
             raise ValueError(f"{name} must be a finite number, not {value!r}")
     elif type(value) is not kind:
         raise ValueError(f"{name} must be of type {kind.__name__}, not {value!r}")
+
+
+def _is_finite(value: int | float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _check_tuple(name: str, value: Any, options: tuple[Any, ...]) -> None:
