@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -24,14 +25,17 @@ def validate(
         batches: Images (B, 3, H, W) and labels (B,).
 
     Returns:
-        Accuracies (0..1) and losses, one for each network that memory sufficed for; a loss may be infinite.
+        Accuracies (0..1) and losses, one for each network that memory sufficed for; the loss is infinite where it would
+        be NaN.
     """
     training = hypernet.training
     hypernet.eval()
     found = [unless_out_of_memory(_scores, hypernet, target, batches) for target in targets]
     hypernet.train(training)
     scored = [scores for scores in found if scores is not None]
-    return [scores.top1 for scores in scored], [scores.loss for scores in scored]
+    # NaN has no place in an order, and would make any median of the losses.
+    losses = [math.inf if math.isnan(scores.loss) else scores.loss for scores in scored]
+    return [scores.top1 for scores in scored], losses
 
 
 def _scores(hypernet: nn.Module, target: Target, batches: Sequence[tuple[Tensor, Tensor]]) -> Scores:
