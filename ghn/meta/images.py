@@ -64,7 +64,7 @@ def _in_memory(kept: ImageSet, held: ImageSet, config: MetaTrainingConfig, ranks
     augmentation = Augmentation() if config.augment else None
     return Images(
         train=ImageStream(kept.to(ranks.device), batch_size=config.images, seed=config.seed, augmentation=augmentation),
-        held_out=ImageStream(held.to(ranks.device), batch_size=VALIDATION_BATCH) if config.held_out else None,
+        held_out=ImageStream(held.to(ranks.device), batch_size=VALIDATION_BATCH) if config.validate_every else None,
     )
 
 
@@ -81,7 +81,9 @@ def _from_files(kept: ImageFolder, held: ImageFolder, config: MetaTrainingConfig
             every=every,
             taken=taken,
         ),
-        held_out=ImageFolderStream(held, batch_size=VALIDATION_BATCH, device=ranks.device) if config.held_out else None,
+        held_out=ImageFolderStream(held, batch_size=VALIDATION_BATCH, device=ranks.device)
+        if config.validate_every
+        else None,
     )
 
 
