@@ -55,6 +55,9 @@ class Settings:
 
 
 def _read(value: Any, kind: Any) -> Any:
+    options = get_args(kind)
+    if type(None) in options:
+        kind = options[0]
     if isinstance(kind, type) and issubclass(kind, Settings) and isinstance(value, Mapping):
         return kind.from_dict(value)
     return tuple(value) if isinstance(value, list) else value
