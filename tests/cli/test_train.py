@@ -11,7 +11,7 @@ import pytest
 import ghn
 from ghn.cli import evaluate, main, parse, train
 from ghn.hypernet.config import GHNConfig
-from ghn.meta import RUNS, MetaTrainingConfig
+from ghn.meta import MetaTrainingConfig
 from ghn.training.ranks import RankLostError
 
 SMALL = ("--hidden", "8", "--layers", "1", "--device", "cpu", "--quiet")
@@ -115,11 +115,3 @@ def test_a_run_that_cannot_go_on_is_told_in_a_line(
 def test_every_option_of_a_config_is_one_of_its_fields() -> None:
     known = {field.name for kind in (MetaTrainingConfig, GHNConfig) for field in fields(kind)}
     assert {field.name for field in fields(train.Options)} - known == {"run", "output", "device", "quiet"}
-
-
-@pytest.mark.parametrize("name", RUNS)
-def test_every_named_run_states_paper_command_time_and_result(name: str) -> None:
-    entry = RUNS[name]
-    assert f"train {name} " in entry.command
-    assert all((entry.paper, entry.time, entry.result))
-    assert MetaTrainingConfig.from_dict(json.loads(json.dumps(entry.config.to_dict()))) == entry.config
