@@ -2,9 +2,10 @@
 
 from ghn.deepnets.dataset import Architecture, DeepNets
 from ghn.deepnets.direct_graph import graph_from_arguments
-from ghn.deepnets.genotype import OPERATIONS, Genotype, NetworkArguments
+from ghn.deepnets.genotype import Genotype, NetworkArguments
 from ghn.deepnets.meta_batches import MetaBatch, MetaBatches
 from ghn.deepnets.network import Network, network_from_arguments
+from ghn.deepnets.operations.table import OPERATIONS
 from ghn.deepnets.predefined import Predefined
 from ghn.deepnets.published import PublishedDeepNets, open_split, write_published
 from ghn.deepnets.sample import SPLITS, Split, sample_architecture

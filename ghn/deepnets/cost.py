@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ghn.deepnets.operations.record import halved
 from ghn.deepnets.plan import CellPlan, NetworkPlan
 
 
@@ -13,7 +14,7 @@ def megamacs(plan: NetworkPlan) -> float:
     """
     total, side = _stem(plan)
     for cell in plan.cells:
-        out_side = -(-side // 2) if any(edge.stride == 2 for edge in cell.edges) else side
+        out_side = halved(side) if any(edge.stride == 2 for edge in cell.edges) else side
         if cell.live:
             total += _cell(cell, side, out_side)
         side = out_side
@@ -26,12 +27,12 @@ def _stem(plan: NetworkPlan) -> tuple[int, int]:
     arguments, channels = plan.arguments, plan.arguments.C
     if arguments.is_vit:
         return 3 * channels * plan.patch[0] ** 2 * plan.grid**2, plan.grid
-    side = -(-plan.image_size // plan.stem_stride)
+    side = halved(plan.image_size, plan.stem_stride)
     if arguments.stem_type == 0:
         macs = 3 * plan.stem_channels * arguments.ks**2 * side**2
-        return macs, -(-side // 2) if arguments.stem_pool else side
-    second = -(-side // plan.stem_stride)
-    third = -(-second // 2)
+        return macs, halved(side) if arguments.stem_pool else side
+    second = halved(side, plan.stem_stride)
+    third = halved(second)
     macs = 3 * channels // 2 * arguments.ks**2 * side**2 + channels // 2 * channels * 9 * second**2
     return macs + channels**2 * 9 * third**2, third
 
@@ -41,26 +42,7 @@ def _cell(cell: CellPlan, side: int, out_side: int) -> int:
     total = sum(entry.channels * channels * side**2 for entry in cell.inputs if entry.live and entry.kind != "identity")
     for edge in cell.edges:
         if edge.live:
-            total += _operation(edge.name, channels, edge.stride, out_side)
+            # States within a cell have the resolution of its output.
+            read = side if edge.source < 2 else out_side
+            total += edge.operation.multiply_adds(channels, edge.stride, read)
     return total
-
-
-def _operation(name: str, channels: int, stride: int, side: int) -> int:
-    """Multiply-adds of an operation whose result has the given side."""
-    area = side**2
-    kind, _, kernel = name.rpartition("_")
-    if kind == "sep_conv":
-        return 2 * (int(kernel[0]) ** 2 + channels) * channels * area
-    if kind == "dil_conv":
-        return (int(kernel[0]) ** 2 + channels) * channels * area
-    if name == "conv_7x1_1x7":
-        return (7 * stride + 7) * channels**2 * area
-    if kind == "conv":
-        return int(kernel[0]) ** 2 * channels**2 * area
-    if name == "msa":
-        return 6 * channels**2 * area + 2 * channels * area**2
-    if name == "cse":
-        return channels**2
-    if name == "skip_connect" and stride == 2:
-        return channels**2 * area
-    return 0

@@ -11,30 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-OPERATIONS = (
-    "none",
-    "max_pool_3x3",
-    "avg_pool_3x3",
-    "skip_connect",
-    "sep_conv_3x3",
-    "sep_conv_5x5",
-    "dil_conv_3x3",
-    "dil_conv_5x5",
-    "conv_1x1",
-    "conv_7x1_1x7",
-    "conv_3x3",
-    "conv_5x5",
-    "conv_7x7",
-    "msa",
-    "cse",
-)
-"""What an edge of a cell may compute."""
-
-NOT_LEARNABLE = frozenset({"none", "max_pool_3x3", "avg_pool_3x3", "skip_connect"})
-"""Operations without parameters (a skip has some where it must halve the resolution)."""
-
-LARGE_CONVOLUTIONS = frozenset({"conv_5x5", "conv_7x7"})
-"""Dense convolutions that dominate a network's size; a cell has at most one."""
+from ghn.deepnets.operations.table import OPERATIONS
 
 Edge = tuple[str, int]
 """An operation and the state it reads: 0 and 1 are the cell's inputs, 2, 3, … its intermediate nodes."""

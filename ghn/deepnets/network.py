@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from ghn.deepnets.genotype import NetworkArguments
-from ghn.deepnets.operations import BatchNorm2d, Conv2d, FactorizedReduction, Linear, Norm, conv_norm, make_operation
+from ghn.deepnets.operations.convolutions import pointwise
+from ghn.deepnets.operations.layers import BatchNorm2d, Conv2d, Linear, Norm
+from ghn.deepnets.operations.pooling import FactorizedReduction
 from ghn.deepnets.plan import CellPlan, InputPlan, NetworkPlan, plan_connected
 
 POSITION_STD = 0.02
@@ -37,9 +39,9 @@ class Cell(nn.Module):
         self.preprocess1 = _preprocessing(plan.inputs[1], plan.channels, norm)
         self._ops = nn.ModuleDict(
             {
-                str(index): make_operation(edge.name, plan.channels, edge.stride, norm)
+                str(index): edge.operation.module(plan.channels, edge.stride, norm)
                 for index, edge in enumerate(plan.edges)
-                if edge.name != "none"
+                if edge.operation.gives
             }
         )
 
@@ -169,7 +171,7 @@ def _preprocessing(plan: InputPlan, channels: int, norm: Norm) -> nn.Module:
         return nn.Identity()
     if plan.kind == "factorized":
         return FactorizedReduction(plan.channels, channels, norm)
-    return conv_norm(plan.channels, channels, 1, 1, norm)
+    return pointwise(plan.channels, channels, norm)
 
 
 def _simple_stem(plan: NetworkPlan, norm: Norm) -> nn.Sequential:

@@ -12,6 +12,8 @@ from itertools import pairwise
 from typing import Literal
 
 from ghn.deepnets.genotype import Genotype, NetworkArguments, reduction_cells
+from ghn.deepnets.operations.record import Operation, halved
+from ghn.deepnets.operations.table import RECORDS
 
 LARGE_IMAGE = 128
 """From this side on images get the stem for ImageNet (224), below it the stem for 32×32."""
@@ -39,13 +41,13 @@ class EdgePlan:
     """An operation of a cell.
 
     Attributes:
-        name: One of `OPERATIONS`.
+        operation: What it computes.
         source: The state it reads.
         stride: 1, or 2 in a reduction cell.
         live: Whether it influences the network's output.
     """
 
-    name: str
+    operation: Operation
     source: int
     stride: int
     live: bool = False
@@ -141,13 +143,13 @@ class NetworkPlan:
         """Side of the last feature map."""
         if self.arguments.is_vit:
             return self.grid
-        side = _halved(self.image_size, self.stem_stride)
+        side = halved(self.image_size, self.stem_stride)
         if self.arguments.stem_type == 1:
-            side = _halved(_halved(side, self.stem_stride))
+            side = halved(halved(side, self.stem_stride))
         elif self.arguments.stem_pool:
-            side = _halved(side)
+            side = halved(side)
         for _ in reduction_cells(len(self.cells)):
-            side = _halved(side)
+            side = halved(side)
         return side
 
     @property
@@ -204,10 +206,6 @@ def stem_channels(arguments: NetworkArguments, large_images: bool) -> int:
     return 3 * arguments.C if tripled else arguments.C
 
 
-def _halved(side: int, stride: int = 2) -> int:
-    return -(-side // stride)
-
-
 def _plan_cells(arguments: NetworkArguments, channels_in: int) -> Iterator[CellPlan]:
     before, last = channels_in, channels_in
     channels = arguments.C
@@ -229,7 +227,8 @@ def _plan_cells(arguments: NetworkArguments, channels_in: int) -> Iterator[CellP
                 InputPlan(kind=plain, channels=last),
             ),
             edges=tuple(
-                EdgePlan(name=name, source=source, stride=stride if source < 2 else 1) for name, source in edges
+                EdgePlan(operation=RECORDS[name], source=source, stride=stride if source < 2 else 1)
+                for name, source in edges
             ),
             concat=concat,
         )
@@ -255,7 +254,7 @@ def _mark_present(cells: tuple[CellPlan, ...]) -> None:
         states = outputs[-2:]
         for pair in _pairs(cell):
             for edge in pair:
-                edge.live = edge.name != "none" and states[edge.source]
+                edge.live = edge.operation.gives and states[edge.source]
             states.append(pair[0].live or pair[1].live)
         cell.present = tuple(states[state] for state in cell.concat)
         cell.live = any(cell.present)
@@ -289,7 +288,7 @@ def count_parameters(plan: NetworkPlan) -> int:
     total = _stem_parameters(plan, norm)
     for cell in plan.cells:
         total += sum(_preprocessing_parameters(source, cell.channels, norm) for source in cell.inputs)
-        total += sum(_edge_parameters(edge, cell.channels, norm) for edge in cell.edges)
+        total += sum(edge.operation.parameters(cell.channels, edge.stride, norm > 0) for edge in cell.edges)
     return total + sum((inputs + 1) * outputs for inputs, outputs in plan.fully_connected)
 
 
@@ -304,32 +303,3 @@ def _stem_parameters(plan: NetworkPlan, norm: int) -> int:
 
 def _preprocessing_parameters(source: InputPlan, channels: int, norm: int) -> int:
     return 0 if source.kind == "identity" else (source.channels + norm) * channels
-
-
-def _edge_parameters(edge: EdgePlan, channels: int, norm: int) -> int:
-    squares, multiples, norms = _EDGE_PARAMETERS[edge.name]
-    if edge.name == "skip_connect" and edge.stride > 1:
-        squares, norms = 1, 1
-    return int(squares * channels**2) + int((multiples + norms * norm) * channels)
-
-
-_EDGE_PARAMETERS: dict[str, tuple[float, float, int]] = {
-    # Multiples of channels squared, of channels, and normalisation layers.
-    "none": (0, 0, 0),
-    "max_pool_3x3": (0, 0, 0),
-    "avg_pool_3x3": (0, 0, 0),
-    "skip_connect": (0, 0, 0),
-    "sep_conv_3x3": (2, 2 * 9, 2),
-    "sep_conv_5x5": (2, 2 * 25, 2),
-    "dil_conv_3x3": (1, 9, 1),
-    "dil_conv_5x5": (1, 25, 1),
-    "conv_1x1": (1, 0, 1),
-    "conv_7x1_1x7": (14, 0, 1),
-    "conv_3x3": (9, 0, 1),
-    "conv_5x5": (25, 0, 1),
-    "conv_7x7": (49, 0, 1),
-    # Queries, keys, values, projection, two layers; three biases, two layer norms.
-    "msa": (6, 3 + 4, 0),
-    # Two layers to half of the channels and back, both with bias.
-    "cse": (1, 1.5, 0),
-}

@@ -16,7 +16,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ghn.deepnets.genotype import LARGE_CONVOLUTIONS, NOT_LEARNABLE, OPERATIONS, Edge, Genotype, NetworkArguments
+from ghn.deepnets.genotype import Edge, Genotype, NetworkArguments
+from ghn.deepnets.operations.table import CONVOLUTIONS, LARGE_CONVOLUTIONS, NOT_LEARNABLE, OPERATIONS, RECORDS
 from ghn.deepnets.plan import LARGE_IMAGE, count_parameters, plan_network
 
 EVALUATION_CHANNELS = 32
@@ -27,11 +28,10 @@ _MOST_CANDIDATES = 100_000
 _KINDS = 32
 """Of this many hash values one is for `val`, one for `test` and its likes, and one for `search`."""
 
-_CONVOLUTIONS = tuple(name for name in OPERATIONS if "conv" in name)
 _EVERYTHING = np.arange(len(OPERATIONS))
-_SOMETHING = np.array([index for index, name in enumerate(OPERATIONS) if name != "none"])
-_UNLEARNABLE = np.array([index for index, name in enumerate(OPERATIONS) if name in NOT_LEARNABLE])
-_UNLEARNABLE_SOMETHING = np.array([index for index in _UNLEARNABLE if OPERATIONS[index] != "none"])
+_SOMETHING = np.array([index for index, record in enumerate(RECORDS.values()) if record.gives])
+_UNLEARNABLE = np.array([index for index, record in enumerate(RECORDS.values()) if not record.learnable])
+_UNLEARNABLE_SOMETHING = np.intersect1d(_UNLEARNABLE, _SOMETHING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,7 +250,7 @@ def is_sensible(genotype: Genotype) -> bool:
     operations = set(genotype.operations)
     if operations <= NOT_LEARNABLE:
         return False
-    return "cse" not in operations or not operations.isdisjoint(_CONVOLUTIONS)
+    return "cse" not in operations or not operations.isdisjoint(CONVOLUTIONS)
 
 
 def _kind_of(arguments: NetworkArguments) -> str:

@@ -66,7 +66,7 @@ def naive_cell(cell: Cell, before: Tensor | None, last: Tensor | None) -> Tensor
         for index in (pair, pair + 1):
             edge = cell.plan.edges[index]
             x = states[edge.source]
-            if edge.name != "none" and x is not None:
+            if edge.operation.gives and x is not None:
                 result = cell._ops[str(index)](x)
                 total = result if total is None else total + result
         states.append(total)

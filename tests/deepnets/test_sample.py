@@ -17,7 +17,7 @@ from ghn.deepnets import (
     sample,
     sample_architecture,
 )
-from ghn.deepnets.genotype import LARGE_CONVOLUTIONS, NOT_LEARNABLE
+from ghn.deepnets.operations.table import LARGE_CONVOLUTIONS, NOT_LEARNABLE
 from ghn.deepnets.plan import plan_network
 from ghn.deepnets.published import read_metadata
 from ghn.deepnets.sample import _kind_of, draw_genotype, is_sensible, parameter_count, with_widths
