@@ -1,7 +1,8 @@
 """The decoders of GHN-3 (Knyazev et al., ICML 2023, section 3.2 and appendix A): node states to tensors.
 
-Legend: D hidden size, S spatial side, O and I channels of a crop, n parameters of a group.
-One tensor of shape (O_max, I_max, S, S) per node exists in principle; a parameter needs a crop of it. Each position and
+Legend: D hidden size, S spatial side, O and I all channels of the decoder, o and i those of a crop, kh × kw its window
+(h, w in names, A = kh·kw), n parameters of a group, F = 4D, K = 8D, C classes, L length of a vector's row.
+One tensor of shape (O, I, S, S) per node exists in principle; a parameter needs a crop of it. Each position and
 each pair of channels is decoded on its own, so that nothing outside the crop is ever computed.
 """
 
@@ -22,7 +23,7 @@ class ConvDecoder(nn.Module):
 
     Args:
         hidden: D.
-        max_channels: O_max = I_max.
+        max_channels: O = I.
         spatial: S.
         num_classes: C.
         centered: Whether windows are cut from the centre, else from the top-left corner.
@@ -44,11 +45,11 @@ class ConvDecoder(nn.Module):
         starts = [self.spatial // 2 - side // 2 if self.centered else 0 for side in (height, width)]
         return slice(starts[0], starts[0] + height), slice(starts[1], starts[1] + width)
 
-    def features(self, states: Sequence[Tensor], crops: Sequence[Crop]) -> list[Tensor]:
+    def features(self, states_nD: Sequence[Tensor], crops: Sequence[Crop]) -> list[Tensor]:
         """The decoder up to its last layer, for groups of parameters that need the same crop.
 
         Args:
-            states: For each group (n, D) node states.
+            states_nD: For each group (n, D) node states.
             crops: Crop of each group.
 
         Returns:
@@ -57,51 +58,53 @@ class ConvDecoder(nn.Module):
         members: dict[tuple[int, int], list[int]] = {}
         for index, crop in enumerate(crops):
             members.setdefault((crop.height, crop.width), []).append(index)
-        stacked = [torch.cat([states[index] for index in indices]) for indices in members.values()]
-        trunks = self._trunks(stacked, [self.window(*size) for size in members])
-        features: dict[int, Tensor] = {}
-        for indices, trunk in zip(members.values(), trunks, strict=True):
-            hidden = _relu(linear_layer(self.conv, 0)(_relu(trunk)))
-            parts = hidden.split([len(states[index]) for index in indices], dim=1)
-            features.update(zip(indices, parts, strict=True))
-        return [features[index] for index in range(len(crops))]
+        stacked_nD = [torch.cat([states_nD[index] for index in indices]) for indices in members.values()]
+        trunks_AnF = self._trunks(stacked_nD, [self.window(*size) for size in members])
+        features_AnK: dict[int, Tensor] = {}
+        for indices, trunk_AnF in zip(members.values(), trunks_AnF, strict=True):
+            hidden_AnK = _relu(linear_layer(self.conv, 0)(_relu(trunk_AnF)))
+            parts_AnK = hidden_AnK.split([len(states_nD[index]) for index in indices], dim=1)
+            features_AnK.update(zip(indices, parts_AnK, strict=True))
+        return [features_AnK[index] for index in range(len(crops))]
 
-    def _trunks(self, states: list[Tensor], windows: list[tuple[slice, slice]]) -> Sequence[Tensor]:
+    def _trunks(self, states_nD: list[Tensor], windows: list[tuple[slice, slice]]) -> Sequence[Tensor]:
         """First layer at the positions of each window: (kh·kw, n, 4D) each."""
-        weight, bias = self._trunk_parameters()
+        weight_FSSD, bias_FSS = self._trunk_parameters()
         if torch.is_grad_enabled() and windows:
-            return Windows.apply(weight, bias, windows, *states)
-        return [window_linear(weight, bias, window, x) for window, x in zip(windows, states, strict=True)]
+            return Windows.apply(weight_FSSD, bias_FSS, windows, *states_nD)
+        return [window_linear(weight_FSSD, bias_FSS, *pair) for pair in zip(windows, states_nD, strict=True)]
 
     def _trunk_parameters(self) -> tuple[Tensor, Tensor]:
+        """Of the first layer, (4D, S, S, D) and (4D, S, S)."""
         layer = linear_layer(self.fc, 0)
         sides = (-1, self.spatial, self.spatial)
         return layer.weight.unflatten(0, sides), layer.bias.unflatten(0, sides)
 
-    def cores(self, features: Sequence[Tensor], crops: Sequence[Crop], scales: Sequence[Tensor]) -> list[Tensor]:
+    def cores(self, features_AnK: Sequence[Tensor], crops: Sequence[Crop], scales_n: Sequence[Tensor]) -> list[Tensor]:
         """The decoder's last layer.
 
         Args:
-            features: For each group (kh·kw, n, 8D), from `features`.
+            features_AnK: For each group (kh·kw, n, 8D), from `features`.
             crops: Crop of each group.
-            scales: For each group (n,), factor of each parameter.
+            scales_n: For each group (n,), factor of each parameter.
 
         Returns:
-            For each group (n, O, I, kh, kw).
+            For each group (n, o, i, kh, kw).
         """
         layer = linear_layer(self.conv, 2)
         sides = (self.max_channels, self.max_channels)
-        weight, bias = layer.weight.unflatten(0, sides), layer.bias.unflatten(0, sides)
-        chosen = bundles(crops, [len(scale) for scale in scales])
+        weight_OIK, bias_OI = layer.weight.unflatten(0, sides), layer.bias.unflatten(0, sides)
+        chosen = bundles(crops, [len(scale_n) for scale_n in scales_n])
         if torch.is_grad_enabled() and crops:
-            flat = Channels.apply(weight, bias, crops, chosen, *scales, *features)
+            cores_noiA = Channels.apply(weight_OIK, bias_OI, crops, chosen, *scales_n, *features_AnK)
         else:
-            flat = bundled_linear(weight, bias, crops, chosen, scales, features)
-        return [core.unflatten(-1, (crop.height, crop.width)) for core, crop in zip(flat, crops, strict=True)]
+            cores_noiA = bundled_linear(weight_OIK, bias_OI, crops, chosen, scales_n, features_AnK)
+        pairs = zip(cores_noiA, crops, strict=True)
+        return [core_noiA.unflatten(-1, (crop.height, crop.width)) for core_noiA, crop in pairs]
 
-    def head(self, core: Tensor) -> Tensor:
-        """Classification weights from decoded ones: (n, O_max, I, kh, kw) to (n, C, I, kh, kw), not yet scaled."""
-        return self.class_layer_predictor(core.movedim(1, -1)).movedim(-1, 1)
+    def head(self, core_nOihw: Tensor) -> Tensor:
+        """Classification weights from decoded ones: (n, O, i, kh, kw) to (n, C, i, kh, kw), not yet scaled."""
+        return self.class_layer_predictor(core_nOihw.movedim(1, -1)).movedim(-1, 1)
 
 
 class VectorDecoder(nn.Module):
@@ -109,7 +112,7 @@ class VectorDecoder(nn.Module):
 
     Args:
         hidden: D.
-        max_channels: Length of a row.
+        max_channels: L.
     """
 
     def __init__(self, hidden: int, max_channels: int) -> None:
@@ -117,11 +120,11 @@ class VectorDecoder(nn.Module):
         self.max_channels = max_channels
         self.fc = nn.Sequential(nn.Linear(hidden, 2 * hidden), nn.ReLU(), nn.Linear(2 * hidden, 2 * max_channels))
 
-    def forward(self, states: Tensor, row: int) -> Tensor:
-        """Decode one of the two rows for node states (n, D); returns (n, max_channels)."""
+    def forward(self, states_nD: Tensor, row: int) -> Tensor:
+        """Decode one of the two rows for node states (n, D); returns (n, L)."""
         rows = slice(row * self.max_channels, (row + 1) * self.max_channels)
         last = linear_layer(self.fc, 2)
-        return F.linear(self.fc[:2](states), last.weight[rows], last.bias[rows])
+        return F.linear(self.fc[:2](states_nD), last.weight[rows], last.bias[rows])
 
 
 def _relu(x: Tensor) -> Tensor:

@@ -69,8 +69,10 @@ class ShapeEncoder(nn.Module):
         self.register_buffer("channel_rows", torch.from_numpy(channel_rows), persistent=False)
         self.register_buffer("spatial_rows", torch.from_numpy(nearest_rows(kernels, {2: 3})), persistent=False)
 
-    def forward(self, shapes: Tensor) -> Tensor:
-        """Look up `shapes` (N, 4), zeros meaning no shape; returns (N, D)."""
-        channels = self.channel_rows[shapes[..., :2].clamp(max=len(self.channel_rows) - 1)]
-        kernels = self.spatial_rows[shapes[..., 2:].clamp(max=len(self.spatial_rows) - 1)]
-        return torch.cat([self.embed_channel(channels).flatten(-2), self.embed_spatial(kernels).flatten(-2)], dim=-1)
+    def forward(self, shapes_N4: Tensor) -> Tensor:
+        """Look up `shapes_N4` (N, 4), zeros meaning no shape; returns (N, D)."""
+        channels_N2 = self.channel_rows[shapes_N4[..., :2].clamp(max=len(self.channel_rows) - 1)]
+        sides_N2 = self.spatial_rows[shapes_N4[..., 2:].clamp(max=len(self.spatial_rows) - 1)]
+        return torch.cat(
+            [self.embed_channel(channels_N2).flatten(-2), self.embed_spatial(sides_N2).flatten(-2)], dim=-1
+        )

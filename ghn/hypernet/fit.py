@@ -1,28 +1,29 @@
 """How a parameter is cut from what the decoders produce, tiled and scaled (GHN-3, Knyazev et al., ICML 2023).
 
-Legend: O, I output and input channels, T repeats of a kernel, kh × kw kernel, S the decoder's spatial side, C classes,
-t positions of a table, c its channels.
+Legend: n parameters of one shape, O, I output and input channels, o, i those that the decoder produces, T repeats of a
+kernel, kh × kw kernel (h, w in names), S the decoder's spatial side, C classes, t positions of a table, c its channels,
+r its random rows, e elements of a vector.
 
 Every parameter is decoded in one of two ways.
 
-**Vectors** (norm weights, norm biases, biases, of any shape): flattened to n elements in the order of their canonical
-axes, decoded as a row of `max_channels` values, cut to n or repeated cyclically. Norm weights are 2σ(x/2), biases
+**Vectors** (norm weights, norm biases, biases, of any shape): flattened to e elements in the order of their canonical
+axes, decoded as a row of `max_channels` values, cut to e or repeated cyclically. Norm weights are 2σ(x/2), biases
 tanh(0.2 x). The head's bias has C elements and a layer of its own.
 
-**Kernels** are seen as (O, I, T, kh, kw), decoded as (min(O, O_max), min(I, I_max), kh, kw), then repeated cyclically
-along O and I and cut, and repeated T times. The canonical shape is (stack..., out, in, *kernel): the tensor seen with
-the sizes `spec.view`, where axes must be split or merged, then permuted by `spec.axes`.
+**Kernels** are seen as (O, I, T, kh, kw), decoded as (o, i, kh, kw) with o = min(O, O_max) and i = min(I, I_max), then
+repeated cyclically along O and I and cut, and repeated T times. The canonical shape is (stack..., out, in, *kernel):
+the tensor seen with the sizes `spec.view`, where axes must be split or merged, then permuted by `spec.axes`.
 
 ==========================  ==============================================================================
 canonical shape             (O, I, T, kh, kw)
 ==========================  ==============================================================================
 ()                          (1, 1, 1, 1, 1): 0-d parameters; a 1-element one alike
-(o)                         (o, 1, 1, 1, 1): a weight per channel, like a depthwise 1×1 kernel
-(o, i)                      (o, i, 1, 1, 1): linear layers
-(o, i, k)                   (o, i, 1, k, 1): 1-D kernels are columns
-(o, i, kh, kw)              (o, i, 1, kh, kw)
-(o, i, ..., kh, kw)         (o, i, T, kh, kw): 3-D kernels are 2-D ones repeated along their first axes
-(stack..., o, i, ...)       the stack is merged into O, so that its members differ where O ≤ O_max
+(out)                       (out, 1, 1, 1, 1): a weight per channel, like a depthwise 1×1 kernel
+(out, in)                   (out, in, 1, 1, 1): linear layers
+(out, in, k)                (out, in, 1, k, 1): 1-D kernels are columns
+(out, in, kh, kw)           (out, in, 1, kh, kw)
+(out, in, ..., kh, kw)      (out, in, T, kh, kw): 3-D kernels are 2-D ones repeated along their first axes
+(stack..., out, in, ...)    the stack is merged into O, so that its members differ where O ≤ O_max
 head weight                 (C, I, T, kh, kw): decoded with O_max channels, which a layer of its own turns into C
 ==========================  ==============================================================================
 
@@ -63,7 +64,7 @@ canonical shape             decoded as
                             the same after 1 to 4 leading rows drawn from N(0, 0.02²), if t = s² + 1 … s² + 4
                             (class, distillation and register tokens); any other t: (1, c, 1, t, 1)
 (c, h, w), c > 1            (1, c, 1, h, w)
-(o, c, ..., h, w)           (o, c, T, h, w)
+(out, c, ..., h, w)         (out, c, T, h, w)
 ==========================  ==============================================================================
 
 The leading rows come from a generator of their own on the CPU, in the order of the graph's parameters: they depend on
@@ -172,7 +173,7 @@ def _position_fit(spec: ParameterSpec, config: GHNConfig) -> KernelFit:
 
 
 def _kernel_shape(canonical: tuple[int, ...]) -> tuple[int, int, int, int, int]:
-    """(o, i, *kernel) as (O, I, T, kh, kw)."""
+    """(out, in, *kernel) as (O, I, T, kh, kw)."""
     out, inputs, *kernel = (*canonical, 1, 1)[: max(2, len(canonical))]
     if len(kernel) < 2:
         kernel = [*kernel, 1, 1][:2]
@@ -191,17 +192,18 @@ def _crop(shape: tuple[int, int, int, int, int], config: GHNConfig, head: bool) 
     )
 
 
-def activate(vectors: Tensor, row: int) -> Tensor:
-    """Decoded values as norm weights (row 0), 2σ(x/2), or biases (row 1), tanh(0.2 x)."""
-    return 2 * torch.sigmoid(0.5 * vectors) if row == 0 else torch.tanh(0.2 * vectors)
+def activate(vectors_nL: Tensor, row: int) -> Tensor:
+    """Decoded values as norm weights (row 0), 2σ(x/2), or biases (row 1), tanh(0.2 x); rows have any length L."""
+    return 2 * torch.sigmoid(0.5 * vectors_nL) if row == 0 else torch.tanh(0.2 * vectors_nL)
 
 
-def interpolate(core: Tensor, fit: KernelFit) -> Tensor:
-    """Resize decoded kernels (n, O, I, S, S) to the kernel size of `fit`."""
+def interpolate(core_noiSS: Tensor, fit: KernelFit) -> Tensor:
+    """Resize decoded kernels (n, o, i, S, S) to the kernel size of `fit`."""
     if not fit.interpolated:
-        return core
-    resized = F.interpolate(core.flatten(1, 2), size=fit.shape[3:], mode="bilinear", align_corners=False)
-    return resized.unflatten(1, core.shape[1:3])
+        return core_noiSS
+    channels = core_noiSS.shape[1:3]
+    resized_nchw = F.interpolate(core_noiSS.flatten(1, 2), size=fit.shape[3:], mode="bilinear", align_corners=False)
+    return resized_nchw.unflatten(1, channels)
 
 
 def leading_rows(tables: Sequence[Sequence[KernelFit]], seed: int) -> list[dict[str, Tensor]]:
@@ -212,7 +214,7 @@ def leading_rows(tables: Sequence[Sequence[KernelFit]], seed: int) -> list[dict[
         seed: Of the generator that each graph's rows are drawn from.
 
     Returns:
-        For each graph, (rows, c) float32 on the CPU by parameter name.
+        For each graph, (r, c) float32 on the CPU by parameter name.
     """
     drawn: list[dict[str, Tensor]] = []
     for fits in tables:
@@ -225,19 +227,19 @@ def _draw(fit: KernelFit, generator: torch.Generator) -> Tensor:
     return torch.randn(fit.leading, fit.shape[1], generator=generator, device="cpu") * LEADING_ROW_STD
 
 
-def tile(core: Tensor, fit: KernelFit) -> Tensor:
+def tile(core_noihw: Tensor, fit: KernelFit) -> Tensor:
     """Repeat decoded kernels to full size, differentiably.
 
     Args:
-        core: (n, O', I', kh, kw), scaled and interpolated.
+        core_noihw: (n, o, i, kh, kw), scaled and interpolated.
         fit: One of the n parameters, which all have the same shape.
 
     Returns:
         (n, O, I, T, kh, kw).
     """
     out, inputs, repeats, *_ = fit.shape
-    core = _repeat(_repeat(core, 2, inputs), 1, out)
-    return core[:, :, :, None].expand(-1, -1, -1, repeats, -1, -1)
+    kernels_nOIhw = _repeat(_repeat(core_noihw, 2, inputs), 1, out)
+    return kernels_nOIhw[:, :, :, None].expand(-1, -1, -1, repeats, -1, -1)
 
 
 def _repeat(x: Tensor, dim: int, size: int) -> Tensor:
@@ -248,21 +250,20 @@ def _repeat(x: Tensor, dim: int, size: int) -> Tensor:
     return x.narrow(dim, 0, size)
 
 
-def to_parameter(kernels: Tensor, fit: KernelFit, leading: Tensor | None) -> Tensor:
+def to_parameter(kernel_OIThw: Tensor, fit: KernelFit, leading_rc: Tensor | None) -> Tensor:
     """Bring one tiled kernel (O, I, T, kh, kw) to the parameter's own shape, differentiably.
 
     Args:
-        kernels: From `tile`.
+        kernel_OIThw: From `tile`.
         fit: The parameter.
-        leading: Its random rows, for a table that has some.
+        leading_rc: Its random rows, for a table that has some.
     """
-    spec = fit.spec
-    if fit.table:
-        rows = kernels[0, :, 0].flatten(1).t()
-        if leading is not None:
-            rows = torch.cat([leading.to(rows), rows])
-        return _from_canonical(rows, spec)
-    return _from_canonical(kernels, spec)
+    if not fit.table:
+        return _from_canonical(kernel_OIThw, fit.spec)
+    table_tc = kernel_OIThw[0, :, 0].flatten(1).t()
+    if leading_rc is not None:
+        table_tc = torch.cat([leading_rc.to(table_tc), table_tc])
+    return _from_canonical(table_tc, fit.spec)
 
 
 def _from_canonical(values: Tensor, spec: ParameterSpec) -> Tensor:
@@ -273,35 +274,35 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(range(len(axes)), key=axes.__getitem__))
 
 
-def write_kernel(core: Tensor, fit: KernelFit, destination: Tensor, leading: Tensor | None = None) -> None:
+def write_kernel(core_oihw: Tensor, fit: KernelFit, destination: Tensor, leading_rc: Tensor | None = None) -> None:
     """Tile one decoded kernel straight into its parameter; nothing of the parameter's size is built.
 
     Args:
-        core: (O', I', kh, kw), scaled and interpolated; on any device and of any floating-point type.
+        core_oihw: (o, i, kh, kw), scaled and interpolated; on any device and of any floating-point type.
         fit: How the parameter is decoded.
         destination: The parameter, of any strides, device and floating-point type.
-        leading: Its random rows, for a table that has some.
+        leading_rc: Its random rows, for a table that has some.
     """
-    core = core.to(destination.device, destination.dtype)
+    core_oihw = core_oihw.to(destination.device, destination.dtype)
     seen = _seen_as(destination, fit.spec.view)
     if seen is None:
         # Axes of a strided tensor that are to be merged: like merged axes below, a case for a tensor of full size.
         whole = torch.empty_like(destination, memory_format=torch.contiguous_format)
-        write_kernel(core, fit, whole, leading)
+        write_kernel(core_oihw, fit, whole, leading_rc)
         destination.copy_(whole)
         return
     canonical = seen.permute(fit.spec.axes)
     if fit.table:
-        rows = canonical.view(-1, fit.shape[1])
-        if leading is not None:
-            rows[: fit.leading] = leading.to(destination.device, destination.dtype)
-        _tile_into(rows[fit.leading :].t().view(fit.shape), core)
+        table_tc = canonical.view(-1, fit.shape[1])
+        if leading_rc is not None:
+            table_tc[: fit.leading] = leading_rc.to(destination.device, destination.dtype)
+        _tile_into(table_tc[fit.leading :].t().view(fit.shape), core_oihw)
     elif canonical.is_contiguous() or not fit.merges_axes:
-        _tile_into(canonical.view(fit.shape), core)
+        _tile_into(canonical.view(fit.shape), core_oihw)
     else:
         # Merged axes of a permuted tensor have no common stride, so that a tensor of full size is needed.
         whole = torch.empty_like(canonical, memory_format=torch.contiguous_format)
-        _tile_into(whole.view(fit.shape), core)
+        _tile_into(whole.view(fit.shape), core_oihw)
         canonical.copy_(whole)
 
 
@@ -313,17 +314,18 @@ def _seen_as(tensor: Tensor, view: tuple[int, ...]) -> Tensor | None:
     return seen if seen.data_ptr() == tensor.data_ptr() else None
 
 
-def _tile_into(kernels: Tensor, core: Tensor) -> None:
-    """Repeat `core` (O', I', kh, kw) cyclically in `kernels` (O, I, T, kh, kw): whole tiles, then the margins."""
-    core = core.unsqueeze(2)
-    if kernels.shape[:2] == core.shape[:2]:
-        kernels.copy_(core)
+def _tile_into(kernel_OIThw: Tensor, core_oihw: Tensor) -> None:
+    """Repeat `core_oihw` cyclically in `kernel_OIThw`: whole tiles, then the margins."""
+    core_oi1hw = core_oihw.unsqueeze(2)
+    if kernel_OIThw.shape[:2] == core_oi1hw.shape[:2]:
+        kernel_OIThw.copy_(core_oi1hw)
         return
-    out, inputs, *kernel = kernels.shape
-    for rows, height, row_tiles in _tiles(out, core.shape[0]):
-        for columns, width, column_tiles in _tiles(inputs, core.shape[1]):
-            block = kernels[rows, columns].view(row_tiles, height, column_tiles, width, *kernel)
-            block.copy_(core[:height, None, :width])
+    out, inputs, *sides = kernel_OIThw.shape
+    for rows, height, row_tiles in _tiles(out, core_oi1hw.shape[0]):
+        for columns, width, column_tiles in _tiles(inputs, core_oi1hw.shape[1]):
+            # (tiles along O, o, tiles along I, i, T, kh, kw)
+            block = kernel_OIThw[rows, columns].view(row_tiles, height, column_tiles, width, *sides)
+            block.copy_(core_oi1hw[:height, None, :width])
 
 
 def _tiles(size: int, side: int) -> list[tuple[slice, int, int]]:
@@ -333,27 +335,29 @@ def _tiles(size: int, side: int) -> list[tuple[slice, int, int]]:
     return tiles if whole == size else [*tiles, (slice(whole, size), size - whole, 1)]
 
 
-def squared_norm(core: Tensor, fit: KernelFit) -> float:
-    """Sum of squares of n tiled kernels, from their cores (n, O', I', kh, kw), without tiling them."""
+def squared_norm(core_noihw: Tensor, fit: KernelFit) -> float:
+    """Sum of squares of n tiled kernels, from their cores (n, o, i, kh, kw), without tiling them."""
     out, inputs, repeats = fit.shape[:3]
-    (row_tiles, rows), (column_tiles, columns) = divmod(out, core.shape[1]), divmod(inputs, core.shape[2])
-    parts = [
-        (row_tiles * column_tiles, core),
-        (column_tiles, core[:, :rows]),
-        (row_tiles, core[:, :, :columns]),
-        (1, core[:, :rows, :columns]),
+    (row_tiles, rows), (column_tiles, columns) = (
+        divmod(size, side) for size, side in zip((out, inputs), core_noihw.shape[1:3], strict=True)
+    )
+    parts_noihw = [
+        (row_tiles * column_tiles, core_noihw),
+        (column_tiles, core_noihw[:, :rows]),
+        (row_tiles, core_noihw[:, :, :columns]),
+        (1, core_noihw[:, :rows, :columns]),
     ]
-    parts = [(times, part) for times, part in parts if part.numel()]
-    dtype = torch.promote_types(core.dtype, torch.float32)
-    norms = torch.stack([torch.linalg.vector_norm(part, dtype=dtype) for _, part in parts]).tolist()
-    return repeats * sum(times * norm * norm for (times, _), norm in zip(parts, norms, strict=True))
+    parts_noihw = [(times, part_noihw) for times, part_noihw in parts_noihw if part_noihw.numel()]
+    dtype = torch.promote_types(core_noihw.dtype, torch.float32)
+    norms = torch.stack([torch.linalg.vector_norm(part, dtype=dtype) for _, part in parts_noihw]).tolist()
+    return repeats * sum(times * norm * norm for (times, _), norm in zip(parts_noihw, norms, strict=True))
 
 
-def write_vector(values: Tensor, fit: VectorFit, destination: Tensor) -> None:
-    """Copy the n elements of a vector to its parameter, of any strides, device and floating-point type."""
-    destination.copy_(vector_to_parameter(values, fit))
+def write_vector(values_e: Tensor, fit: VectorFit, destination: Tensor) -> None:
+    """Copy the e elements of a vector to its parameter, of any strides, device and floating-point type."""
+    destination.copy_(vector_to_parameter(values_e, fit))
 
 
-def vector_to_parameter(values: Tensor, fit: VectorFit) -> Tensor:
-    """Bring the n elements of a vector to the parameter's own shape, differentiably."""
-    return _from_canonical(values, fit.spec)
+def vector_to_parameter(values_e: Tensor, fit: VectorFit) -> Tensor:
+    """Bring the e elements of a vector to the parameter's own shape, differentiably."""
+    return _from_canonical(values_e, fit.spec)

@@ -1,7 +1,8 @@
 """The gated graph network of GHN-2 (Knyazev et al., NeurIPS 2021, eq. 3 and 4).
 
-Legend: B graphs, N nodes of all graphs together, D hidden size, K kinds of messages (direct, along shortest paths),
-M slots per graph: places for nodes ordered by level (see `ghn.hypernet.batch.level_slots`), w slots of one level.
+Legend: B graphs, N nodes of all graphs together, n nodes of one graph, D hidden size, K kinds of messages (direct, and
+along shortest paths), M slots per graph: places for nodes ordered by level (see `ghn.hypernet.batch.level_slots`), w
+slots of one level, X = B·M, R = M·K messages (while levels are swept, those sent so far).
 """
 
 from __future__ import annotations
@@ -34,45 +35,46 @@ class GatedGNN(nn.Module):
         The definition updates nodes one after the other. A node reads its ancestors only (descendants on the way
         back), and nodes of one level are no ancestors of each other, so that whole levels update at once.
         """
-        empty = x_ND.new_zeros(len(batch) * sum(batch.level_widths), x_ND.shape[1])
-        h_BMD = empty.index_copy(0, batch.slots, x_ND).unflatten(0, (len(batch), -1))
+        empty_XD = x_ND.new_zeros(len(batch) * sum(batch.level_widths), x_ND.shape[1])
+        h_BMD = empty_XD.index_copy(0, batch.slots, x_ND).unflatten(0, (len(batch), -1))
         weights_BMMK = self._message_weights(batch).to(x_ND.dtype)
         h_BMD = self._sweep(h_BMD, weights_BMMK.transpose(1, 2).flatten(2), batch.level_widths)
         # Seen from the last slot to the first, the way back is the same sweep.
-        backward = weights_BMMK.flip(1, 2).flatten(2)
-        h_BMD = self._sweep(h_BMD.flip(1), backward, batch.level_widths[::-1]).flip(1)
+        backward_BMR = weights_BMMK.flip(1, 2).flatten(2)
+        h_BMD = self._sweep(h_BMD.flip(1), backward_BMR, batch.level_widths[::-1]).flip(1)
         return h_BMD.flatten(0, 1).index_select(0, batch.slots)
 
     def _message_weights(self, batch: GraphBatch) -> Tensor:
         """(B, M, M, K): factors of the messages along each shortest path: 1 if it is an edge, and 1 / its length."""
         M = sum(batch.level_widths)
-        distances = torch.zeros(len(batch), M, M, device=batch.distances.device)
-        matrices = zip(batch.distance_matrices(), batch.slots.split(batch.sizes), strict=True)
-        for index, (matrix, slots) in enumerate(matrices):
-            places = slots - index * M
-            distances[index, places[:, None], places] = matrix.float()
-        kinds = [(distances == 1).float()]
+        distances_BMM = torch.zeros(len(batch), M, M, device=batch.distances.device)
+        graphs = zip(batch.distance_matrices(), batch.slots.split(batch.sizes), strict=True)
+        for index, (distances_nn, slots_n) in enumerate(graphs):
+            places_n = slots_n - index * M
+            distances_BMM[index, places_n[:, None], places_n] = distances_nn.float()
+        kinds_BMM = [(distances_BMM == 1).float()]
         if self.mlp_ve is not None:
-            kinds.append((distances >= 1) / distances.clamp(min=1))
-        return torch.stack(kinds, dim=-1)
+            kinds_BMM.append((distances_BMM >= 1) / distances_BMM.clamp(min=1))
+        return torch.stack(kinds_BMM, dim=-1)
 
-    def _sweep(self, h_BMD: Tensor, weights: Tensor, widths: tuple[int, ...]) -> Tensor:
-        """Update the levels one after the other; `weights` (B, M, M·K), factor of each message into each slot."""
+    def _sweep(self, h_BMD: Tensor, weights_BMR: Tensor, widths: tuple[int, ...]) -> Tensor:
+        """Update the levels one after the other; `weights_BMR` (B, M, M·K), factor of each message into each slot."""
         layers = self._message_layers()
-        states: list[Tensor] = []
-        messages = h_BMD.new_zeros(len(h_BMD), 0, h_BMD.shape[-1])
+        states_BwD: list[Tensor] = []
+        messages_BRD = h_BMD.new_zeros(len(h_BMD), 0, h_BMD.shape[-1])
         start = 0
         for level_BwD in h_BMD.split(widths, dim=1):
             width = level_BwD.shape[1]
-            received = weights[:, start : start + width, : messages.shape[1]] @ messages
-            state = self.gru(received.flatten(0, 1), level_BwD.flatten(0, 1)).unflatten(0, (-1, width))
-            states.append(state)
-            sent = state
+            received_BwD = weights_BMR[:, start : start + width, : messages_BRD.shape[1]] @ messages_BRD
+            state_BwD = self.gru(received_BwD.flatten(0, 1), level_BwD.flatten(0, 1)).unflatten(0, (-1, width))
+            states_BwD.append(state_BwD)
+            # From (B, w, D) through the width between to (B, w, K·D).
+            sent = state_BwD
             for weight, bias in layers:
                 sent = F.relu(F.linear(sent, weight, bias))
-            messages = torch.cat([messages, sent.view(len(h_BMD), -1, h_BMD.shape[-1])], dim=1)
+            messages_BRD = torch.cat([messages_BRD, sent.view(len(h_BMD), -1, h_BMD.shape[-1])], dim=1)
             start += width
-        return torch.cat(states, dim=1)
+        return torch.cat(states_BwD, dim=1)
 
     def _message_layers(self) -> list[tuple[Tensor, Tensor]]:
         """Weights and biases of the message networks, those of both kinds in one product: they make (..., K·D)."""

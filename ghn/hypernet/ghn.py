@@ -1,7 +1,9 @@
 """Graph hypernetworks: one network that predicts the parameters of others.
 
 Source: GHN-2 (Knyazev et al., NeurIPS 2021), GHN-3 (Knyazev et al., ICML 2023).
-Legend: N nodes of all graphs together, D hidden size, C classes.
+Legend: N nodes of all graphs together, D hidden size, C classes, n parameters of a group, o and i channels of a crop,
+kh × kw its window (h, w in names, A = kh·kw), O, I, T sizes of a tiled kernel, G parameters of all groups, K = 8D,
+L length of a decoded row, V elements of all vectors of a group, e of one.
 """
 
 import time
@@ -88,16 +90,16 @@ class GHN(nn.Module):
         batch = self._batch(graphs)
         plan = Plan.of(batch.parameters, batch.sizes, self.config, head)
         results: list[dict[str, Tensor]] = [{} for _ in range(len(batch))]
-        states = self.encode(batch)
+        states_ND = self.encode(batch)
         # A tiled weight repeats its errors thousands of times: decoders work in full precision.
-        with torch.autocast(states.device.type, enabled=False):
-            states = states.to(self.dtype)
+        with torch.autocast(states_ND.device.type, enabled=False):
+            states_ND = states_ND.to(self.dtype)
             leading = leading_rows(plan.tables, seed)
-            cores = self.decode_kernels(self.kernel_features(states, plan.kernels), plan.kernels)
-            for group, core in zip(plan.kernels, cores, strict=True):
-                _collect_kernels(group, core, leading, results)
+            cores_noihw = self.decode_kernels(self.kernel_features(states_ND, plan.kernels), plan.kernels)
+            for group, core_noihw in zip(plan.kernels, cores_noihw, strict=True):
+                _collect_kernels(group, core_noihw, leading, results)
             for vectors in plan.vectors:
-                _collect_vectors(vectors, self.decode_vectors(states, vectors), results)
+                _collect_vectors(vectors, self.decode_vectors(states_ND, vectors), results)
         return [
             {name: result[name] for name in specs if name in result}
             for specs, result in zip(batch.parameters, results, strict=True)
@@ -140,9 +142,9 @@ class GHN(nn.Module):
         ]
         plan = Plan.of(wanted, batch.sizes, self.config, head)
         with torch.autocast(self.device.type, enabled=False):
-            states = self.encode(batch).to(self.dtype)
+            states_ND = self.encode(batch).to(self.dtype)
             encoded = time.perf_counter()
-            writer = Writer(self, states, plan, destinations)
+            writer = Writer(self, states_ND, plan, destinations)
             total_norm = writer.check()
             decoded = time.perf_counter()
             writer.write(seed)
@@ -162,42 +164,44 @@ class GHN(nn.Module):
 
     def node_features(self, batch: GraphBatch) -> Tensor:
         """The encoder's input (N, D): primitive and shape embeddings, for the Graphormer also centrality."""
-        x = self.embed(batch.primitives) + self.shape_enc(batch.shapes)
+        x_ND = self.embed(batch.primitives) + self.shape_enc(batch.shapes)
         if self.centrality_embed_in is not None and self.centrality_embed_out is not None:
-            x = x + self.centrality_embed_in(batch.in_degrees.clamp(max=MAX_DEGREE))
-            x = x + self.centrality_embed_out(batch.out_degrees.clamp(max=MAX_DEGREE))
+            x_ND = x_ND + self.centrality_embed_in(batch.in_degrees.clamp(max=MAX_DEGREE))
+            x_ND = x_ND + self.centrality_embed_out(batch.out_degrees.clamp(max=MAX_DEGREE))
         if self.input_dist_embed is not None:
-            from_input = torch.cat([matrix[0] for matrix in batch.distance_matrices()]).int()
-            x = x + self.input_dist_embed(from_input.clamp(max=MAX_INPUT_DISTANCE))
-        return x
+            from_input_N = torch.cat([matrix[0] for matrix in batch.distance_matrices()]).int()
+            x_ND = x_ND + self.input_dist_embed(from_input_N.clamp(max=MAX_INPUT_DISTANCE))
+        return x_ND
 
-    def kernel_features(self, states: Tensor, groups: Sequence[KernelGroup]) -> list[Tensor]:
+    def kernel_features(self, states_ND: Tensor, groups: Sequence[KernelGroup]) -> list[Tensor]:
         """The decoder up to its last layer, from (N, D) node states: (kh·kw, n, 8D) for each group."""
         if not groups:
             return []
-        rows = [torch.from_numpy(group.rows) for group in groups]
-        gathered = states.index_select(0, torch.cat(rows).to(states.device))
-        parts = gathered.split([len(part) for part in rows])
-        return self.decoder.features(parts, [group.crop for group in groups])
+        rows_n = [torch.from_numpy(group.rows) for group in groups]
+        gathered_GD = states_ND.index_select(0, torch.cat(rows_n).to(states_ND.device))
+        parts_nD = gathered_GD.split([len(part) for part in rows_n])
+        return self.decoder.features(parts_nD, [group.crop for group in groups])
 
-    def decode_kernels(self, features: Sequence[Tensor], groups: Sequence[KernelGroup]) -> list[Tensor]:
-        """Decoded kernels (n, O', I', kh, kw) of each group, scaled, not yet interpolated or tiled."""
-        scales = [torch.from_numpy(group.scales).to(self.device, self.dtype) for group in groups]
-        before = [torch.ones_like(scale) if group.head else scale for group, scale in zip(groups, scales, strict=True)]
-        cores = self.decoder.cores(features, [group.crop for group in groups], before)
+    def decode_kernels(self, features_AnK: Sequence[Tensor], groups: Sequence[KernelGroup]) -> list[Tensor]:
+        """Decoded kernels (n, o, i, kh, kw) of each group, scaled, not interpolated or tiled; o = C for the head."""
+        scales_n = [torch.from_numpy(group.scales).to(self.device, self.dtype) for group in groups]
+        before_n = [
+            torch.ones_like(scale_n) if group.head else scale_n for group, scale_n in zip(groups, scales_n, strict=True)
+        ]
+        cores_noihw = self.decoder.cores(features_AnK, [group.crop for group in groups], before_n)
         return [
-            self.decoder.head(core) * scale[:, None, None, None, None] if group.head else core
-            for group, core, scale in zip(groups, cores, scales, strict=True)
+            self.decoder.head(core_noihw) * scale_n[:, None, None, None, None] if group.head else core_noihw
+            for group, core_noihw, scale_n in zip(groups, cores_noihw, scales_n, strict=True)
         ]
 
-    def decode_vectors(self, states: Tensor, group: VectorGroup) -> Tensor:
-        """All vectors of a group from (N, D) node states, activated and tiled, one after the other."""
-        rows = torch.from_numpy(group.rows).to(states.device)
-        vectors = self.decoder_1d(states.index_select(0, rows), group.row)
+    def decode_vectors(self, states_ND: Tensor, group: VectorGroup) -> Tensor:
+        """All vectors of a group from (N, D) node states, activated and tiled, one after the other: (V,)."""
+        rows_n = torch.from_numpy(group.rows).to(states_ND.device)
+        vectors_nL = self.decoder_1d(states_ND.index_select(0, rows_n), group.row)
         if group.head:
-            vectors = self.bias_class(vectors)
-        index = torch.from_numpy(group.gather_index(vectors.shape[1])).to(states.device)
-        return activate(vectors, group.row).flatten().index_select(0, index)
+            vectors_nL = self.bias_class(vectors_nL)
+        index_V = torch.from_numpy(group.gather_index(vectors_nL.shape[1])).to(states_ND.device)
+        return activate(vectors_nL, group.row).flatten().index_select(0, index_V)
 
     def _batch(self, graphs: Graphs) -> GraphBatch:
         if isinstance(graphs, ComputationalGraph):
@@ -216,16 +220,17 @@ def _make_encoder(config: GHNConfig) -> Graphormer | GatedGNN | MLP:
 
 
 def _collect_kernels(
-    group: KernelGroup, core: Tensor, leading: list[dict[str, Tensor]], results: list[dict[str, Tensor]]
+    group: KernelGroup, core_noihw: Tensor, leading: list[dict[str, Tensor]], results: list[dict[str, Tensor]]
 ) -> None:
     runs = group.runs()
-    for (fit, members), part in zip(runs, core.split([len(members) for _, members in runs]), strict=True):
-        tiled = tile(interpolate(part, fit), fit)
-        for member, kernels in zip(members, tiled.unbind(0), strict=True):
+    parts_noihw = core_noihw.split([len(members) for _, members in runs])
+    for (fit, members), part_noihw in zip(runs, parts_noihw, strict=True):
+        tiled_nOIThw = tile(interpolate(part_noihw, fit), fit)
+        for member, kernel_OIThw in zip(members, tiled_nOIThw.unbind(0), strict=True):
             name = member.fit.spec.name
-            results[member.graph][name] = to_parameter(kernels, member.fit, leading[member.graph].get(name))
+            results[member.graph][name] = to_parameter(kernel_OIThw, member.fit, leading[member.graph].get(name))
 
 
-def _collect_vectors(group: VectorGroup, values: Tensor, results: list[dict[str, Tensor]]) -> None:
-    for member, piece in zip(group.members, values.split(group.sizes), strict=True):
-        results[member.graph][member.fit.spec.name] = vector_to_parameter(piece, member.fit)
+def _collect_vectors(group: VectorGroup, values_V: Tensor, results: list[dict[str, Tensor]]) -> None:
+    for member, values_e in zip(group.members, values_V.split(group.sizes), strict=True):
+        results[member.graph][member.fit.spec.name] = vector_to_parameter(values_e, member.fit)

@@ -1,7 +1,8 @@
 """The Graphormer encoder of GHN-3 (Knyazev et al., ICML 2023, section 3.1).
 
-Legend: N nodes of all graphs together, n nodes of one graph, D hidden size, H heads,
-P distinct pairs of distances (i→j, j→i). Graphs are not padded: attention runs graph by graph, the rest on all nodes.
+Legend: N nodes of all graphs together, n nodes of one graph, D hidden size, H heads of d = D / H features,
+P distinct pairs of distances (i→j, j→i), E = Σn² pairs of nodes.
+Graphs are not padded: attention runs graph by graph, the rest on all nodes.
 """
 
 from __future__ import annotations
@@ -55,27 +56,28 @@ class Attention(nn.Module):
             self.edge_embed = EdgeEmbedding(hidden)
             self.proj_e = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, heads))
 
-    def pair_bias(self, forward: Tensor, backward: Tensor) -> Tensor:
+    def pair_bias(self, forward_P: Tensor, backward_P: Tensor) -> Tensor:
         """φ for pairs of distances: embed both, concatenate, project (GHN-3, eq. 5).
 
         Args:
-            forward: (...) distances i→j.
-            backward: (...) distances j→i, of the same shape.
+            forward_P: (...) distances i→j, of any shape.
+            backward_P: (...) distances j→i, of the same shape.
 
         Returns:
             (..., H) additive attention logits.
         """
-        return self.proj_e(torch.cat([self.edge_embed(forward), self.edge_embed(backward)], dim=-1))
+        return self.proj_e(torch.cat([self.edge_embed(forward_P), self.edge_embed(backward_P)], dim=-1))
 
     def forward(self, x_ND: Tensor, sizes: Sequence[int], biases_Hnn: Sequence[Tensor | None]) -> Tensor:
         """Attend from every node to every node of the same graph; returns (N, D)."""
         qkv_N3Hd = self.to_qkv(x_ND).unflatten(-1, (3, self.heads, -1))
-        outputs = []
+        outputs_nD = []
         for qkv_n3Hd, bias_Hnn in zip(qkv_N3Hd.split(sizes), biases_Hnn, strict=True):
-            q, k, v = qkv_n3Hd.permute(1, 2, 0, 3).unsqueeze(1)
-            mask = None if bias_Hnn is None else bias_Hnn.to(q.dtype).unsqueeze(0)
-            outputs.append(F.scaled_dot_product_attention(q, k, v, attn_mask=mask)[0].transpose(0, 1).flatten(1))
-        return self.to_out(torch.cat(outputs))
+            q_1Hnd, k_1Hnd, v_1Hnd = qkv_n3Hd.permute(1, 2, 0, 3).unsqueeze(1)
+            mask_1Hnn = None if bias_Hnn is None else bias_Hnn.to(q_1Hnd.dtype).unsqueeze(0)
+            mixed_1Hnd = F.scaled_dot_product_attention(q_1Hnd, k_1Hnd, v_1Hnd, attn_mask=mask_1Hnn)
+            outputs_nD.append(mixed_1Hnd[0].transpose(0, 1).flatten(1))
+        return self.to_out(torch.cat(outputs_nD))
 
 
 class FeedForward(nn.Module):
@@ -140,9 +142,9 @@ class Graphormer(nn.ModuleList):
 
     def forward(self, x_ND: Tensor, batch: GraphBatch) -> Tensor:
         """Node states (N, D) after the last layer, before the final normalisation."""
-        biases = self.attention_biases(batch)
+        biases_Hnn = self.attention_biases(batch)
         for layer in self:
-            x_ND = layer(x_ND, batch.sizes, biases)
+            x_ND = layer(x_ND, batch.sizes, biases_Hnn)
         return x_ND
 
     def attention_biases(self, batch: GraphBatch) -> list[Tensor] | list[None]:
@@ -154,21 +156,21 @@ class Graphormer(nn.ModuleList):
         if not (self.forward_edges or self.backward_edges):
             return [None] * len(batch)
         table_HP = self.bias_table(batch.distances.device).t()
-        matrices = [distances.int() for distances in batch.distance_matrices()]
-        index = torch.cat([(matrix - matrix.t() + MAX_DISTANCE).flatten() for matrix in matrices])
+        distances_nn = [matrix_nn.int() for matrix_nn in batch.distance_matrices()]
+        index_E = torch.cat([(matrix_nn - matrix_nn.t() + MAX_DISTANCE).flatten() for matrix_nn in distances_nn])
         if torch.is_grad_enabled():
             # The gradient of index_select is many times slower than that of gather.
-            biases = table_HP.gather(1, index.long().expand(len(table_HP), -1))
+            biases_HE = table_HP.gather(1, index_E.long().expand(len(table_HP), -1))
         else:
-            biases = table_HP.contiguous().index_select(1, index)
-        parts = biases.split([size * size for size in batch.sizes], dim=1)
+            biases_HE = table_HP.contiguous().index_select(1, index_E)
+        parts = biases_HE.split([size * size for size in batch.sizes], dim=1)
         return [part.unflatten(1, (size, size)) for part, size in zip(parts, batch.sizes, strict=True)]
 
     def bias_table(self, device: torch.device) -> Tensor:
         """φ of the pairs (0, 50), …, (0, 1), (0, 0), (1, 0), …, (50, 0) of distances (i→j, j→i); (P, H)."""
-        differences = torch.arange(-MAX_DISTANCE, MAX_DISTANCE + 1, device=device)
-        forward = differences.clamp(min=0) * self.forward_edges
-        backward = (-differences).clamp(min=0) * self.backward_edges
+        differences_P = torch.arange(-MAX_DISTANCE, MAX_DISTANCE + 1, device=device)
+        forward_P = differences_P.clamp(min=0) * self.forward_edges
+        backward_P = (-differences_P).clamp(min=0) * self.backward_edges
         first = self[0]
         assert isinstance(first, Layer)
-        return first.attn.pair_bias(forward, backward)
+        return first.attn.pair_bias(forward_P, backward_P)

@@ -1,6 +1,6 @@
 """The encoder without a graph (the MLP baseline of GHN-2, Knyazev et al., NeurIPS 2021) and the block it shares.
 
-Legend: D hidden size.
+Legend: N nodes, D hidden size.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class TwoLayers(nn.Module):
 class MLP(TwoLayers):
     """Encoder that looks at each node alone."""
 
-    def forward(self, x: Tensor, batch: GraphBatch | None = None) -> Tensor:
+    def forward(self, x_ND: Tensor, batch: GraphBatch | None = None) -> Tensor:
         """Transform node features (N, D); `batch` is not used."""
-        return self.fc(x)
+        return self.fc(x_ND)
 
 
 def linear_layer(layers: nn.Sequential, index: int) -> nn.Linear:
