@@ -1,6 +1,7 @@
 """Decoding without gradients, straight into given tensors.
 
-Legend: N nodes of all graphs together, D hidden size, n parameters of a group.
+Legend: N nodes of all graphs together, D hidden size, n parameters of a group, o and i channels of a crop, kh × kw its
+window (h, w in names, A = kh·kw), K = 8D, r random rows of c channels, V elements of all vectors of a group, e of one.
 """
 
 from __future__ import annotations
@@ -8,18 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ghn.graph.computational_graph import ParameterSpec
 from ghn.hypernet.fit import KernelFit, interpolate, leading_rows, squared_norm, write_kernel, write_vector
-from ghn.hypernet.plan import KernelGroup, KernelMember, Plan
+from ghn.hypernet.plan import KernelGroup, KernelMember, Plan, VectorGroup
 from ghn.hypernet.sliced_linear import bundles
-
-if TYPE_CHECKING:
-    from ghn.hypernet.ghn import GHN
 
 CHUNK_ELEMENTS = 2**25
 """Groups whose decoded kernels have more elements (128 MiB) are decoded in parts."""
@@ -28,7 +26,20 @@ HELD_ELEMENTS = 2**27
 """Decoded kernels are all held while they are checked, up to so many elements (512 MiB)."""
 
 Run = tuple[KernelFit, tuple[KernelMember, ...], Tensor]
-"""Kernels of equal full shape, decoded but not tiled: the fit of the first, all, and (n, O', I', kh, kw)."""
+"""Kernels of equal full shape, decoded but not tiled: the fit of the first, all, and (n, o, i, kh, kw)."""
+
+
+class Decoders(Protocol):
+    """From node states to decoded values; a hypernetwork is one."""
+
+    def kernel_features(self, states_ND: Tensor, groups: Sequence[KernelGroup]) -> list[Tensor]:
+        """All layers but the last: (kh·kw, n, 8D) for each group."""
+
+    def decode_kernels(self, features_AnK: Sequence[Tensor], groups: Sequence[KernelGroup]) -> list[Tensor]:
+        """The last layer: kernels (n, o, i, kh, kw) of each group, scaled, not yet interpolated or tiled."""
+
+    def decode_vectors(self, states_ND: Tensor, group: VectorGroup) -> Tensor:
+        """All vectors of a group, activated and tiled, one after the other: (V,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,28 +67,30 @@ class Writer:
     written, so that a value that is not finite leaves all destinations as they were.
 
     Args:
-        hypernet: The hypernetwork.
-        states: (N, D) node states, float32.
+        decoders: The hypernetwork.
+        states_ND: (N, D) node states, float32.
         plan: What to decode.
         destinations: For each graph, the tensors to write by name.
     """
 
-    def __init__(self, hypernet: GHN, states: Tensor, plan: Plan, destinations: Sequence[Mapping[str, Tensor]]) -> None:
-        self.hypernet = hypernet
+    def __init__(
+        self, decoders: Decoders, states_ND: Tensor, plan: Plan, destinations: Sequence[Mapping[str, Tensor]]
+    ) -> None:
+        self.decoders = decoders
         self.plan = plan
         self.destinations = destinations
         self.groups = [part for group in plan.kernels for part in group.chunks(CHUNK_ELEMENTS)]
-        self.features = hypernet.kernel_features(states, self.groups)
-        self.vectors = [hypernet.decode_vectors(states, group) for group in plan.vectors]
+        self.features_AnK = decoders.kernel_features(states_ND, self.groups)
+        self.vectors_V = [decoders.decode_vectors(states_ND, group) for group in plan.vectors]
         elements = sum(len(group.members) * group.crop.elements for group in self.groups)
         self.held = list(self._decode()) if elements <= HELD_ELEMENTS else None
 
     def _decode(self) -> Iterator[Run]:
         for bundle in bundles([group.crop for group in self.groups], [len(group.members) for group in self.groups]):
             groups = [self.groups[index] for index in bundle]
-            cores = self.hypernet.decode_kernels([self.features[index] for index in bundle], groups)
-            for group, core in zip(groups, cores, strict=True):
-                yield from _split(group, core)
+            cores_noihw = self.decoders.decode_kernels([self.features_AnK[index] for index in bundle], groups)
+            for group, core_noihw in zip(groups, cores_noihw, strict=True):
+                yield from _split(group, core_noihw)
 
     def _runs(self) -> Iterator[Run]:
         return self._decode() if self.held is None else iter(self.held)
@@ -92,42 +105,43 @@ class Writer:
             ValueError: Otherwise, naming the parameter.
         """
         total = 0.0
-        for fit, members, part in self._runs():
-            square = squared_norm(part, fit)
+        for fit, members, part_noihw in self._runs():
+            square = squared_norm(part_noihw, fit)
             limits = [torch.finfo(self._destination(member.graph, member.fit.spec).dtype).max for member in members]
             # No element is larger than the norm, so that elements are looked at only where the norm is too large.
             if not math.sqrt(square) <= min(limits):
-                for member, core, limit in zip(members, part, limits, strict=True):
-                    _check_range(core, limit, member.fit.spec)
+                for member, core_oihw, limit in zip(members, part_noihw, limits, strict=True):
+                    _check_range(core_oihw, limit, member.fit.spec)
             total += square
-        for group, values in zip(self.plan.vectors, self.vectors, strict=True):
-            square = float(torch.linalg.vector_norm(values.float())) ** 2
+        for group, values_V in zip(self.plan.vectors, self.vectors_V, strict=True):
+            square = float(torch.linalg.vector_norm(values_V.float())) ** 2
             if not math.isfinite(square):
-                for vector, piece in zip(group.members, values.split(group.sizes), strict=True):
-                    _check_range(piece, torch.finfo(values.dtype).max, vector.fit.spec)
+                for vector, values_e in zip(group.members, values_V.split(group.sizes), strict=True):
+                    _check_range(values_e, torch.finfo(values_V.dtype).max, vector.fit.spec)
             total += square
         return math.sqrt(total)
 
     def write(self, seed: int) -> None:
         """Tile everything into its destination; `seed` governs the random rows of position tables."""
         leading = leading_rows(self.plan.tables, seed)
-        for _, members, part in self._runs():
-            for member, core in zip(members, part, strict=True):
+        for _, members, part_noihw in self._runs():
+            for member, core_oihw in zip(members, part_noihw, strict=True):
                 spec = member.fit.spec
-                rows = leading[member.graph].get(spec.name)
-                write_kernel(core, member.fit, self._destination(member.graph, spec), rows)
-        for group, values in zip(self.plan.vectors, self.vectors, strict=True):
-            for vector, piece in zip(group.members, values.split(group.sizes), strict=True):
-                write_vector(piece, vector.fit, self._destination(vector.graph, vector.fit.spec))
+                rows_rc = leading[member.graph].get(spec.name)
+                write_kernel(core_oihw, member.fit, self._destination(member.graph, spec), rows_rc)
+        for group, values_V in zip(self.plan.vectors, self.vectors_V, strict=True):
+            for vector, values_e in zip(group.members, values_V.split(group.sizes), strict=True):
+                write_vector(values_e, vector.fit, self._destination(vector.graph, vector.fit.spec))
 
     def _destination(self, graph: int, spec: ParameterSpec) -> Tensor:
         return self.destinations[graph][spec.name]
 
 
-def _split(group: KernelGroup, core: Tensor) -> Iterator[Run]:
+def _split(group: KernelGroup, core_noihw: Tensor) -> Iterator[Run]:
     runs = group.runs()
-    for (fit, members), part in zip(runs, core.split([len(members) for _, members in runs]), strict=True):
-        yield fit, members, interpolate(part, fit)
+    parts_noihw = core_noihw.split([len(members) for _, members in runs])
+    for (fit, members), part_noihw in zip(runs, parts_noihw, strict=True):
+        yield fit, members, interpolate(part_noihw, fit)
 
 
 def _check_range(values: Tensor, limit: float, spec: ParameterSpec) -> None:
