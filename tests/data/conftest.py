@@ -1,11 +1,17 @@
-"""A small image set whose images can be told apart."""
+"""A small image set whose images can be told apart, and a cache of each test's own."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
 from ghn.data import ImageSet
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GHN_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture

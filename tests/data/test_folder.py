@@ -1,0 +1,109 @@
+"""Folders of small images are decoded once; what is said when an image is damaged."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from ghn.data import DataError, folder, load
+from ghn.data.folder import cache_folder, list_images
+from tests.data.folders import Image, write_folder
+
+
+def test_folder_of_images_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = write_folder(tmp_path / "cifar10")
+    first = load("cifar10", root=tmp_path)
+    assert torch.equal(first.images, torch.from_numpy(pixels).flatten(0, 1).permute(0, 3, 1, 2))
+    assert first.labels.tolist() == [index // 2 for index in range(20)]
+    monkeypatch.setattr(folder, "_decode", lambda *_: pytest.fail("decoded again"))
+    assert torch.equal(load("cifar10", root=tmp_path).images, first.images)
+
+
+def test_changed_folder_is_decoded_again(tmp_path: Path) -> None:
+    write_folder(tmp_path / "cifar10")
+    load("cifar10", root=tmp_path)
+    file = tmp_path / "cifar10" / "train" / "class0" / "0000.png"
+    Image.new("RGB", (32, 32), (7, 8, 9)).save(file)
+    os.utime(file, ns=(1, 1))
+    assert load("cifar10", root=tmp_path).images[0, :, 0, 0].tolist() == [7, 8, 9]
+
+
+def test_damaged_packed_file_is_made_again(tmp_path: Path) -> None:
+    write_folder(tmp_path / "cifar10")
+    first = load("cifar10", root=tmp_path)
+    (packed,) = (tmp_path / "cache" / "packed").iterdir()
+    packed.write_bytes(packed.read_bytes()[:1000])
+    assert torch.equal(load("cifar10", root=tmp_path).images, first.images)
+
+
+def test_unwritable_cache_only_costs_time(tmp_path: Path) -> None:
+    write_folder(tmp_path / "cifar10")
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    assert len(load("cifar10", root=tmp_path)) == 20
+
+
+def test_damaged_image_is_named(tmp_path: Path) -> None:
+    write_folder(tmp_path / "cifar10")
+    (tmp_path / "cifar10" / "train" / "class3" / "0001.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"class3/0001\.png cannot be read as an image .* fetch the data set again"):
+        load("cifar10", root=tmp_path)
+
+
+def test_image_of_another_size_is_named(tmp_path: Path) -> None:
+    write_folder(tmp_path / "cifar10")
+    Image.new("RGB", (30, 32)).save(tmp_path / "cifar10" / "train" / "class3" / "0001.png")
+    with pytest.raises(DataError, match=r"class3/0001\.png is 30×32 pixels, not 32×32"):
+        load("cifar10", root=tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"P3\n4 4\n255\n" + b"1 x 3 " * 16, b"P6\n99999 99999\n255\n" + bytes(48)])
+def test_every_kind_of_damage_is_named(tmp_path: Path, content: bytes) -> None:
+    write_folder(tmp_path / "cifar10")
+    (tmp_path / "cifar10" / "train" / "class3" / "0001.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"class3/0001\.png cannot be read as an image .* fetch the data set again"):
+        load("cifar10", root=tmp_path)
+
+
+def test_hidden_entries_do_not_count(tmp_path: Path) -> None:
+    write_folder(tmp_path / "cifar10")
+    (tmp_path / "cifar10" / "train" / ".ipynb_checkpoints").mkdir()
+    (tmp_path / "cifar10" / "train" / "class3" / "._0001.png").write_bytes(b"not for us")
+    images = load("cifar10", root=tmp_path)
+    assert images.classes == tuple(f"class{index}" for index in range(10))
+    assert len(images) == 20
+
+
+def test_classes_and_files_are_in_alphabetical_order_whatever_the_disk_says(tmp_path: Path) -> None:
+    for name in ("b/2.PNG", "b/10.jpeg", "a/x.webp", "a/notes.txt", "empty/.keep"):
+        (tmp_path / "train" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "train" / name).touch()
+    (tmp_path / "train" / "stray.png").touch()
+    files, classes = list_images(tmp_path / "train")
+    assert classes == ("a", "b", "empty")
+    assert [(str(file.relative_to(tmp_path / "train")), label) for file, label in files] == [
+        ("a/x.webp", 0),
+        ("b/10.jpeg", 1),
+        ("b/2.PNG", 1),
+    ]
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no folder .*/val: put images there as val/<class>/\*\.jpg"):
+        list_images(tmp_path / "val")
+    (tmp_path / "val" / "class").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"no images in .*/val: put them there as val/<class>/\*\.jpg"):
+        list_images(tmp_path / "val")
+
+
+def test_where_packed_images_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GHN_CACHE", "~/here")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert cache_folder() == Path("/home/someone/here")
+    monkeypatch.delenv("GHN_CACHE")
+    assert cache_folder() == tmp_path / "ghn"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path("/home/someone/.cache/ghn")
