@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ghn.hypernet import GHN
 from ghn.hypernet.mlp import linear_layer
-from ghn.hypernet.sliced_linear import Crop, bundles
+from ghn.hypernet.sliced_linear import Crop
 from tests.hypernet.conftest import small_hypernet
 from tests.hypernet.definition import decode_square
 from tests.hypernet.recorder import largest_allocation
@@ -71,36 +71,6 @@ def test_gradients_are_those_of_the_full_tensor(centered: bool) -> None:
 
     actual, expected = gradients(decode(hypernet, states, CROPS)), gradients(decode_fully(hypernet, states, CROPS))
     torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("crops", "counts", "expected"),
-    [
-        ([], [], []),
-        ([Crop(out=8, inputs=8, height=1, width=1)], [3], [[0]]),
-        # Few positions: the weight is read once for both.
-        ([Crop(out=8, inputs=8, height=1, width=1), Crop(out=8, inputs=6, height=1, width=1)], [1, 1], [[0, 1]]),
-        # Many positions of a small crop are not worth the channels of the large one.
-        ([Crop(out=8, inputs=8, height=1, width=1), Crop(out=8, inputs=1, height=5, width=5)], [1, 99], [[0], [1]]),
-    ],
-)
-def test_groups_are_bundled_where_it_pays(crops: list[Crop], counts: list[int], expected: list[list[int]]) -> None:
-    assert bundles(crops, counts) == expected
-
-
-def test_bundles_have_a_limit() -> None:
-    crops = [Crop(out=8, inputs=8, height=1, width=1), Crop(out=8, inputs=7, height=1, width=1)]
-    assert bundles(crops, [1, 1], limit=127) == [[0], [1]]
-    assert bundles(crops, [1, 1], limit=128) == [[0, 1]]
-
-
-def test_every_group_is_in_one_bundle() -> None:
-    generator = torch.Generator().manual_seed(0)
-    sizes = torch.randint(1, 40, (50, 3), generator=generator).tolist()
-    crops = [Crop(out=out, inputs=inputs, height=1, width=1) for out, inputs, _ in sizes]
-    found = bundles(crops, [count for *_, count in sizes])
-    assert sorted(index for members in found for index in members) == list(range(50))
-    assert len(found) < 50
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from ghn.graph.computational_graph import ComputationalGraph
 from ghn.hypernet import GHN, GHNConfig, GraphBatch
 from ghn.hypernet.graphormer import Graphormer
 from ghn.hypernet.mlp import linear_layer
+from tests.hypernet.accuracy import assert_owed_accuracy
 from tests.hypernet.conftest import small_hypernet
 from tests.hypernet.graphs import AWKWARD, awkward_graph, random_graph
 
@@ -110,24 +111,6 @@ def test_written_as_returned(options: dict[str, Any]) -> None:
             assert_owed_accuracy(tensor, weights[name])
 
 
-def assert_owed_accuracy(tensor: Tensor, expected: Tensor) -> None:
-    """What `GHN.decode_into` owes: 1e-5 of the largest element (an element may be a difference of larger terms)."""
-    owed = 1e-5 * float(expected.detach().abs().max())
-    torch.testing.assert_close(tensor, expected, rtol=0, atol=owed)
-
-
-def test_written_in_parts(hypernet: GHN, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Large groups are decoded in chunks, very large results are decoded twice instead of held.
-    graph = awkward_graph()
-    whole, parts = ({name: torch.empty(spec.shape) for name, spec in graph.parameters.items()} for _ in range(2))
-    norm = hypernet.decode_into(graph, whole, head="predict").total_norm
-    monkeypatch.setattr("ghn.hypernet.write.CHUNK_ELEMENTS", 100)
-    monkeypatch.setattr("ghn.hypernet.write.HELD_ELEMENTS", 100)
-    assert hypernet.decode_into(graph, parts, head="predict").total_norm == pytest.approx(norm, rel=1e-6)
-    for name, tensor in whole.items():
-        assert_owed_accuracy(parts[name], tensor)
-
-
 @pytest.mark.parametrize("options", ENCODERS)
 def test_decoders_work_in_full_precision_under_autocast(options: dict[str, Any]) -> None:
     hypernet = small_hypernet(**options)
@@ -211,63 +194,6 @@ def test_head_is_kept_or_predicted(hypernet: GHN) -> None:
     result = hypernet.decode_into(graph, tensors)
     assert set(result.kept[0]) == kept
     assert {name for name, tensor in tensors.items() if tensor.isnan().any()} == kept
-
-
-@pytest.mark.parametrize("held", [True, False])
-@pytest.mark.parametrize(
-    ("part", "match"),
-    [
-        ("decoder.conv.2.weight", r"prediction for linear.* is not finite"),
-        ("decoder_1d.fc.2.bias", "prediction for norm weight is not finite"),
-        ("bias_class.1.bias", "prediction for head bias is not finite"),
-        ("decoder.class_layer_predictor.1.bias", "prediction for head weight is not finite"),
-    ],
-)
-def test_damaged_weights_write_nothing(
-    hypernet: GHN, part: str, match: str, held: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not held:
-        monkeypatch.setattr("ghn.hypernet.write.HELD_ELEMENTS", 0)
-    graph = awkward_graph()
-    tensors = {name: torch.full(spec.shape, 7.0) for name, spec in graph.parameters.items()}
-    with torch.no_grad():
-        hypernet.get_parameter(part).fill_(math.nan)
-    with pytest.raises(ValueError, match=match):
-        hypernet.decode_into(graph, tensors)
-    assert all((tensor == 7).all() for tensor in tensors.values())
-
-
-def test_values_beyond_a_type_write_nothing(hypernet: GHN) -> None:
-    graph = awkward_graph(["linear", "bias"])
-    with torch.no_grad():
-        linear_layer(hypernet.decoder.conv, 2).bias.fill_(1e6)
-    half = {name: torch.zeros(spec.shape, dtype=torch.float16) for name, spec in graph.parameters.items()}
-    with pytest.raises(ValueError, match=r"prediction for linear .* out of its type's range"):
-        hypernet.decode_into(graph, half)
-    assert not any(tensor.any() for tensor in half.values())
-    # A norm out of range is no reason if the values are not.
-    tensors = {name: torch.zeros(spec.shape) for name, spec in graph.parameters.items()}
-    with torch.no_grad():
-        linear_layer(hypernet.decoder.conv, 2).bias.fill_(1e25)
-    hypernet.decode_into(graph, tensors)
-    assert all(tensor.any() for tensor in tensors.values())
-
-
-@pytest.mark.parametrize(
-    ("destinations", "match"),
-    [
-        ({"linear": torch.empty(30, 20)}, r"'linear' has shape \(30, 20\), not \(20, 30\)"),
-        ({"lineal": torch.empty(20, 30)}, "'lineal' is no predictable parameter"),
-        ({"linear": torch.empty(20, 30, dtype=torch.int8)}, "floating-point type, not torch.int8"),
-        ({"linear": torch.empty(20, 30, dtype=torch.complex64)}, "floating-point type, not torch.complex64"),
-        ({"linear": torch.empty(20, 30, device="meta")}, "meta device"),
-        ({"linear": torch.empty(20, 1).expand(20, 30)}, "expanded tensor"),
-        ([{}, {}], "1 graphs need as many dicts of destinations, not 2"),
-    ],
-)
-def test_destinations_that_do_not_fit(hypernet: GHN, destinations: Any, match: str) -> None:
-    with pytest.raises(ValueError, match=match):
-        hypernet.decode_into(awkward_graph(["linear"]), destinations)
 
 
 @pytest.mark.parametrize("graph", [random_graph(0, 1), random_graph(0, 9), awkward_graph(["bias"])])
