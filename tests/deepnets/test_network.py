@@ -1,4 +1,3 @@
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ from torch.func import functional_call
 
 from ghn.deepnets import NetworkArguments, network_from_arguments
 from ghn.deepnets.network import Cell, Network
-from ghn.deepnets.plan import count_parameters, plan_network
-from tests.deepnets.architectures import CONFIGURATIONS, SPLITS, cells, golden, metadata_files, wild
+from tests.deepnets.architectures import CONFIGURATIONS, SPLITS, cells, golden, wild
 
 
 def on_meta(net_args: dict[str, Any] | NetworkArguments, num_classes: int = 10, image_size: int = 32) -> Network:
@@ -30,23 +28,6 @@ def test_parameters_are_the_released_ones(split: str, configuration: str, refere
         used = Counter(shape for name, shape in shapes.items() if name not in unused)
         assert used == Counter(tuple(shape) for shape, _, _ in entry["params"])
         assert {name for _, name in entry["nodes"] if name.endswith("weight")} <= set(shapes)
-
-
-@pytest.mark.parametrize("file", [0, 1])
-@pytest.mark.parametrize(("name", "image_size"), [("cifar10", 32), ("imagenet", 224)])
-def test_published_parameter_counts(file: int, name: str, image_size: int, reference: Path) -> None:
-    for split in json.loads(metadata_files(reference)[file].read_text()).values():
-        for entry in split["nets"]:
-            plan = plan_network(NetworkArguments.from_dict(entry), 10, image_size)
-            assert count_parameters(plan) == entry["num_params"][name]
-
-
-@pytest.mark.parametrize("image_size", [32, 224])
-@pytest.mark.parametrize("seed", range(30))
-def test_count_without_building(seed: int, image_size: int) -> None:
-    arguments = wild(seed)
-    network = on_meta(arguments, 7, image_size)
-    assert count_parameters(network.plan) == sum(parameter.numel() for parameter in network.parameters())
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -204,11 +185,3 @@ def test_wide_fully_connected_layers_drop_half() -> None:
 def test_output_that_ignores_its_input_is_refused() -> None:
     with pytest.raises(ValueError, match="cut the output off from the input"):
         network_from_arguments(cells(("none", 1), ("none", 0)))
-
-
-@pytest.mark.parametrize(
-    ("num_classes", "image_size", "message"), [(0, 32, "num_classes must be"), (10, 4, "at least 8 pixels")]
-)
-def test_impossible_sizes(num_classes: int, image_size: int, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        network_from_arguments(cells(("conv_3x3", 1), ("none", 0)), num_classes, image_size)
