@@ -1,7 +1,6 @@
 """Released and training files become our format, bit for bit, or one line of error and nothing on disk."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -144,110 +143,6 @@ def test_no_hypernetwork_is_refused_in_one_line(tmp_path: Path, case: str, write
     assert str(error.value).startswith(str(file))
     assert "\n" not in str(error.value)
     assert [entry.name for entry in tmp_path.iterdir()] == ["wrong.pt"]
-
-
-def test_config_decides_what_shapes_cannot_show(tmp_path: Path) -> None:
-    file = tmp_path / "training.pt"
-    file.write_bytes(dumped(torch.save, training_file(random_state(), {"is_ghn2": True})))
-    assert not read_hypernetwork(file)[0].centered_crop
-    file.write_bytes(dumped(torch.save, training_file(random_state(), {"is_ghn2": False})))
-    assert read_hypernetwork(file)[0].centered_crop
-
-
-@pytest.mark.parametrize(
-    "changes", [{"centrality": False}, {"input_distance": False}, {"max_channels": 8}, {"spatial": 5}]
-)
-def test_ablations_follow_from_the_shapes(tmp_path: Path, changes: dict[str, Any]) -> None:
-    config = GHNConfig(**TINY.to_dict() | changes)
-    (tmp_path / "published.pt").write_bytes(FORMATS["joblib"](random_state(config)))
-    assert read_hypernetwork(tmp_path / "published.pt")[0] == config
-
-
-def test_without_edge_embedding_the_heads_come_from_the_options(tmp_path: Path) -> None:
-    config = GHNConfig(**TINY.to_dict() | {"forward_edges": False, "backward_edges": False})
-    file = tmp_path / "training.pt"
-    file.write_bytes(dumped(torch.save, training_file(random_state(config), {"heads": 2})))
-    assert read_hypernetwork(file)[0] == config
-
-
-@pytest.fixture
-def published(tmp_path: Path) -> Path:
-    """A sound released file, alone in its folder."""
-    folder = tmp_path / "in"
-    folder.mkdir()
-    (folder / "published.pt").write_bytes(FORMATS["joblib"](random_state()))
-    return folder / "published.pt"
-
-
-def test_output_that_is_a_file_is_refused(tmp_path: Path, published: Path) -> None:
-    (tmp_path / "out").write_text("mine")
-    for folder in (tmp_path / "out", tmp_path / "out" / "below" / "it"):
-        with pytest.raises(CheckpointError, match=r"out.*(is a file|cannot be written)") as error:
-            convert_checkpoint(published, folder)
-        assert "\n" not in str(error.value)
-    assert (tmp_path / "out").read_text() == "mine"
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in", "out"]
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_read_only_output_is_refused(tmp_path: Path, published: Path) -> None:
-    (tmp_path / "out").mkdir(mode=0o555)
-    for folder in (tmp_path / "out", tmp_path / "out" / "new"):
-        with pytest.raises(CheckpointError, match="cannot be written"):
-            convert_checkpoint(published, folder)
-
-
-def test_existing_folder_keeps_other_files(tmp_path: Path, published: Path) -> None:
-    folder = tmp_path / "out"
-    folder.mkdir()
-    (folder / "notes.txt").write_text("mine")
-    (folder / "config.json").write_text("old")
-    convert_checkpoint(published, folder)
-    assert sorted(file.name for file in folder.iterdir()) == [
-        "README.md",
-        "config.json",
-        "model.safetensors",
-        "notes.txt",
-    ]
-    assert same(from_pretrained(folder).state_dict(), random_state())
-
-
-def test_missing_parents_are_made(tmp_path: Path, published: Path) -> None:
-    folder = convert_checkpoint(published, tmp_path / "a" / "b" / "c")
-    assert same(from_pretrained(folder).state_dict(), random_state())
-
-
-FULL_DISK = """
-import resource, sys
-from ghn.checkpoint import CheckpointError, convert_checkpoint
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
-for folder in sys.argv[3:]:
-    try:
-        convert_checkpoint(sys.argv[2], folder)
-    except CheckpointError as error:
-        print(error)
-"""
-
-
-def test_full_disk_leaves_nothing_half_written(tmp_path: Path, published: Path) -> None:
-    new, old = tmp_path / "out" / "new", convert_checkpoint(published, tmp_path / "old")
-    before = {file.name: file.read_bytes() for file in old.iterdir()}
-    limit = published.stat().st_size // 4
-    command = [sys.executable, "-c", FULL_DISK, str(limit), str(published), str(new), str(old)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.stdout.count("cannot be written") == done.stdout.count("\n") == 2, done.stderr
-    assert {file.name: file.read_bytes() for file in old.iterdir()} == before
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in", "old"]
-
-
-def test_interrupted_saving_leaves_nothing(tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: Any, **__: Any) -> str:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("ghn.checkpoint.save.model_card", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        convert_checkpoint(published, tmp_path / "a" / "out")
-    assert [entry.name for entry in tmp_path.iterdir()] == ["in"]
 
 
 @pytest.mark.slow

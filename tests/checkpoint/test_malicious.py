@@ -30,55 +30,18 @@ from joblib.numpy_pickle import NumpyArrayWrapper
 
 from ghn.checkpoint import CheckpointError, convert_checkpoint, describe
 from ghn.model import from_pretrained
-from tests.checkpoint.files import FORMATS, dumped, random_state, training_file
-
-
-class Call:
-    """Pickles as the call `function(*arguments)`, optionally followed by setting a state."""
-
-    def __init__(self, function: Any, *arguments: Any, state: Any = None) -> None:
-        self.reduced = (function, arguments, state) if state is not None else (function, arguments)
-
-    def __reduce__(self) -> Any:
-        return self.reduced
-
-    def __call__(self) -> None:
-        """Only what is callable may be pickled as a function."""
+from tests.checkpoint.files import dumped, random_state, training_file
+from tests.checkpoint.pickles import Call, old_torch, storage_of, tensor_with_hooks, typed_storage
 
 
 def system(command: str) -> Call:
     return Call(os.system, command)
 
 
-def old_torch(value: Any) -> bytes:
-    return dumped(torch.save, value, _use_new_zipfile_serialization=False)
-
-
-def typed_storage() -> Any:
-    """What `torch.ones(2).storage()` would be, without its warning."""
-    tensor = torch.ones(2)
-    return torch.storage.TypedStorage(wrap_storage=tensor.untyped_storage(), dtype=tensor.dtype, _internal=True)
-
-
 def object_array(value: Any) -> np.ndarray:
     array = np.empty(1, dtype=object)
     array[0] = value
     return array
-
-
-def storage_of(data: bytes) -> Call:
-    """What a torch storage looks like in an ordinary pickle: nested bytes that torch unpickles without restriction."""
-    return Call(torch.storage._load_from_bytes, data)
-
-
-def tensor_with_hooks(hooks: Any) -> Call:
-    storage = storage_of(old_torch(typed_storage()))
-    return Call(torch._utils._rebuild_tensor_v2, storage, 0, (2,), (1,), False, hooks)
-
-
-def strided(offset: int, shape: tuple[Any, ...], strides: tuple[int, ...]) -> Call:
-    """A view of a storage of two elements."""
-    return Call(torch._utils._rebuild_tensor, storage_of(old_torch(typed_storage())), offset, shape, strides)
 
 
 def joblib_wrapper(**changes: Any) -> NumpyArrayWrapper:
@@ -305,72 +268,3 @@ def test_any_other_name_is_refused_by_name(tmp_path: Path, module: str, name: st
     assert shown[:60] in str(error.value).replace("\\n", "\n").replace("\\x1b", "\x1b")
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 400
-
-
-ADMITTED_CALLS = {
-    "hooks of admitted names": (lambda: tensor_with_hooks(OrderedDict(a=1)), "hooks"),
-    "tensor from nothing": (lambda: Call(torch._utils._rebuild_tensor_v2, 1, 2), "_rebuild_tensor_v2"),
-    "tensor with 9 axes": (
-        lambda: Call(torch._utils._rebuild_tensor_v2, storage_of(old_torch(typed_storage())), 0, (1,) * 9, (1,) * 9),
-        "9 axes",
-    ),
-    "negative offset": (lambda: strided(-1, (1,), (1,)), "offset"),
-    "negative stride": (lambda: strided(1, (2,), (-1,)), "strides"),
-    "shape of text": (lambda: strided(0, ("2",), (1,)), "shape"),
-    "more elements than the storage": (lambda: strided(0, (3,), (1,)), "reaches beyond its storage of 2 elements"),
-    "offset beyond the storage": (lambda: strided(1, (2,), (1,)), "reaches beyond its storage"),
-    "stride beyond the storage": (lambda: strided(0, (2,), (2,)), "reaches beyond its storage"),
-    "one element shown often": (lambda: strided(0, (3, 1), (0, 0)), "reaches beyond its storage"),
-    "terabytes from one element": (lambda: strided(0, (1 << 20, 1 << 20), (0, 0)), r"declares tensors of [\d,]+ bytes"),
-    "filled OrderedDict": (lambda: Call(OrderedDict, [("a", 1)]), "OrderedDict"),
-    "other encoding": (lambda: Call(_codecs.encode, "a", "rot13"), "_codecs.encode"),
-    "other dtype": (lambda: np.dtype("complex64"), "dtype 'c8'"),
-    "big-endian": (lambda: np.ones(2, ">f4"), "big-endian"),
-    "structured": (lambda: np.zeros(2, np.dtype([("a", "f4")])), "dtype 'V4'"),
-    "text array": (lambda: np.array(["abc"]), "dtype 'U3'"),
-    "array subclass": (lambda: np.ma.array([1.0]), "numpy.ma"),
-    "state of a dictionary": (lambda: Call(OrderedDict, state={"a": 1}), "sets the state"),
-    "state of a tensor": (
-        lambda: Call(
-            torch._utils._rebuild_tensor_v2, storage_of(old_torch(typed_storage())), 0, (2,), (1,), state=(1, 2)
-        ),
-        "state of a tensor",
-    ),
-    "call of a class token": (lambda: Call(np.ndarray, (2,)), "calls a value"),
-    "big integer key": (lambda: {1 << 70: 1}, "key"),
-    "tuple key": (lambda: {(1, 2): 1}, "key"),
-    "parameter of a number": (
-        lambda: Call(torch._utils._rebuild_parameter, 1, True, OrderedDict()),
-        "_rebuild_parameter",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", ADMITTED_CALLS)
-def test_admitted_names_take_only_what_plain_tensors_give_them(tmp_path: Path, case: str) -> None:
-    make, message = ADMITTED_CALLS[case]
-    (tmp_path / "odd.pt").write_bytes(pickle.dumps({"a": make()}, protocol=2))
-    with pytest.raises(CheckpointError, match=message):
-        from_pretrained(tmp_path / "odd.pt")
-
-
-def test_torch_script_is_refused(tmp_path: Path) -> None:
-    buffer = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(FORMATS["torch"](random_state()))) as source,
-        zipfile.ZipFile(buffer, "w") as target,
-    ):
-        for name in source.namelist():
-            target.writestr(name, source.read(name))
-        target.writestr(name.partition("/")[0] + "/constants.pkl", b"")
-    (tmp_path / "script.pt").write_bytes(buffer.getvalue())
-    with pytest.raises(CheckpointError, match="TorchScript"):
-        from_pretrained(tmp_path / "script.pt")
-
-
-def test_tensor_referred_to_often_is_refused(tmp_path: Path) -> None:
-    """A few references to one large tensor must not become a large file."""
-    tensor = torch.ones(1000)
-    (tmp_path / "often.pt").write_bytes(pickle.dumps({f"key{index}": tensor for index in range(100)}))
-    with pytest.raises(CheckpointError, match=r"declares tensors of 400,000 bytes but holds [\d,]+ bytes"):
-        from_pretrained(tmp_path / "often.pt")
