@@ -13,14 +13,13 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ghn.graph.computational_graph import ComputationalGraph
+from ghn.graph.reasons import Reason
 from ghn.hypernet.ghn import GHN
-from ghn.hypernet.plan import HeadOption, reason_to_keep
+from ghn.hypernet.keep import HeadOption, reasons_to_keep
 from ghn.hypernet.write import Written
 
 LISTED_NAMES = 12
 """Kept parameters that a printed report names; the others are counted by reason."""
-
-NOT_IN_GRAPH = "not part of the traced graph"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +36,7 @@ class InitReport:
     """
 
     predicted: tuple[str, ...]
-    kept: Mapping[str, str]
+    kept: Mapping[str, Reason]
     fraction: float
     traced_by: str
     seconds: Mapping[str, float]
@@ -96,7 +95,7 @@ def initialize(
     materialise(model, example_inputs)
     parameters = _parameters(model)
     graph, tracing = _trace(model, example_inputs, graph)
-    kept = _kept(parameters, graph, hypernet, head)
+    kept = reasons_to_keep(parameters, graph, hypernet.config, head)
     meta = [name for name, parameter in parameters.items() if parameter.is_meta and name not in kept]
     if meta:
         raise ValueError(
@@ -139,7 +138,7 @@ def predict(
     """
     parameters = _parameters(model)
     graph, _ = _trace(model, example_inputs, graph)
-    kept = _kept(parameters, graph, hypernet, head)
+    kept = reasons_to_keep(parameters, graph, hypernet.config, head)
     _fraction(parameters, kept, strict)
     predicted = {name: _empty_like(parameter) for name, parameter in parameters.items() if name not in kept}
     hypernet.decode_into(graph, predicted, seed=seed, head=head)
@@ -167,28 +166,7 @@ def _trace(model: nn.Module, example_inputs: Any, graph: ComputationalGraph | No
     return graph, time.perf_counter() - began
 
 
-def _kept(
-    parameters: Mapping[str, nn.Parameter], graph: ComputationalGraph, hypernet: GHN, head: HeadOption
-) -> dict[str, str]:
-    """Parameters that are not predicted, with the reason, in the model's order."""
-    reasons = {name: _reason(name, parameter, graph, hypernet, head) for name, parameter in parameters.items()}
-    return {name: reason for name, reason in reasons.items() if reason is not None}
-
-
-def _reason(
-    name: str, parameter: nn.Parameter, graph: ComputationalGraph, hypernet: GHN, head: HeadOption
-) -> str | None:
-    if is_lazy(parameter):
-        return "has no shape yet; run the model once first"
-    spec = graph.parameters.get(name)
-    if spec is None:
-        return graph.kept.get(name, NOT_IN_GRAPH)
-    if not parameter.is_floating_point():
-        return f"is of type {str(parameter.dtype).removeprefix('torch.')}, which is not predicted"
-    return reason_to_keep(spec, hypernet.config, head)
-
-
-def _fraction(parameters: Mapping[str, nn.Parameter], kept: Mapping[str, str], strict: float | None) -> float:
+def _fraction(parameters: Mapping[str, nn.Parameter], kept: Mapping[str, Reason], strict: float | None) -> float:
     """Fraction of elements to be predicted; an error if it is less than `strict`."""
     sizes = {name: 0 if is_lazy(parameter) else parameter.numel() for name, parameter in parameters.items()}
     total = sum(sizes.values())
@@ -203,7 +181,7 @@ def _fraction(parameters: Mapping[str, nn.Parameter], kept: Mapping[str, str], s
 
 
 def _report(
-    graph: ComputationalGraph, written: Written, kept: Mapping[str, str], fraction: float, tracing: float
+    graph: ComputationalGraph, written: Written, kept: Mapping[str, Reason], fraction: float, tracing: float
 ) -> InitReport:
     return InitReport(
         predicted=written.names[0],

@@ -15,7 +15,7 @@ from ghn.checkpoint.load import load_pretrained
 from ghn.checkpoint.save import save_pretrained
 from ghn.graph import ComputationalGraph
 from ghn.hypernet.config import GHNConfig
-from ghn.hypernet.plan import HeadOption
+from ghn.hypernet.keep import HeadOption
 from ghn.initialization import InitReport, initialize, predict
 
 

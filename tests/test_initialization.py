@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ghn.graph.computational_graph import ComputationalGraph, Node, ParameterSpec, Role
+from ghn.graph.reasons import Reason
 from ghn.initialization import InitReport
 from ghn.model import GHN
 from tests.hypernet.conftest import small_hypernet
@@ -61,7 +62,7 @@ def graph_of_net(model: nn.Module, example_inputs: Any = None) -> ComputationalG
             parameters[name] = ParameterSpec(name=name, node=len(nodes), shape=shapes[name], role=role, head=head)
         nodes.append(Node(op, tuple(roles), shapes[next(iter(roles))]))
     edges = np.array([(node, node + 1) for node in range(len(nodes) - 1)])
-    return ComputationalGraph(tuple(nodes), edges, parameters, {"unused": "not used"}, traced_by="stub")
+    return ComputationalGraph(tuple(nodes), edges, parameters, {"unused": Reason.read("not used")}, traced_by="stub")
 
 
 PREDICTED = (
@@ -140,7 +141,7 @@ def test_report(hypernet: GHN) -> None:
 def test_printed_report() -> None:
     report = InitReport(
         predicted=("a", "b"),
-        kept={"scale": "layer scale", "token": "class token"},
+        kept={"scale": Reason.read("layer scale"), "token": Reason.read("class token")},
         fraction=0.98765,
         traced_by="meta",
         seconds={"tracing": 0.25, "encoding": 0.001, "decoding": 0.002, "writing": 0.1},
@@ -155,7 +156,8 @@ def test_printed_report() -> None:
         "  scale  layer scale",
         "  token  class token",
     ]
-    many = dataclasses.replace(report, kept={str(index): ("one", "other")[index < 5] for index in range(20)})
+    reasons = Reason.read("one"), Reason.read("other")
+    many = dataclasses.replace(report, kept={str(index): reasons[index < 5] for index in range(20)})
     assert str(many).splitlines()[4:] == ["kept", "     15 parameters  one", "      5 parameters  other"]
     assert str(dataclasses.replace(report, kept={})).count("\n") == 3
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghn.graph.distances import shortest_paths
+from ghn.graph.reasons import Reason, ReasonCode
 from ghn.graph.vocabulary import PRIMITIVE_INDEX, PRIMITIVES
 
 
@@ -98,14 +99,15 @@ class ComputationalGraph:
         nodes: The N operations.
         edges: (E, 2) int64, pairs (producer, consumer), sorted.
         parameters: Predictable tensors by name.
-        kept: Names of the other parameters of the model, each with the reason why it is not predicted.
+        kept: Names of the other parameters of the model, each with the reason why it is not predicted; plain text
+            becomes a `Reason`.
         traced_by: How the graph was obtained, e.g. "meta" (see `ghn.graph.trace`).
     """
 
     nodes: tuple[Node, ...]
     edges: NDArray[np.int64]
     parameters: Mapping[str, ParameterSpec] = field(default_factory=dict)
-    kept: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, Reason] = field(default_factory=dict)
     traced_by: str = "given"
 
     def __post_init__(self) -> None:
@@ -120,7 +122,8 @@ class ComputationalGraph:
         object.__setattr__(self, "nodes", tuple(self.nodes))
         object.__setattr__(self, "edges", edges)
         object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
-        object.__setattr__(self, "kept", MappingProxyType(dict(self.kept)))
+        kept = {name: Reason.read(reason) for name, reason in self.kept.items()}
+        object.__setattr__(self, "kept", MappingProxyType(kept))
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -145,6 +148,11 @@ class ComputationalGraph:
     def primitives(self) -> NDArray[np.int64]:
         """(N,): each node's row in the embedding table."""
         return np.array([PRIMITIVE_INDEX[node.op] for node in self.nodes], dtype=np.int64)
+
+    @property
+    def has_unused(self) -> bool:
+        """Whether a parameter of the model is kept because no path leads from it to the output."""
+        return any(reason.code is ReasonCode.UNUSED for reason in self.kept.values())
 
     def predecessors(self) -> Sequence[list[int]]:
         """For each node the indices that feed it, ascending."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ghn.graph.computational_graph import ComputationalGraph, Node, ParameterSpec, Role
+from ghn.graph.reasons import Reason
 
 if TYPE_CHECKING:
     import networkx
@@ -39,7 +40,7 @@ def to_json(graph: ComputationalGraph) -> str:
             }
             for name, spec in graph.parameters.items()
         },
-        "kept": dict(graph.kept),
+        "kept": {name: reason.text for name, reason in graph.kept.items()},
     }
     return json.dumps(document, ensure_ascii=False) + "\n"
 
@@ -88,7 +89,13 @@ def _build(document: dict[str, Any]) -> ComputationalGraph:
         for name, spec in document["parameters"].items()
     }
     edges = np.array(document["edges"], dtype=np.int64).reshape(-1, 2)
-    return ComputationalGraph(nodes, edges, parameters, document["kept"], document["traced_by"])
+    return ComputationalGraph(
+        nodes,
+        edges,
+        parameters,
+        {name: Reason.read(text) for name, text in document["kept"].items()},
+        document["traced_by"],
+    )
 
 
 def to_networkx(graph: ComputationalGraph) -> networkx.DiGraph:

@@ -35,7 +35,7 @@ from torch.nn.parameter import is_lazy
 from ghn.graph.computational_graph import ComputationalGraph
 from ghn.graph.read.modules import graph_of_modules
 from ghn.graph.read.sharing import without_overlaps
-from ghn.graph.read.simplify import UNUSED, simplify
+from ghn.graph.read.simplify import simplify
 from ghn.graph.record.guesses import NeedsValuesError
 from ghn.graph.run.arguments import Inputs, given_inputs
 from ghn.graph.run.inputs import candidate_inputs
@@ -123,16 +123,16 @@ class _Ladder:
             self.failures.append(error)
             return None
         graph = simplify(record, traced_by=rung)
-        if record.out_of_sight and UNUSED in graph.kept.values():
+        if record.out_of_sight and graph.has_unused:
             raise _OutOfSightError
-        if rung == "guess" and (record.rests_on_a_guess or UNUSED in graph.kept.values()):
+        if rung == "guess" and (record.rests_on_a_guess or graph.has_unused):
             self._doubtful = self._better(graph)
             return None
         return graph
 
     def _with_more_parameters(self, graph: ComputationalGraph, rung: str, inputs: Inputs) -> ComputationalGraph:
         """The evaluation-mode graph where training left parameters out that it reaches (layers dropped at random)."""
-        if UNUSED in graph.kept.values():
+        if graph.has_unused:
             other = self._attempt(rung, False, inputs)
             if other is not None and len(other.parameters) > len(graph.parameters):
                 graph = other

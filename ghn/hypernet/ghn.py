@@ -21,8 +21,9 @@ from ghn.hypernet.features import ShapeEncoder
 from ghn.hypernet.fit import activate, interpolate, leading_rows, tile, to_parameter, vector_to_parameter
 from ghn.hypernet.gated_gnn import GatedGNN
 from ghn.hypernet.graphormer import MAX_DEGREE, MAX_INPUT_DISTANCE, Graphormer
+from ghn.hypernet.keep import HeadOption
 from ghn.hypernet.mlp import MLP
-from ghn.hypernet.plan import HeadOption, KernelGroup, Plan, VectorGroup
+from ghn.hypernet.plan import KernelGroup, Plan, VectorGroup
 from ghn.hypernet.write import Writer, Written, check_destinations
 
 Graphs = ComputationalGraph | Sequence[ComputationalGraph] | GraphBatch

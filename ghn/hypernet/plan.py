@@ -8,18 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ghn.graph.computational_graph import ParameterSpec
+from ghn.graph.reasons import Reason
 from ghn.hypernet.config import GHNConfig
 from ghn.hypernet.fit import KernelFit, VectorFit, fit_of
+from ghn.hypernet.keep import HeadOption, classes_of, reason_to_keep
 from ghn.hypernet.sliced_linear import Crop
-
-HeadOption = Literal["keep", "predict"]
-"""What happens to a classification head with another number of classes than the hypernetwork's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +138,7 @@ class Plan:
     kernels: tuple[KernelGroup, ...]
     vectors: tuple[VectorGroup, ...]
     tables: tuple[tuple[KernelFit, ...], ...]
-    kept: tuple[dict[str, str], ...]
+    kept: tuple[dict[str, Reason], ...]
 
     @classmethod
     def of(
@@ -165,7 +163,7 @@ class Plan:
             raise ValueError(f"head must be 'keep' or 'predict', not {head!r}")
         kernels: list[KernelMember] = []
         vectors: list[VectorMember] = []
-        kept: list[dict[str, str]] = [{} for _ in parameters]
+        kept: list[dict[str, Reason]] = [{} for _ in parameters]
         starts = np.cumsum(sizes) - sizes
         for graph, (specs, start) in enumerate(zip(parameters, starts.tolist(), strict=True)):
             for name, spec in specs.items():
@@ -173,7 +171,7 @@ class Plan:
                 if reason:
                     kept[graph][name] = reason
                     continue
-                fit = fit_of(spec, config, head=spec.head and _classes(spec) == config.num_classes)
+                fit = fit_of(spec, config, head=spec.head and classes_of(spec) == config.num_classes)
                 row = start + spec.node
                 if isinstance(fit, KernelFit):
                     kernels.append(KernelMember(graph=graph, row=row, fit=fit))
@@ -191,19 +189,6 @@ class Plan:
             tables=tuple(tables),
             kept=tuple(kept),
         )
-
-
-def _classes(spec: ParameterSpec) -> int:
-    return int(np.prod(spec.canonical_shape[: spec.stack + 1]))
-
-
-def reason_to_keep(spec: ParameterSpec, config: GHNConfig, head: HeadOption) -> str | None:
-    """Why a predictable parameter is not decoded after all; None if it is."""
-    if 0 in spec.shape:
-        return "has no elements"
-    if spec.head and head == "keep" and _classes(spec) != config.num_classes:
-        return f"classification head of {_classes(spec)} classes; the hypernetwork predicts {config.num_classes}"
-    return None
 
 
 def _kernel_groups(members: list[KernelMember]) -> tuple[KernelGroup, ...]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ghn.graph.computational_graph import ParameterSpec
+from ghn.graph.reasons import Reason
 from ghn.hypernet.fit import KernelFit, interpolate, leading_rows, squared_norm, write_kernel, write_vector
 from ghn.hypernet.plan import KernelGroup, KernelMember, Plan, VectorGroup
 from ghn.hypernet.sliced_linear import bundles
@@ -54,7 +55,7 @@ class Written:
     """
 
     names: tuple[tuple[str, ...], ...]
-    kept: tuple[Mapping[str, str], ...]
+    kept: tuple[Mapping[str, Reason], ...]
     total_norm: float
     seconds: Mapping[str, float]
 

@@ -10,6 +10,7 @@ import pytest
 from ghn.draw.svg import to_svg
 from ghn.graph import ComputationalGraph, Node, ParameterSpec, Role
 from ghn.graph.files import from_json, to_json, to_networkx
+from ghn.graph.reasons import Reason
 from ghn.graph.vocabulary import PRIMITIVES
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -41,7 +42,9 @@ def rich_graph() -> ComputationalGraph:
     nodes += [Node(op) for op in PRIMITIVES if op not in {node.op for node in nodes}]
     edges = [(node, node + 1) for node in range(len(nodes) - 1)] + [(1, 4), (0, 9)]
     kept = {"class_token": "no primitive fits <it>", 'quo"ted': "frozen"}
-    return ComputationalGraph(tuple(nodes), np.array(edges), parameters, kept, "meta")
+    return ComputationalGraph(
+        tuple(nodes), np.array(edges), parameters, {name: Reason.read(text) for name, text in kept.items()}, "meta"
+    )
 
 
 def long_graph(count: int) -> ComputationalGraph:

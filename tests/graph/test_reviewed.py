@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ghn import GHN, GHNConfig
-from ghn.graph.read.rules import LOOKUP
+from ghn.graph.reasons import ReasonCode
 from ghn.graph.trace import trace
 
 X = torch.zeros(4, 8)
@@ -65,7 +65,7 @@ class Quantised(nn.Module):
 
 def test_a_codebook_is_a_lookup_table_also_where_it_is_compared_first() -> None:
     graph = trace(Quantised(), X)
-    assert graph.kept == {"codes.weight": LOOKUP}
+    assert {name: reason.code for name, reason in graph.kept.items()} == {"codes.weight": ReasonCode.LOOKUP}
     assert set(graph.parameters) == {"a.weight", "a.bias", "out.weight", "out.bias"}
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ghn.graph.read.modules import NOT_RUN
+from ghn.graph.reasons import Reason, ReasonCode
 from ghn.graph.trace import TraceError, trace
 from tests.graph.graphs import chain, named
 
@@ -71,7 +71,7 @@ def test_arguments_that_cannot_be_guessed() -> None:
     graph = trace(Model())
     assert graph.traced_by == "modules"
     assert chain(graph) == ["input", "conv", "bias", "bn"]
-    assert graph.kept == {"gain": NOT_RUN}
+    assert graph.kept == {"gain": Reason(ReasonCode.NOT_RUN)}
     assert trace(Model(), ((IMAGE,), {"size": 3})).traced_by == "meta"
 
 

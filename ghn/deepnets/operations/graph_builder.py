@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ghn.graph.computational_graph import Node, ParameterSpec, Role
-from ghn.graph.read.simplify import UNUSED
+from ghn.graph.reasons import Reason, ReasonCode
 
 
 class GraphBuilder:
@@ -26,7 +26,7 @@ class GraphBuilder:
         self.current_cell = 0
         self.edges: list[tuple[int, int]] = []
         self.parameters: dict[str, ParameterSpec] = {}
-        self.kept: dict[str, str] = {}
+        self.kept: dict[str, Reason] = {}
 
     def node(
         self, op: str, sources: Sequence[int], names: tuple[str, ...] = (), shape: tuple[int, ...] | None = None
@@ -53,7 +53,7 @@ class GraphBuilder:
         """A layer that has only a weight."""
         name += ".weight"
         if source is None:
-            self.kept[name] = UNUSED
+            self.kept[name] = Reason(ReasonCode.UNUSED)
             return None
         node = self.node(op, (source,), (name,), shape)
         self.parameter(name, node, shape, Role.WEIGHT, head)
@@ -64,7 +64,7 @@ class GraphBuilder:
         source = self.weight(name, source, (outputs, inputs), head=head)
         name += ".bias"
         if source is None:
-            self.kept[name] = UNUSED
+            self.kept[name] = Reason(ReasonCode.UNUSED)
             return None
         node = self.node("bias", (source,), (name,), (outputs,))
         self.parameter(name, node, (outputs,), Role.BIAS, head)
@@ -74,7 +74,7 @@ class GraphBuilder:
         """A normalisation's weight and bias, one node."""
         weight, bias = name + ".weight", name + ".bias"
         if source is None:
-            self.kept[weight] = self.kept[bias] = UNUSED
+            self.kept[weight] = self.kept[bias] = Reason(ReasonCode.UNUSED)
             return None
         node = self.node(op, (source,), (weight, bias), (channels,))
         self.parameter(weight, node, (channels,), Role.NORM_WEIGHT)

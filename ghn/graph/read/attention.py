@@ -13,7 +13,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ghn.graph.read.flow import Flow, Stage, join
-from ghn.graph.read.rules import SCORE_BIAS, Rules
+from ghn.graph.read.rules import Rules
+from ghn.graph.reasons import ReasonCode
 from ghn.graph.record.op_graph import Operation
 
 
@@ -59,7 +60,7 @@ def fused_attention(rules: Rules, operation: Operation) -> Flow | None:
         return None
     for flow in flows[3:]:
         if flow.is_parameter:
-            rules.keep(flow, SCORE_BIAS)
+            rules.keep(flow.leaves, ReasonCode.SCORE_BIAS)
     return rules.after(rules.add_node("msa", [flow for flow in flows if flow.flows]), *flows)
 
 

@@ -20,8 +20,9 @@ from ghn.graph.read.attention import (
 from ghn.graph.read.flow import CONSTANT, Flow, Stage, join
 from ghn.graph.read.layout import bilinear_layout, convolution_layout, mixed_kernel_layout
 from ghn.graph.read.pooling import averaged_sum, avg_pool, global_avg_pool, global_max_pool, max_pool, reduction
-from ghn.graph.read.rules import INPUT, LOOKUP, SCALE, SCORE_BIAS, TOKEN, Rules
+from ghn.graph.read.rules import INPUT, Rules
 from ghn.graph.read.weights import product_layout
+from ghn.graph.reasons import Reason, ReasonCode
 from ghn.graph.record.op_graph import Operation, Ref, Value
 from ghn.graph.record.recurrent import RECURRENT, cells
 
@@ -67,8 +68,7 @@ def _mixed_convolution(rules: Rules, operation: Operation, weight: Value) -> Flo
     inner = (image.shape[1] // groups, *weight.shape[2:])
     layouts = {name: mixed_kernel_layout(rules.parameter(name).shape, inner) for name in flow.mixed}
     fitting = {name: layout for name, layout in layouts.items() if layout is not None}
-    for name in flow.mixed:
-        rules.reasons.setdefault(name, "part of a weight that is computed from parameters and data")
+    rules.keep(flow.mixed, ReasonCode.MIXED)
     if not fitting:
         return None
     first = next(iter(fitting.values()))
@@ -114,7 +114,7 @@ def _product_added(rules: Rules, operation: Operation) -> Flow | None:
     table = rules.value(added)
     spread = table is not None and sum(size > 1 for size in table.shape) > 1
     if spread and rules.flow(added).is_parameter and (product.score or product.attention):
-        rules.keep(rules.flow(added), SCORE_BIAS)
+        rules.keep(rules.flow(added).leaves, ReasonCode.SCORE_BIAS)
         return product
     return rules.with_bias(product, added)
 
@@ -133,11 +133,11 @@ def _matrix_product(rules: Rules, operation: Operation, first: Any, second: Any)
         return None
     leaf = rules.flows[weight.value]
     if leaf.gathered and not any(rules.parameter(name).numel == used.numel for name in leaf.leaves):
-        rules.keep(leaf, "a table of which elements are picked")
+        rules.keep(leaf.leaves, ReasonCode.PICKED)
         return join([features])
     names = [name for name in leaf.leaves if len(rules.parameter(name).shape) >= 2]
     if not names:
-        rules.keep(leaf, "a vector multiplied with features")
+        rules.keep(leaf.leaves, ReasonCode.VECTOR)
         return join([features])
     return rules.layer("conv", features, weight, product_layout(rules, names[0], weight, contracted))
 
@@ -189,7 +189,7 @@ def _fused_multiply_add(rules: Rules, operation: Operation) -> Flow | None:
     product = join([first, second])
     if not product.flows or not base.is_parameter:
         return rules.total(base, product) if base.flows and product.flows else None
-    rules.keep(first if first.is_parameter else second, SCALE)
+    rules.keep((first if first.is_parameter else second).leaves, ReasonCode.SCALE)
     value, added = rules.output(operation), rules.value(operation.args[0])
     assert added is not None
     return rules.added(product, value, base, added)
@@ -246,7 +246,7 @@ def _concatenation(rules: Rules, operation: Operation) -> Flow | None:
         return None
     for flow in flows:
         if flow.is_parameter:
-            rules.keep(flow, TOKEN)
+            rules.keep(flow.leaves, ReasonCode.TOKEN)
     if all(flow.attention for flow in flows if flow.flows) or all(flow.score for flow in flows if flow.flows):
         return None
     return rules.meeting("concat", flows)
@@ -258,7 +258,7 @@ def _lookup(rules: Rules, operation: Operation) -> Flow | None:
     if not table.is_parameter or not any(rules.flows[value].flows for value in operation.inputs[1:]):
         return None
     # Whatever else it is used for, also before.
-    rules.reasons.update(dict.fromkeys(table.leaves, LOOKUP))
+    rules.reasons.update(dict.fromkeys(table.leaves, Reason(ReasonCode.LOOKUP)))
     rules.lookups.update(table.leaves)
     return Flow(carriers=frozenset({INPUT}), data=True)
 

@@ -6,8 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from ghn.graph.computational_graph import ComputationalGraph, Node, ParameterSpec, Role
-
-NOT_RUN = "the model could not be run, and its module does not say what this parameter does"
+from ghn.graph.reasons import Reason, ReasonCode
 
 
 def graph_of_modules(model: nn.Module) -> ComputationalGraph:
@@ -18,7 +17,7 @@ def graph_of_modules(model: nn.Module) -> ComputationalGraph:
     """
     nodes = [Node("input")]
     parameters: dict[str, ParameterSpec] = {}
-    kept: dict[str, str] = {}
+    kept: dict[str, Reason] = {}
 
     def add(op: str, shape: tuple[int, ...], roles: dict[str, tuple[Tensor, Role]]) -> None:
         for name, (tensor, role) in roles.items():
@@ -44,6 +43,6 @@ def graph_of_modules(model: nn.Module) -> ComputationalGraph:
                 if has_bias and bias is not None:
                     roles[full["bias"]] = (bias, Role.NORM_BIAS)
                 add("bn" if hasattr(module, "running_mean") else "ln", tuple(weight.shape), roles)
-        kept.update({full[name]: NOT_RUN for name in own if full[name] not in parameters})
+        kept |= {full[name]: Reason(ReasonCode.NOT_RUN) for name in own if full[name] not in parameters}
     edges = np.array([(i, i + 1) for i in range(len(nodes) - 1)], dtype=np.int64).reshape(-1, 2)
     return ComputationalGraph(tuple(nodes), edges, parameters, kept, traced_by="modules")

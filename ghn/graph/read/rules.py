@@ -18,6 +18,7 @@ from ghn.graph.read import operators
 from ghn.graph.read.flow import CONSTANT, NONE, Flow, Stage, join
 from ghn.graph.read.layout import Layout, position_layout
 from ghn.graph.read.weights import WeightSides, mixed_parameters
+from ghn.graph.reasons import Reason, ReasonCode
 from ghn.graph.record.op_graph import WRITE, Operation, OpGraph, Ref, Value
 
 INPUT = 0
@@ -25,14 +26,6 @@ INPUT = 0
 
 CHANNELWISE = ("conv", "sep_conv", "dil_conv", "bias")
 """Nodes whose shape begins with the number of their output channels."""
-
-LOOKUP = "a lookup table: tiling would make its rows alike"
-SCALE = "an elementwise scale"
-SCALAR = "a single number"
-SCORE_BIAS = "a bias of attention logits (relative positions)"
-TOKEN = "a token concatenated with features"
-SLOPE = "the slope of an activation"
-SHAPE = "added to features in a shape that is neither a bias nor a position embedding"
 
 
 @dataclass(slots=True)
@@ -55,7 +48,7 @@ class Rules:
         self.nodes: list[Draft] = [Draft("input", set())]
         self.flows: list[Flow] = [CONSTANT] * len(record.values)
         self.claims: dict[str, list[ParameterSpec]] = {}
-        self.reasons: dict[str, str] = {}
+        self.reasons: dict[str, Reason] = {}
         self.pool_sources: dict[int, frozenset[int]] = {}
         self.pointwise: set[int] = set()
         self.lookups: set[str] = set()
@@ -129,10 +122,10 @@ class Rules:
             flow = replace(flow, score=flows[0].score, attention=flows[0].attention)
         return flow
 
-    def keep(self, flow: Flow, reason: str) -> None:
-        """Note why the parameters that a tensor was made from are not predicted."""
-        for leaf in flow.leaves:
-            self.reasons.setdefault(leaf, reason)
+    def keep(self, names: Iterable[str], reason: Reason | ReasonCode) -> None:
+        """Note why parameters are not predicted; what was noted first stays."""
+        for name in names:
+            self.reasons.setdefault(name, Reason(reason) if isinstance(reason, ReasonCode) else reason)
 
     def claim(self, names: Iterable[str], node: int, role: Role, layout: Layout | None = None) -> None:
         """Let a node claim parameters; of several claims (a reused module) the first on a path to the output holds."""
@@ -158,7 +151,7 @@ class Rules:
         if result.flows:
             for flow in flows:
                 if flow.is_parameter:
-                    self.keep(flow, _reason(operation.name))
+                    self.keep(flow.leaves, _reason(operation.name))
             if operation.name in operators.ACTIVATIONS:
                 return replace(result, processed=True, normalised=False, score=False, attention=False, stage=Stage.NONE)
             return result if operation.name in operators.TRANSPARENT else replace(result, processed=True)
@@ -186,10 +179,8 @@ class Rules:
             chosen = leaves
         else:
             chosen = []
-        for leaf in weight.leaves:
-            if leaf not in chosen:
-                what = f"reparametrises {chosen[0]}" if chosen else "part of a weight that is computed from parameters"
-                self.reasons.setdefault(leaf, what)
+        others = [leaf for leaf in weight.leaves if leaf not in chosen]
+        self.keep(others, Reason(ReasonCode.REPARAMETRISES, weight=chosen[0]) if chosen else ReasonCode.COMPUTED)
         return chosen
 
     def layer(self, op: str, features: Flow, weight: Ref, layout: Layout | None = None) -> Flow:
@@ -214,7 +205,7 @@ class Rules:
         """
         names = [leaf for leaf in flow.leaves if per_channel or _is_vector(self.parameter(leaf).shape)]
         if not names:
-            self.keep(flow, SCALAR)
+            self.keep(flow.leaves, ReasonCode.SCALAR)
             return features
         if features.norm is not None:
             self.claim(names, features.norm, Role.NORM_BIAS)
@@ -255,7 +246,7 @@ class Rules:
         """Features plus a tensor made from parameters: a bias, a position embedding, or neither."""
         sizes = [size for size in added.shape if size > 1]
         if len(sizes) > 1 and (features.score or features.attention):
-            self.keep(flow, SCORE_BIAS)
+            self.keep(flow.leaves, ReasonCode.SCORE_BIAS)
             return join([features])
         if len(sizes) <= 1:
             return self.bias(features, flow)
@@ -265,13 +256,13 @@ class Rules:
         aligned = zip(reversed(value.shape), reversed(added.shape), strict=False)
         matching = sum(a == b > 1 for a, b in aligned)
         if not tables or matching < 2:
-            self.keep(flow, LOOKUP if flow.gathered else SHAPE)
+            self.keep(flow.leaves, ReasonCode.LOOKUP if flow.gathered else ReasonCode.SHAPE)
             return join([features])
         layout = position_layout(self.parameter(tables[0]).shape)
         shape = layout.merged
         node = self.add_node("pos_enc", [], shape if len(shape) > 2 else (1, *shape))
         self.claim(tables, node, Role.POSITION, layout)
-        self.keep(flow, SHAPE)
+        self.keep(flow.leaves, ReasonCode.SHAPE)
         return self.total(features, Flow(carriers=frozenset({node})))
 
     def _is_per_channel(self, features: Flow, added: Value) -> bool:
@@ -312,15 +303,16 @@ def _is_position(shape: tuple[int, ...], used: tuple[int, ...], flow: Flow) -> b
     return True
 
 
-def _reason(name: str) -> str:
-    if name in ("mul", "div", "addcmul"):
-        return SCALE
-    if name in ("cat", "stack"):
-        return TOKEN
-    if name in ("prelu", "_prelu_kernel"):
-        return SLOPE
+def _reason(name: str) -> Reason | ReasonCode:
+    """Why parameters are kept that an operator without a primitive joins with features."""
     if name in operators.LOOKUPS:
-        return LOOKUP
-    if name == WRITE or name == "copy":
-        return "written into features"
-    return f"no primitive for {name}"
+        return ReasonCode.LOOKUP
+    return _REASONS.get(name) or Reason(ReasonCode.NO_PRIMITIVE, operator=name)
+
+
+_REASONS = {
+    **dict.fromkeys(("mul", "div", "addcmul"), ReasonCode.SCALE),
+    **dict.fromkeys(("cat", "stack"), ReasonCode.TOKEN),
+    **dict.fromkeys(("prelu", "_prelu_kernel"), ReasonCode.SLOPE),
+    **dict.fromkeys((WRITE, "copy"), ReasonCode.WRITTEN),
+}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ghn.graph.computational_graph import ComputationalGraph, Node
-from ghn.graph.read.simplify import UNUSED
+from ghn.graph.reasons import Reason, ReasonCode
 
 
 def without_overlaps(graph: ComputationalGraph, model: nn.Module) -> ComputationalGraph:
@@ -22,7 +22,7 @@ def without_overlaps(graph: ComputationalGraph, model: nn.Module) -> Computation
         graph: The traced graph.
         model: The model itself, not a copy.
     """
-    reasons: dict[str, str] = {}
+    reasons: dict[str, Reason] = {}
     for parameters in _sharing(model):
         reasons |= _overlaps(parameters, graph)
     if not reasons:
@@ -35,7 +35,7 @@ def without_overlaps(graph: ComputationalGraph, model: nn.Module) -> Computation
         graph.edges,
         {name: spec for name, spec in graph.parameters.items() if name not in reasons},
         {
-            name: reasons.get(name, graph.kept.get(name, UNUSED))
+            name: reasons[name] if name in reasons else graph.kept[name]
             for name, _ in model.named_parameters()
             if name in reasons or name in graph.kept
         },
@@ -54,15 +54,15 @@ def _sharing(model: nn.Module) -> list[dict[str, Tensor]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _overlaps(parameters: Mapping[str, Tensor], graph: ComputationalGraph) -> dict[str, str]:
+def _overlaps(parameters: Mapping[str, Tensor], graph: ComputationalGraph) -> dict[str, Reason]:
     """Why parameters of one piece of memory cannot be predicted, or do not keep what they hold."""
     names = list(parameters)
-    kept = [name for name in names if graph.kept.get(name, UNUSED) != UNUSED]
+    kept = [name for name in names if name in graph.kept and graph.kept[name].code is not ReasonCode.UNUSED]
     predicted = [name for name in names if name in graph.parameters]
     unused = [name for name in names if name not in kept and name not in predicted]
     last = max(_end(tensor) for tensor in parameters.values())
     owners = torch.full((last,), -1, dtype=torch.int32)
-    reasons: dict[str, str] = {}
+    reasons: dict[str, Reason] = {}
     for name in [*kept, *predicted, *unused]:
         tensor = parameters[name]
         own = owners.as_strided(tensor.shape, tensor.stride(), int(tensor.storage_offset()))
@@ -72,8 +72,8 @@ def _overlaps(parameters: Mapping[str, Tensor], graph: ComputationalGraph) -> di
                 own.fill_(names.index(name))
         elif name not in kept:
             other = names[owner]
-            state = "keeps its own initialisation" if other in kept else "is predicted"
-            reasons[name] = f"shares memory with {other}, which {state}"
+            code = ReasonCode.SHARED_WITH_KEPT if other in kept else ReasonCode.SHARED_WITH_PREDICTED
+            reasons[name] = Reason(code, other=other)
     return reasons
 
 

@@ -10,9 +10,8 @@ import numpy as np
 from ghn.graph.computational_graph import ComputationalGraph, Node, ParameterSpec
 from ghn.graph.read.handlers import HANDLERS
 from ghn.graph.read.rules import Draft, Rules
+from ghn.graph.reasons import Reason, ReasonCode
 from ghn.graph.record.op_graph import OpGraph
-
-UNUSED = "unused: no path to the output"
 
 
 def simplify(record: OpGraph, *, traced_by: str) -> ComputationalGraph:
@@ -146,18 +145,18 @@ def _build(
     position = {node: index for index, node in enumerate(order)}
     edges = [(position[source], position[node]) for node in order for source in nodes[node].predecessors]
     parameters: dict[str, ParameterSpec] = {}
-    kept: dict[str, str] = {}
+    kept: dict[str, Reason] = {}
     for name, value in rules.record.parameters.items():
         spec = specs.get(name)
         dtype = rules.record.values[value].dtype
         if spec is not None:
             parameters[name] = replace(spec, node=position[spec.node], head=spec.node in head)
         elif not dtype.is_floating_point:
-            kept[name] = "complex numbers" if dtype.is_complex else "integers"
+            kept[name] = Reason(ReasonCode.COMPLEX if dtype.is_complex else ReasonCode.INTEGERS)
         elif name in rules.claims and name not in rules.lookups:
-            kept[name] = UNUSED
+            kept[name] = Reason(ReasonCode.UNUSED)
         else:
-            kept[name] = rules.reasons.get(name, UNUSED)
+            kept[name] = rules.reasons.get(name, Reason(ReasonCode.UNUSED))
     owned: dict[int, list[str]] = {node: [] for node in order}
     # In the order of their claims: the parameter that gives a node its shape comes first.
     for name in rules.claims:

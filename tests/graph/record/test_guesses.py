@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ghn.graph.read.simplify import UNUSED
+from ghn.graph.reasons import Reason, ReasonCode
 from ghn.graph.record.guesses import NeedsValuesError
 from ghn.graph.record.recorder import Recorder
 from ghn.graph.trace import trace
@@ -116,7 +116,7 @@ def test_layers_that_neither_guess_nor_run_reaches_are_explained() -> None:
 
     graph = trace(Never(lambda x: x), FEATURES)
     assert graph.traced_by == "real"
-    assert graph.kept == {"b.weight": UNUSED, "b.bias": UNUSED}
+    assert graph.kept == dict.fromkeys(("b.weight", "b.bias"), Reason(ReasonCode.UNUSED))
 
 
 class Selecting(nn.Module):
@@ -157,4 +157,4 @@ def test_a_choice_that_nothing_follows_is_unused() -> None:
             self.scores(x).argmax()
             return self.features(x)
 
-    assert set(trace(Idle(lambda x, scores: x), FEATURES).kept.values()) == {UNUSED}
+    assert set(trace(Idle(lambda x, scores: x), FEATURES).kept.values()) == {Reason(ReasonCode.UNUSED)}
