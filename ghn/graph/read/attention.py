@@ -5,23 +5,24 @@ elementwise one that is summed over; a softmax may be written out, with exponent
 logarithms; and its weights may be multiplied with the values element by element before these are summed. Weights come
 from a softmax of anything: where a layer computes them without keys (separable attention, MobileViT v2, Mehta and
 Rastegari, 2022; attention pooling; soft mixtures of experts), the weighted sum is `msa` as well. Gates computed from a
-pooled feature map are `cse` (see `Rules.gate`), also where a softmax made them.
+pooled feature map are `cse` (see `rules.channel_gate`), also where a softmax made them.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from ghn.graph.read.builder import Builder
 from ghn.graph.read.flow import Flow, Stage, join
-from ghn.graph.read.rules import Rules
+from ghn.graph.read.rules import contract
 from ghn.graph.reasons import ReasonCode
 from ghn.graph.record.op_graph import Operation
 
 
-def feature_product(rules: Rules, a: Flow, b: Flow) -> Flow:
+def feature_product(builder: Builder, a: Flow, b: Flow) -> Flow:
     """Queries with keys give attention scores; a softmax's weights with values are attention."""
     if _weighs(a) != _weighs(b):
-        return rules.after(rules.add_node("msa", [a, b]), a, b)
+        return builder.after(builder.add_node("msa", [a, b]), a, b)
     joined = join([a, b])
     # A product of scores with values (linear attention) holds features again.
     score = not (a.score or b.score)
@@ -43,43 +44,43 @@ def elementwise_product(a: Flow, b: Flow) -> Flow | None:
     return replace(join([a, b]), stage=Stage.PRODUCT if a.attention == b.attention else Stage.WEIGHTED)
 
 
-def summed_product(rules: Rules, operation: Operation, x: Flow) -> Flow | None:
+def summed_product(builder: Builder, operation: Operation, x: Flow) -> Flow | None:
     """Scores or `msa` where an elementwise product is summed over."""
     if x.stage is Stage.WEIGHTED:
-        return rules.after(rules.add_node("msa", [x]), x)
+        return builder.after(builder.add_node("msa", [x]), x)
     axes = operation.argument(1, "dim", None)
     if x.stage is Stage.PRODUCT and axes is not None and (isinstance(axes, int) or len(axes) == 1):
         return replace(join([x]), score=True, stage=Stage.NONE)
     return None
 
 
-def fused_attention(rules: Rules, operation: Operation) -> Flow | None:
+def fused_attention(builder: Builder, operation: Operation) -> Flow | None:
     """Kernels that take queries, keys and values and hide the softmax."""
-    flows = [rules.flows[value] for value in operation.inputs]
-    if not any(flow.flows for flow in flows):
+    flows = builder.inputs(operation)
+    if not any(flow.runs for flow in flows):
         return None
     for flow in flows[3:]:
         if flow.is_parameter:
-            rules.keep(flow.leaves, ReasonCode.SCORE_BIAS)
-    return rules.after(rules.add_node("msa", [flow for flow in flows if flow.flows]), *flows)
+            builder.keep(flow.leaves, ReasonCode.SCORE_BIAS)
+    return builder.after(builder.add_node("msa", [flow for flow in flows if flow.runs]), *flows)
 
 
-def softmax(rules: Rules, operation: Operation) -> Flow | None:
+def softmax(builder: Builder, operation: Operation) -> Flow | None:
     """The weights of attention, whatever they are computed from."""
-    flow = join([rules.flows[value] for value in operation.inputs])
-    return replace(flow, attention=True, score=False, stage=Stage.NONE) if flow.flows else None
+    flow = join(builder.inputs(operation))
+    return replace(flow, attention=True, score=False, stage=Stage.NONE) if flow.runs else None
 
 
-def log_softmax(rules: Rules, operation: Operation) -> Flow | None:
+def log_softmax(builder: Builder, operation: Operation) -> Flow | None:
     """Logarithms of weights."""
-    flow = rules.contract(operation)
-    return replace(flow, stage=Stage.LOGARITHM) if flow.flows else None
+    flow = contract(builder, operation)
+    return replace(flow, stage=Stage.LOGARITHM) if flow.runs else None
 
 
-def exponential(rules: Rules, operation: Operation) -> Flow | None:
+def exponential(builder: Builder, operation: Operation) -> Flow | None:
     """Weights from their logarithms, or the first step of a softmax."""
-    flow = rules.contract(operation)
-    if not flow.flows:
+    flow = contract(builder, operation)
+    if not flow.runs:
         return None
     if flow.stage is Stage.LOGARITHM:
         return replace(flow, attention=True, score=False, stage=Stage.NONE)

@@ -59,14 +59,14 @@ class Flow:
     mixed: tuple[str, ...] = ()
 
     @property
-    def flows(self) -> bool:
+    def runs(self) -> bool:
         """Whether features run through it."""
         return self.data or bool(self.carriers)
 
     @property
     def is_parameter(self) -> bool:
         """Whether it was made from parameters alone."""
-        return bool(self.leaves) and not self.flows
+        return bool(self.leaves) and not self.runs
 
 
 CONSTANT = Flow()
@@ -82,7 +82,7 @@ def join(flows: Iterable[Flow], *, carries: bool = True) -> Flow:
     flows = [flow for flow in flows if flow is not CONSTANT]
     if not flows:
         return CONSTANT
-    running = [flow for flow in flows if flow.flows]
+    running = [flow for flow in flows if flow.runs]
     if not running:
         leaves = tuple(dict.fromkeys(leaf for flow in flows for leaf in flow.leaves))
         return Flow(leaves=leaves, gathered=any(flow.gathered for flow in flows)) if leaves else CONSTANT

@@ -17,36 +17,36 @@ from ghn.graph.read.attention import (
     normalised_exponentials,
     softmax,
 )
+from ghn.graph.read.builder import INPUT, Builder
 from ghn.graph.read.flow import CONSTANT, Flow, Stage, join
 from ghn.graph.read.layout import bilinear_layout, convolution_layout, mixed_kernel_layout
 from ghn.graph.read.pooling import averaged_sum, avg_pool, global_avg_pool, global_max_pool, max_pool, reduction
-from ghn.graph.read.rules import INPUT, Rules
-from ghn.graph.read.weights import product_layout
-from ghn.graph.reasons import Reason, ReasonCode
+from ghn.graph.read.rules import add_parameters, channel_gate, layer, meeting, product_layout, total, with_bias
+from ghn.graph.reasons import ReasonCode
 from ghn.graph.record.op_graph import Operation, Ref, Value
 from ghn.graph.record.recurrent import RECURRENT, cells
 
-Handler = Callable[[Rules, Operation], Flow | None]
+Handler = Callable[[Builder, Operation], Flow | None]
 
 
-def _convolution(rules: Rules, operation: Operation) -> Flow | None:
+def _convolution(builder: Builder, operation: Operation) -> Flow | None:
     """`conv`; `sep_conv` with groups; `dil_conv` with groups and every dilation over 1."""
     features, weight = operation.args[0], operation.args[1]
-    x, w = rules.flow(features), rules.flow(weight)
-    if not (w.is_parameter or w.mixed) or operation.outputs[0] in rules.weight_side:
+    x, w = builder.flow(features), builder.flow(weight)
+    if not (w.is_parameter or w.mixed) or builder.computes_weight(operation):
         return None
     transposed = bool(operation.argument(6, "transposed", False))
     groups = int(operation.argument(8, "groups", 1))
-    value = rules.record.values[weight.value]
+    value = builder.tensor(weight)
     if w.mixed:
-        return _mixed_convolution(rules, operation, value)
+        return _mixed_convolution(builder, operation, value)
     op = _kind_of_convolution(operation, groups)
-    kernels = [leaf for leaf in w.leaves if len(rules.parameter(leaf).shape) >= 2]
-    parameter = rules.parameter(kernels[0]) if kernels else value
-    out = rules.layer(op, x, weight, convolution_layout(parameter, value, transposed=transposed, groups=groups))
+    kernels = [leaf for leaf in w.leaves if len(builder.parameter(leaf).shape) >= 2]
+    parameter = builder.parameter(kernels[0]) if kernels else value
+    out = layer(builder, op, x, weight, convolution_layout(parameter, value, transposed=transposed, groups=groups))
     if all(size == 1 for size in value.shape[2:]):
-        rules.pointwise.update(out.carriers)
-    return rules.with_bias(out, operation.argument(2, "bias"))
+        builder.note_pointwise(out)
+    return with_bias(builder, out, operation.argument(2, "bias"))
 
 
 def _kind_of_convolution(operation: Operation, groups: int) -> str:
@@ -56,19 +56,18 @@ def _kind_of_convolution(operation: Operation, groups: int) -> str:
     return "dil_conv" if min(dilation) > 1 else "sep_conv"
 
 
-def _mixed_convolution(rules: Rules, operation: Operation, weight: Value) -> Flow | None:
+def _mixed_convolution(builder: Builder, operation: Operation, weight: Value) -> Flow | None:
     """A convolution whose kernels data has mixed or modulated, one for each image of a batch or the same for all.
 
     It is fed by the features and by what the mixture's weights were computed from.
     """
-    features, flow = rules.flow(operation.args[0]), rules.flow(operation.args[1])
-    image = rules.value(operation.args[0])
-    assert image is not None
+    features, flow = builder.flow(operation.args[0]), builder.flow(operation.args[1])
+    image = builder.tensor(operation.args[0])
     groups = int(operation.argument(8, "groups", 1))
     inner = (image.shape[1] // groups, *weight.shape[2:])
-    layouts = {name: mixed_kernel_layout(rules.parameter(name).shape, inner) for name in flow.mixed}
+    layouts = {name: mixed_kernel_layout(builder.parameter(name).shape, inner) for name in flow.mixed}
     fitting = {name: layout for name, layout in layouts.items() if layout is not None}
-    rules.keep(flow.mixed, ReasonCode.MIXED)
+    builder.keep(flow.mixed, ReasonCode.MIXED)
     if not fitting:
         return None
     first = next(iter(fitting.values()))
@@ -76,148 +75,143 @@ def _mixed_convolution(rules: Rules, operation: Operation, weight: Value) -> Flo
     # Kernels of several images stand side by side, as groups of one convolution.
     transposed = bool(operation.argument(6, "transposed", False))
     own = outputs // weight.shape[1] if transposed else groups * outputs // weight.shape[0]
-    node = rules.add_node(_kind_of_convolution(operation, own), [features, flow], first.merged)
+    node = builder.add_node(_kind_of_convolution(operation, own), [features, flow], first.merged)
     for name, layout in fitting.items():
-        rules.claim([name], node, Role.WEIGHT, layout)
-    return rules.with_bias(rules.after(node, features, keep_kind=True), operation.argument(2, "bias"))
+        builder.claim([name], node, Role.WEIGHT, layout)
+    return with_bias(builder, builder.after(node, features, keep_kind=True), operation.argument(2, "bias"))
 
 
-def _deformable(rules: Rules, operation: Operation) -> Flow | None:
+def _deformable(builder: Builder, operation: Operation) -> Flow | None:
     """torchvision.deform_conv2d(input, weight, offset, mask, bias, ...): offsets and masks are data paths too."""
     features, weight, offset, mask, bias = operation.args[:5]
-    if not rules.flow(weight).is_parameter:
+    if not builder.flow(weight).is_parameter:
         return None
-    joined = join([rules.flow(features), rules.flow(offset), rules.flow(mask)])
-    return rules.with_bias(rules.layer("conv", joined, weight), bias)
+    joined = join([builder.flow(features), builder.flow(offset), builder.flow(mask)])
+    return with_bias(builder, layer(builder, "conv", joined, weight), bias)
 
 
-def _bilinear(rules: Rules, operation: Operation) -> Flow | None:
+def _bilinear(builder: Builder, operation: Operation) -> Flow | None:
     """_trilinear(first, weight, second, ...) of nn.Bilinear: a linear layer of all products of two features."""
     first, weight, second = operation.args[:3]
-    if not rules.flow(weight).is_parameter or not (rules.flow(first).flows or rules.flow(second).flows):
+    if not builder.flow(weight).is_parameter or not (builder.flow(first).runs or builder.flow(second).runs):
         return None
-    (name, *others) = rules.flow(weight).leaves
-    shape = rules.parameter(name).shape
+    (name, *others) = builder.flow(weight).leaves
+    shape = builder.parameter(name).shape
     layout = bilinear_layout(shape) if not others and len(shape) == 3 else None
-    return rules.layer("conv", join([rules.flow(first), rules.flow(second)]), weight, layout)
+    return layer(builder, "conv", join([builder.flow(first), builder.flow(second)]), weight, layout)
 
 
-def _product(rules: Rules, operation: Operation) -> Flow | None:
-    return _matrix_product(rules, operation, operation.args[0], operation.args[1])
+def _product(builder: Builder, operation: Operation) -> Flow | None:
+    return _matrix_product(builder, operation, operation.args[0], operation.args[1])
 
 
-def _product_added(rules: Rules, operation: Operation) -> Flow | None:
+def _product_added(builder: Builder, operation: Operation) -> Flow | None:
     added, first, second = operation.args[:3]
-    product = _matrix_product(rules, operation, first, second)
+    product = _matrix_product(builder, operation, first, second)
     if product is None or operation.kwargs.get("beta", 1) == 0:
         return product
-    table = rules.value(added)
+    table = builder.value(added)
     spread = table is not None and sum(size > 1 for size in table.shape) > 1
-    if spread and rules.flow(added).is_parameter and (product.score or product.attention):
-        rules.keep(rules.flow(added).leaves, ReasonCode.SCORE_BIAS)
+    if spread and builder.flow(added).is_parameter and (product.score or product.attention):
+        builder.keep(builder.flow(added).leaves, ReasonCode.SCORE_BIAS)
         return product
-    return rules.with_bias(product, added)
+    return with_bias(builder, product, added)
 
 
-def _matrix_product(rules: Rules, operation: Operation, first: Any, second: Any) -> Flow | None:
-    a, b = rules.flow(first), rules.flow(second)
-    if a.flows and b.flows:
-        return feature_product(rules, a, b)
-    if operation.outputs[0] in rules.weight_side or not (a.is_parameter or b.is_parameter):
+def _matrix_product(builder: Builder, operation: Operation, first: Any, second: Any) -> Flow | None:
+    a, b = builder.flow(first), builder.flow(second)
+    if a.runs and b.runs:
+        return feature_product(builder, a, b)
+    if builder.computes_weight(operation) or not (a.is_parameter or b.is_parameter):
         return None
     weight, features, contracted = (second, a, -2) if b.is_parameter else (first, b, -1)
     if a.is_parameter and b.is_parameter and operation.name in ("bmm", "baddbmm"):
         return None
-    used = rules.record.values[weight.value]
+    used = builder.tensor(weight)
     if len(used.shape) < 2:
         return None
-    leaf = rules.flows[weight.value]
-    if leaf.gathered and not any(rules.parameter(name).numel == used.numel for name in leaf.leaves):
-        rules.keep(leaf.leaves, ReasonCode.PICKED)
+    leaf = builder.flow(weight)
+    if leaf.gathered and not any(builder.parameter(name).numel == used.numel for name in leaf.leaves):
+        builder.keep(leaf.leaves, ReasonCode.PICKED)
         return join([features])
-    names = [name for name in leaf.leaves if len(rules.parameter(name).shape) >= 2]
+    names = [name for name in leaf.leaves if len(builder.parameter(name).shape) >= 2]
     if not names:
-        rules.keep(leaf.leaves, ReasonCode.VECTOR)
+        builder.keep(leaf.leaves, ReasonCode.VECTOR)
         return join([features])
-    return rules.layer("conv", features, weight, product_layout(rules, names[0], weight, contracted))
+    return layer(builder, "conv", features, weight, product_layout(builder, names[0], weight, contracted))
 
 
-def _normalisation(rules: Rules, operation: Operation) -> Flow | None:
+def _normalisation(builder: Builder, operation: Operation) -> Flow | None:
     """`bn` or `ln`: one node for weight and bias."""
     op, weight_at, bias_at = operators.NORMALISATIONS[operation.name]
-    x = rules.flow(operation.args[0])
-    weight = rules.flow(operation.argument(weight_at, "weight"))
-    bias = rules.flow(operation.argument(bias_at, "bias")) if bias_at is not None else CONSTANT
-    if operation.outputs[0] in rules.weight_side or (not x.flows and not x.is_parameter):
+    x = builder.flow(operation.args[0])
+    weight = builder.flow(operation.argument(weight_at, "weight"))
+    bias = builder.flow(operation.argument(bias_at, "bias")) if bias_at is not None else CONSTANT
+    if builder.computes_weight(operation) or (not x.runs and not x.is_parameter):
         return None
-    names = [[leaf for leaf in flow.leaves if rules.parameter(leaf).numel > 1] for flow in (weight, bias)]
+    names = [[leaf for leaf in flow.leaves if builder.parameter(leaf).numel > 1] for flow in (weight, bias)]
     names = [leaves or list(flow.leaves) for leaves, flow in zip(names, (weight, bias), strict=True)]
     if not names[0] and not names[1]:
         return join([x], carries=True)
-    shape = rules.parameter((names[0] or names[1])[0]).shape
-    node = rules.add_node(op, [x], shape)
-    rules.claim(names[0], node, Role.NORM_WEIGHT)
-    rules.claim(names[1], node, Role.NORM_BIAS)
-    return replace(rules.after(node, x), norm=None if names[1] else node)
+    shape = builder.parameter((names[0] or names[1])[0]).shape
+    node = builder.add_node(op, [x], shape)
+    builder.claim(names[0], node, Role.NORM_WEIGHT)
+    builder.claim(names[1], node, Role.NORM_BIAS)
+    return replace(builder.after(node, x), norm=None if names[1] else node)
 
 
-def _addition(rules: Rules, operation: Operation) -> Flow | None:
+def _addition(builder: Builder, operation: Operation) -> Flow | None:
     first, second = operation.args[0], operation.argument(1, "other")
-    a, b = rules.flow(first), rules.flow(second)
-    if a.flows and b.flows:
-        return rules.total(a, b)
+    a, b = builder.flow(first), builder.flow(second)
+    if a.runs and b.runs:
+        return total(builder, a, b)
     for features, at, other, ref in ((a, first, b, second), (b, second, a, first)):
-        if features.flows and other.is_parameter:
-            value, added = rules.value(at), rules.value(ref)
-            assert value is not None
-            assert added is not None
-            return rules.added(features, value, other, added)
+        if features.runs and other.is_parameter:
+            return add_parameters(builder, features, builder.tensor(at), other, builder.tensor(ref))
     return None
 
 
-def _subtraction(rules: Rules, operation: Operation) -> Flow | None:
+def _subtraction(builder: Builder, operation: Operation) -> Flow | None:
     """A parameter taken from features is one added to them; two data paths meet in no `sum`, whose terms are alike."""
-    flows = [rules.flow(operation.args[0]), rules.flow(operation.argument(1, "other"))]
+    flows = [builder.flow(operation.args[0]), builder.flow(operation.argument(1, "other"))]
     if flows[0].carriers and flows[1].stage is Stage.NORMALISER:
         return replace(join(flows), stage=Stage.LOGARITHM)
-    return _addition(rules, operation) if any(flow.is_parameter for flow in flows) else None
+    return _addition(builder, operation) if any(flow.is_parameter for flow in flows) else None
 
 
-def _fused_multiply_add(rules: Rules, operation: Operation) -> Flow | None:
+def _fused_multiply_add(builder: Builder, operation: Operation) -> Flow | None:
     """addcmul(input, tensor1, tensor2) = input + tensor1 · tensor2."""
-    base, first, second = (rules.flow(argument) for argument in operation.args[:3])
+    base, first, second = (builder.flow(argument) for argument in operation.args[:3])
     product = join([first, second])
-    if not product.flows or not base.is_parameter:
-        return rules.total(base, product) if base.flows and product.flows else None
-    rules.keep((first if first.is_parameter else second).leaves, ReasonCode.SCALE)
-    value, added = rules.output(operation), rules.value(operation.args[0])
-    assert added is not None
-    return rules.added(product, value, base, added)
+    if not product.runs or not base.is_parameter:
+        return total(builder, base, product) if base.runs and product.runs else None
+    builder.keep((first if first.is_parameter else second).leaves, ReasonCode.SCALE)
+    return add_parameters(builder, product, builder.output(operation), base, builder.tensor(operation.args[0]))
 
 
-def _multiplication(rules: Rules, operation: Operation) -> Flow | None:
+def _multiplication(builder: Builder, operation: Operation) -> Flow | None:
     """`cse` for a channel gate, `ln` for the weight of a normalisation written out, else contracted."""
     first, second = operation.args[0], operation.argument(1, "other")
-    a, b = rules.flow(first), rules.flow(second)
+    a, b = builder.flow(first), builder.flow(second)
     if isinstance(second, (int, float)):
-        return averaged_sum(rules, operation, a, second)
+        return averaged_sum(builder, operation, a, second)
     for features, at, other, ref in ((a, first, b, second), (b, second, a, first)):
-        value, by = rules.value(at), rules.value(ref)
-        if value is None or by is None or not features.flows:
+        value, by = builder.value(at), builder.value(ref)
+        if value is None or by is None or not features.runs:
             continue
-        if other.flows and features.carriers:
-            gated = rules.gate(features, value, other, by)
+        if other.runs and features.carriers:
+            gated = channel_gate(builder, features, value, other, by)
             if gated is not None:
                 return gated
         exponentials = normalised_exponentials(features, other)
         if exponentials is not None:
             return exponentials
-        if other.flows and other.statistic and by.distinct < value.distinct:
+        if other.runs and other.statistic and by.distinct < value.distinct:
             return replace(join([a, b]), normalised=True)
         if features.normalised and other.pure and len(other.leaves) == 1 and _one_axis(by.shape):
-            node = rules.add_node("ln", [features], (rules.parameter(other.leaves[0]).numel,))
-            rules.claim(other.leaves, node, Role.NORM_WEIGHT)
-            return replace(rules.after(node, features), norm=node)
+            node = builder.add_node("ln", [features], (builder.parameter(other.leaves[0]).numel,))
+            builder.claim(other.leaves, node, Role.NORM_WEIGHT)
+            return replace(builder.after(node, features), norm=node)
     same = isinstance(first, Ref) and first == second
     return None if same else elementwise_product(a, b)
 
@@ -226,73 +220,71 @@ def _one_axis(shape: tuple[int, ...]) -> bool:
     return sum(size > 1 for size in shape) == 1
 
 
-def _division(rules: Rules, operation: Operation) -> Flow | None:
+def _division(builder: Builder, operation: Operation) -> Flow | None:
     first, second = operation.args[0], operation.argument(1, "other")
-    a, b = rules.flow(first), rules.flow(second)
+    a, b = builder.flow(first), builder.flow(second)
     if isinstance(second, (int, float)):
-        return averaged_sum(rules, operation, a, 1 / second) if second else None
-    value, by = rules.value(first), rules.value(second)
+        return averaged_sum(builder, operation, a, 1 / second) if second else None
+    value, by = builder.value(first), builder.value(second)
     exponentials = normalised_exponentials(a, b)
     if exponentials is not None:
         return exponentials
-    if value is not None and by is not None and a.flows and b.statistic and by.distinct < value.distinct:
+    if value is not None and by is not None and a.runs and b.statistic and by.distinct < value.distinct:
         return replace(join([a, b]), normalised=True)
     return None
 
 
-def _concatenation(rules: Rules, operation: Operation) -> Flow | None:
-    flows = [rules.flows[value] for value in operation.inputs]
-    if not rules.output(operation).carries or sum(bool(flow.carriers) for flow in flows) < 2:
+def _concatenation(builder: Builder, operation: Operation) -> Flow | None:
+    flows = builder.inputs(operation)
+    if not builder.output(operation).carries or sum(bool(flow.carriers) for flow in flows) < 2:
         return None
     for flow in flows:
         if flow.is_parameter:
-            rules.keep(flow.leaves, ReasonCode.TOKEN)
-    if all(flow.attention for flow in flows if flow.flows) or all(flow.score for flow in flows if flow.flows):
+            builder.keep(flow.leaves, ReasonCode.TOKEN)
+    if all(flow.attention for flow in flows if flow.runs) or all(flow.score for flow in flows if flow.runs):
         return None
-    return rules.meeting("concat", flows)
+    return meeting(builder, "concat", flows)
 
 
-def _lookup(rules: Rules, operation: Operation) -> Flow | None:
+def _lookup(builder: Builder, operation: Operation) -> Flow | None:
     """Rows picked by data keep their table; rows picked by constants may be a position embedding (see `added`)."""
-    table = rules.flow(operation.args[0])
-    if not table.is_parameter or not any(rules.flows[value].flows for value in operation.inputs[1:]):
+    table = builder.flow(operation.args[0])
+    if not table.is_parameter or not any(flow.runs for flow in builder.inputs(operation)[1:]):
         return None
-    # Whatever else it is used for, also before.
-    rules.reasons.update(dict.fromkeys(table.leaves, Reason(ReasonCode.LOOKUP)))
-    rules.lookups.update(table.leaves)
+    builder.keep_lookup(table.leaves)
     return Flow(carriers=frozenset({INPUT}), data=True)
 
 
-def _recurrent(rules: Rules, operation: Operation) -> Flow | None:
+def _recurrent(builder: Builder, operation: Operation) -> Flow | None:
     """Per layer and direction: input-to-hidden weight and bias, hidden-to-hidden weight and bias, in a chain."""
     sequence, parameters, both = cells(operation.args)
-    features = rules.flow(sequence)
-    if not features.flows:
+    features = builder.flow(sequence)
+    if not features.runs:
         return None
     step = 2 if both else 1
-    for layer in range(0, len(parameters), step):
-        outputs = [_cell(rules, features, references) for references in parameters[layer : layer + step]]
-        features = rules.meeting("concat", outputs)
+    for first in range(0, len(parameters), step):
+        outputs = [_cell(builder, features, references) for references in parameters[first : first + step]]
+        features = meeting(builder, "concat", outputs)
     return replace(features, processed=True)
 
 
-def _cell(rules: Rules, features: Flow, references: list[Any]) -> Flow:
-    weights = [ref for ref in references if len(rules.record.values[ref.value].shape) == 2]
-    biases = [ref for ref in references if len(rules.record.values[ref.value].shape) == 1]
+def _cell(builder: Builder, features: Flow, references: list[Any]) -> Flow:
+    weights = [ref for ref in references if len(builder.tensor(ref).shape) == 2]
+    biases = [ref for ref in references if len(builder.tensor(ref).shape) == 1]
     for index, weight in enumerate(weights):
-        features = rules.layer("conv", features, weight)
+        features = layer(builder, "conv", features, weight)
         if index < len(biases):
-            features = rules.with_bias(features, biases[index])
+            features = with_bias(builder, features, biases[index])
     return features
 
 
-def _copy(rules: Rules, operation: Operation) -> Flow | None:
+def _copy(builder: Builder, operation: Operation) -> Flow | None:
     """copy_(destination, source): what stood there is gone."""
     source = operation.args[1]
-    return rules.flow(source) if isinstance(source, Ref) else CONSTANT
+    return builder.flow(source) if isinstance(source, Ref) else CONSTANT
 
 
-def _shape_only(rules: Rules, operation: Operation) -> Flow | None:
+def _shape_only(builder: Builder, operation: Operation) -> Flow | None:
     return CONSTANT
 
 

@@ -1,4 +1,4 @@
-"""Names of ATen operators by what they do with features, for the rules of `ghn.graph.read.rules`."""
+"""Names of ATen operators by what they do with features, for the rules of this folder."""
 
 CONVOLUTIONS = {"convolution", "_convolution", "conv1d", "conv2d", "conv3d", "mkldnn_convolution", "thnn_conv2d"}
 CONVOLUTIONS |= {"convolution_overrideable", "cudnn_convolution", "slow_conv3d_forward", "_slow_conv2d_forward"}
@@ -58,3 +58,6 @@ ACTIVATIONS = {"relu", "relu6", "gelu", "silu", "hardswish", "hardsigmoid", "elu
 ACTIVATIONS |= {"selu", "softplus", "hardtanh", "prelu", "_prelu_kernel", "tanh", "rrelu", "rrelu_with_noise", "glu"}
 
 LOOKUPS = {"embedding", "_embedding_bag", "_embedding_bag_forward_only", "embedding_bag", "embedding_renorm"}
+
+MIXING = VIEWS | {"mul", "div", "add", "sub", "neg", "sum", "mean", "cat", "stack"}
+"""Operators through which data-dependent kernels are followed back to the parameters that are mixed."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ghn.graph.computational_graph import ComputationalGraph, Node, ParameterSpec
-from ghn.graph.read.handlers import HANDLERS
-from ghn.graph.read.rules import Draft, Rules
-from ghn.graph.reasons import Reason, ReasonCode
+from ghn.graph.read.builder import INPUT, Draft, Reading
+from ghn.graph.read.flow import NONE
+from ghn.graph.read.reader import read
 from ghn.graph.record.op_graph import OpGraph
 
 
@@ -24,23 +24,22 @@ def simplify(record: OpGraph, *, traced_by: str) -> ComputationalGraph:
     Returns:
         Primitives that lie on a path to an output, in the order of execution.
     """
-    rules = Rules(record, HANDLERS)
-    rules.run()
-    nodes, survivors = _contract(rules.nodes)
-    outputs = [rules.flows[value].carriers for value in record.outputs]
-    ends = [frozenset().union(*(survivors[node] for node in carriers)) for carriers in outputs]
-    primary = next((end for end in ends if end), frozenset())
-    processed = next((rules.flows[v].processed for v, end in zip(record.outputs, ends, strict=True) if end), False)
+    reading = read(record)
+    nodes, survivors = _contract(reading.nodes)
+    ends = [NONE.union(*(survivors[node] for node in output.carriers)) for output in reading.outputs]
+    primary, processed = next(
+        ((end, output.processed) for end, output in zip(ends, reading.outputs, strict=True) if end), (NONE, False)
+    )
     order = list(nodes)
-    primary, order = _pool_before_head(nodes, primary, order, rules.pointwise)
-    deciding = (survivors[node] for node in rules.deciders)
-    used = _ancestors(nodes, frozenset().union(*ends, primary, *deciding))
-    specs = _owners(rules, used)
+    primary, order = _pool_before_head(nodes, primary, order, reading.pointwise)
+    deciding = (survivors[node] for node in reading.deciders)
+    used = _ancestors(nodes, NONE.union(*ends, primary, *deciding))
+    specs = _owners(reading, used)
     head = set() if processed else _head(nodes, primary, set(_stacked(specs)))
-    return _build(rules, [n for n in order if n in used or n == 0], nodes, specs, head, traced_by)
+    return _build(reading, [n for n in order if n in used or n == 0], nodes, specs, head, traced_by)
 
 
-def _contract(drafts: list[Draft]) -> tuple[dict[int, Draft], dict[int, frozenset[int]]]:
+def _contract(drafts: Sequence[Draft]) -> tuple[dict[int, Draft], dict[int, frozenset[int]]]:
     """Remove squeezes of channel gates, and sums and concatenations that only one path reaches.
 
     Returns:
@@ -49,20 +48,19 @@ def _contract(drafts: list[Draft]) -> tuple[dict[int, Draft], dict[int, frozense
     remaining: dict[int, Draft] = {}
     survivors: dict[int, frozenset[int]] = {}
     for index, draft in enumerate(drafts):
-        predecessors = frozenset().union(*(survivors[node] for node in draft.predecessors))
+        predecessors = NONE.union(*(survivors[node] for node in draft.predecessors))
         if draft.squeeze or (draft.op in ("sum", "concat") and len(predecessors) < 2):
             survivors[index] = predecessors
             continue
-        remaining[index] = replace(draft, predecessors=set(predecessors))
+        if index and not predecessors and draft.op != "pos_enc":
+            predecessors = frozenset({INPUT})
+        remaining[index] = replace(draft, predecessors=predecessors)
         survivors[index] = frozenset({index})
-    for index, draft in remaining.items():
-        if index and not draft.predecessors and draft.op != "pos_enc":
-            draft.predecessors.add(0)
     return remaining, survivors
 
 
 def _pool_before_head(
-    nodes: dict[int, Draft], primary: frozenset[int], order: list[int], pointwise: set[int]
+    nodes: dict[int, Draft], primary: frozenset[int], order: list[int], pointwise: frozenset[int]
 ) -> tuple[frozenset[int], list[int]]:
     """Move a final average pooling in front of a 1×1 convolution that is the head (as in SqueezeNet)."""
     if len(primary) != 1:
@@ -76,8 +74,8 @@ def _pool_before_head(
     if ops[start:] not in (["conv", "bias", "glob_avg"], ["conv", "glob_avg"]) or chain[start] not in pointwise:
         return primary, order
     weight, last = chain[start], chain[-2]
-    nodes[pool].predecessors = set(nodes[weight].predecessors)
-    nodes[weight].predecessors = {pool}
+    nodes[pool] = replace(nodes[pool], predecessors=nodes[weight].predecessors)
+    nodes[weight] = replace(nodes[weight], predecessors=frozenset({pool}))
     order = [node for node in order if node != pool]
     order.insert(order.index(weight), pool)
     return frozenset({last}), order
@@ -94,10 +92,10 @@ def _ancestors(nodes: dict[int, Draft], ends: frozenset[int]) -> set[int]:
     return found
 
 
-def _owners(rules: Rules, used: set[int]) -> dict[str, ParameterSpec]:
-    """For each parameter the first claim by a node on a path to an output; lookup tables are nobody's."""
-    claimed = {name: claims for name, claims in rules.claims.items() if name not in rules.lookups}
-    found = {name: next((spec for spec in claims if spec.node in used), None) for name, claims in claimed.items()}
+def _owners(reading: Reading, used: set[int]) -> dict[str, ParameterSpec]:
+    """For each parameter the first claim by a node on a path to an output."""
+    claimed = reading.claims.items()
+    found = {name: next((spec for spec in claims if spec.node in used), None) for name, claims in claimed}
     return {name: spec for name, spec in found.items() if spec is not None}
 
 
@@ -135,7 +133,7 @@ def _is_matrix(shape: tuple[int, ...] | None) -> bool:
 
 
 def _build(
-    rules: Rules,
+    reading: Reading,
     order: list[int],
     nodes: dict[int, Draft],
     specs: Mapping[str, ParameterSpec],
@@ -144,22 +142,15 @@ def _build(
 ) -> ComputationalGraph:
     position = {node: index for index, node in enumerate(order)}
     edges = [(position[source], position[node]) for node in order for source in nodes[node].predecessors]
-    parameters: dict[str, ParameterSpec] = {}
-    kept: dict[str, Reason] = {}
-    for name, value in rules.record.parameters.items():
-        spec = specs.get(name)
-        dtype = rules.record.values[value].dtype
-        if spec is not None:
-            parameters[name] = replace(spec, node=position[spec.node], head=spec.node in head)
-        elif not dtype.is_floating_point:
-            kept[name] = Reason(ReasonCode.COMPLEX if dtype.is_complex else ReasonCode.INTEGERS)
-        elif name in rules.claims and name not in rules.lookups:
-            kept[name] = Reason(ReasonCode.UNUSED)
-        else:
-            kept[name] = rules.reasons.get(name, Reason(ReasonCode.UNUSED))
+    parameters = {
+        name: replace(specs[name], node=position[specs[name].node], head=specs[name].node in head)
+        for name in reading.reasons
+        if name in specs
+    }
+    kept = {name: reason for name, reason in reading.reasons.items() if name not in specs}
     owned: dict[int, list[str]] = {node: [] for node in order}
     # In the order of their claims: the parameter that gives a node its shape comes first.
-    for name in rules.claims:
+    for name in reading.claims:
         if name in parameters:
             owned[specs[name].node].append(name)
     return ComputationalGraph(

@@ -8,22 +8,12 @@ what data mixes are kernels, not the weight of a linear layer from routing weigh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ghn.graph.read import operators
-from ghn.graph.read.layout import Layout, matrix_layout, merged_axes
-from ghn.graph.record.op_graph import Operation, OpGraph, Ref
-
-if TYPE_CHECKING:
-    from ghn.graph.read.rules import Rules
-
-MIXING = operators.VIEWS | {"mul", "div", "add", "sub", "neg", "sum", "mean", "cat", "stack"}
-"""Operators through which data-dependent kernels are followed back to the parameters that are mixed."""
+from ghn.graph.read.layout import merged_axes
+from ghn.graph.record.op_graph import Operation, OpGraph
 
 COPIES = {"clone", "contiguous", "_to_copy", "to", "detach", "alias", "lift_fresh"}
 RESHAPES = {"view", "_unsafe_view", "reshape", "_reshape_alias", "unsqueeze", "squeeze", "flatten", "unflatten"}
-
-PRODUCTS = operators.MATRIX_PRODUCTS | operators.MATRIX_PRODUCTS_ADDED
 
 
 class WeightSides:
@@ -83,7 +73,7 @@ class WeightSides:
             value = pending.pop()
             if value not in marked and not self._free[value] and value in self._producer:
                 marked.add(value)
-                if self._producer[value].name in MIXING:
+                if self._producer[value].name in operators.MIXING:
                     pending.extend(self._producer[value].inputs)
         return marked
 
@@ -111,40 +101,3 @@ class WeightSides:
         merged = merged_axes(value.shape, shape, axis) if operation.name in RESHAPES else None
         found = [self.factors(before, part, storage) for part in merged or () if shape[part] > 1]
         return [factor for factors in found for factor in factors] if all(found) else []
-
-
-def mixed_parameters(rules: Rules, operation: Operation) -> tuple[str, ...]:
-    """The parameters that an operation on the way to a data-dependent weight mixes, or hands on.
-
-    A matrix product mixes members of a stack if it sums over the first axis of a parameter; the weight of a linear
-    layer, which may as well generate kernels, is summed over its last.
-    """
-    if operation.name in PRODUCTS:
-        return _mixed_in_product(rules, operation)
-    if operation.name not in MIXING:
-        return ()
-    flows = [rules.flows[value] for value in operation.inputs]
-    return tuple(dict.fromkeys(name for flow in flows for name in (flow.mixed if flow.flows else flow.leaves)))
-
-
-def _mixed_in_product(rules: Rules, operation: Operation) -> tuple[str, ...]:
-    if operation.name in operators.MATRIX_PRODUCTS_ADDED:
-        return ()
-    for reference, contracted in ((operation.args[0], -1), (operation.args[1], -2)):
-        flow = rules.flow(reference)
-        if not flow.is_parameter or not isinstance(reference, Ref):
-            continue
-        used, parameter = rules.record.values[reference.value], rules.parameter(flow.leaves[0])
-        if len(used.shape) < 2 or len(parameter.shape) < 2:
-            return ()
-        layout = product_layout(rules, flow.leaves[0], reference, contracted)
-        return flow.leaves if layout.axes[-1] == 0 else ()
-    return ()
-
-
-def product_layout(rules: Rules, name: str, reference: Ref, contracted: int) -> Layout:
-    """Layout of a parameter that a matrix product uses as `reference`, summing over its axis `contracted`."""
-    parameter, used = rules.parameter(name), rules.record.values[reference.value]
-    contracted %= len(used.shape)
-    factors = rules.sides.factors(reference.value, contracted, parameter.storage)
-    return matrix_layout(parameter, used, contracted, factors)

@@ -4,7 +4,7 @@ import pytest
 
 from ghn.deepnets.operations.graph_builder import GraphBuilder
 from ghn.graph.computational_graph import Node, Role
-from ghn.graph.read.simplify import UNUSED
+from ghn.graph.reasons import Reason, ReasonCode
 
 
 def test_merging_one_path_with_itself_is_no_node() -> None:
@@ -24,7 +24,7 @@ def test_what_nothing_feeds_is_kept(has_norm: bool) -> None:
     assert builder.factorized_reduction("skip", None, 8, 8) is None
     norms = ["bn.weight", "bn.bias", "skip.bn.weight", "skip.bn.bias"] if has_norm else []
     names = ["conv.weight", "fc.weight", "fc.bias", "skip.conv_1.weight", "skip.conv_2.weight", *norms]
-    assert builder.kept == dict.fromkeys(names, UNUSED)
+    assert builder.kept == dict.fromkeys(names, Reason(ReasonCode.UNUSED))
     assert builder.nodes == [Node("input")]
     assert not builder.parameters
 
