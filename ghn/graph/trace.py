@@ -21,7 +21,6 @@ import inspect
 import itertools
 import logging
 import random
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -32,6 +31,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parameter import is_lazy
 
+from ghn.common.private_torch import FAKE_TENSOR_LOG, compiler_is_loaded
 from ghn.graph.computational_graph import ComputationalGraph
 from ghn.graph.read.modules import graph_of_modules
 from ghn.graph.read.sharing import without_overlaps
@@ -186,7 +186,7 @@ def _global_state_untouched() -> Iterator[None]:
         # What a forward pass warns of would come again, and better, when the user runs it.
         warnings.simplefilter("ignore")
         # An operator that fake tensors do not serve fills pages of log; the next rung is tried anyway.
-        log = logging.getLogger("torch._subclasses.fake_tensor")
+        log = logging.getLogger(FAKE_TENSOR_LOG)
         level = log.level
         log.setLevel(logging.CRITICAL)
         torch.backends.mha.set_fastpath_enabled(False)
@@ -205,7 +205,7 @@ def _global_state_untouched() -> Iterator[None]:
 @contextlib.contextmanager
 def _compiled_parts_eager() -> Iterator[None]:
     """Compiled modules run as they were written: nobody wants the tracer compiled."""
-    if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
+    if compiler_is_loaded() and hasattr(torch.compiler, "set_stance"):
         with torch.compiler.set_stance("force_eager"):
             yield
     else:

@@ -14,8 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-aten = torch.ops.aten
-
 
 class NeedsValuesError(RuntimeError):
     """A run without numbers reached an operator whose result depends on them."""

@@ -13,16 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.parameter import is_lazy
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.weak import WeakIdKeyDictionary, WeakTensorKeyDictionary
 
+from ghn.common.private_torch import OperatorMode, WeakIdKeyDictionary, WeakTensorKeyDictionary
 from ghn.graph.record.guesses import NeedsValuesError, depends_on_values, guess, is_decision
 from ghn.graph.record.op_graph import WRITE, Operation, OpGraph, Ref, Value
 from ghn.graph.record.shapes import SHORTCUTS
 from ghn.graph.record.trees import map_tensors, tensors_in
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(OperatorMode):
     """Context in which every operator call is appended to `graph`.
 
     Where tensors of the meta device meet tensors that hold numbers, the latter are replaced by meta ones, so constants
@@ -32,13 +31,6 @@ class Recorder(TorchDispatchMode):
         answer: What to say where values decide yes or no; other operators that need numbers are answered with a guess
             then. None lets them raise `NeedsValuesError`.
     """
-
-    supports_higher_order_operators = True
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        # The default wraps every call for torch.compile, whose import takes seconds; nothing is compiled here.
-        return False
 
     def __init__(self, *, answer: bool | None = None) -> None:
         super().__init__()
@@ -162,7 +154,7 @@ class Recorder(TorchDispatchMode):
     def _run(
         self, full: str, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], tensors: Sequence[Tensor]
     ) -> Any:
-        shortcut = SHORTCUTS.get(func)
+        shortcut = SHORTCUTS.get(full)
         if shortcut is not None and all([tensor.is_meta for tensor in tensors]):
             result = shortcut(*args, **kwargs)
             if result is not NotImplemented:

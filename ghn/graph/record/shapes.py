@@ -1,7 +1,8 @@
 """Shapes of frequent operators' results, where PyTorch's own meta implementation is slow Python.
 
 On the meta device a batch normalisation takes over a millisecond in PyTorch's decompositions and three microseconds
-here. Every entry is tested against PyTorch's own result.
+here. Every entry is tested against PyTorch's own result. Entries are names, so that an operator which a version of
+PyTorch lacks is never asked for.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-
-aten = torch.ops.aten
 
 Shortcut = Callable[..., Any]
 
@@ -94,32 +93,33 @@ def _matching_layer_norm(x: Tensor, normalised: list[int], weight: Any, bias: An
     return _layer_norm(x, normalised) if fits else NotImplemented
 
 
-_UNCHECKED: dict[Any, Shortcut] = {
-    aten.native_batch_norm.default: _matching_batch_norm,
-    aten.native_layer_norm.default: _matching_layer_norm,
-    aten.addmm.default: _matching_addmm,
-    aten.gelu.default: _like_first,
-    aten.relu.default: _like_first,
-    aten.silu.default: _like_first,
-    aten.sigmoid.default: _like_first,
-    aten.hardswish.default: _like_first,
-    aten.hardsigmoid.default: _like_first,
-    aten.hardtanh.default: _like_first,
-    aten.clamp.default: _like_first,
-    aten.clamp_min.default: _like_first,
-    aten.roll.default: _contiguous_like_first,
-    aten._safe_softmax.default: _contiguous_like_first,
-    aten._softmax.default: _contiguous_like_first,
-    aten.cat.default: _cat,
-    aten.hardswish_.default: _first_itself,
-    aten.hardsigmoid_.default: _first_itself,
-    aten.silu_.default: _first_itself,
-    aten.relu_.default: _first_itself,
-    aten.mul.Tensor: _binary,
-    aten.add.Tensor: _binary,
-    aten.sub.Tensor: _binary,
-    aten.div.Tensor: _binary,
+_UNCHECKED: dict[str, Shortcut] = {
+    "aten.native_batch_norm.default": _matching_batch_norm,
+    "aten.native_layer_norm.default": _matching_layer_norm,
+    "aten.addmm.default": _matching_addmm,
+    "aten.gelu.default": _like_first,
+    "aten.relu.default": _like_first,
+    "aten.silu.default": _like_first,
+    "aten.sigmoid.default": _like_first,
+    "aten.hardswish.default": _like_first,
+    "aten.hardsigmoid.default": _like_first,
+    "aten.hardtanh.default": _like_first,
+    "aten.clamp.default": _like_first,
+    "aten.clamp_min.default": _like_first,
+    "aten.roll.default": _contiguous_like_first,
+    "aten._safe_softmax.default": _contiguous_like_first,
+    "aten._softmax.default": _contiguous_like_first,
+    "aten.cat.default": _cat,
+    "aten.hardswish_.default": _first_itself,
+    "aten.hardsigmoid_.default": _first_itself,
+    "aten.silu_.default": _first_itself,
+    "aten.relu_.default": _first_itself,
+    "aten.mul.Tensor": _binary,
+    "aten.add.Tensor": _binary,
+    "aten.sub.Tensor": _binary,
+    "aten.div.Tensor": _binary,
 }
 
-SHORTCUTS: Mapping[Any, Shortcut] = {operator: _slow_dtype(shortcut) for operator, shortcut in _UNCHECKED.items()}
-"""Operator → function of its arguments that returns the result or, where PyTorch must decide, `NotImplemented`."""
+SHORTCUTS: Mapping[str, Shortcut] = {operator: _slow_dtype(shortcut) for operator, shortcut in _UNCHECKED.items()}
+"""Operator, as `str` gives it → function of its arguments that returns the result or, where PyTorch must decide,
+`NotImplemented`."""

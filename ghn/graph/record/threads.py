@@ -12,20 +12,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from ghn.common.private_torch import OperatorMode
 from ghn.graph.record.recorder import Recorder
 from ghn.graph.record.recurrent import RecordedFunctions
 
 
-class _Follower(TorchDispatchMode):
+class _Follower(OperatorMode):
     """Hands the operators of another thread to the recorder (a mode can be entered by one thread only)."""
-
-    supports_higher_order_operators = True
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return Recorder._should_skip_dynamo()
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ghn.common.private_torch import MODULE_BUFFERS, MODULE_CHILDREN, MODULE_PARAMETERS
 from ghn.graph.record.trees import tensors_in
 
 # Values that no forward pass can change.
@@ -49,9 +50,9 @@ def _copy_module(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
     for name, value in module.__dict__.items():
         if type(value) in _ATOMIC:
             state[name] = value
-        elif name == "_modules":
+        elif name == MODULE_CHILDREN:
             state[name] = {key: None if child is None else _copy_module(child, memo) for key, child in value.items()}
-        elif name in ("_parameters", "_buffers"):
+        elif name in (MODULE_PARAMETERS, MODULE_BUFFERS):
             state[name] = {key: None if tensor is None else memo[id(tensor)] for key, tensor in value.items()}
         elif type(value) is dict and not value:
             state[name] = {}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from ghn.common.private_torch import fake_tensor_mode
 from ghn.graph.record.op_graph import OpGraph
 from ghn.graph.record.outputs import output_tensors
 from ghn.graph.record.recorder import Recorder
@@ -68,9 +69,7 @@ def _run_guess(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
 
 
 def _run_fake(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    mode = fake_tensor_mode()
 
     def fake(tensor: Tensor) -> Tensor:
         with mode:

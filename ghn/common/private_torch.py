@@ -1,0 +1,107 @@
+"""Every name of PyTorch that is not public and that this package uses, with what could stand in its place.
+
+A name that a version of PyTorch drops is missed here and nowhere else; `tests/common/test_private_torch.py` says what
+breaks. What takes long to import, or is needed seldom, is looked up when it is used.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakIdKeyDictionary, WeakTensorKeyDictionary
+
+__all__ = [
+    "FAKE_TENSOR_LOG",
+    "MODULE_BUFFERS",
+    "MODULE_CHILDREN",
+    "MODULE_PARAMETERS",
+    "OperatorMode",
+    "WeakIdKeyDictionary",
+    "WeakTensorKeyDictionary",
+    "compiler_is_loaded",
+    "fake_tensor_mode",
+    "foreach_add_",
+    "foreach_copy_",
+    "foreach_mul_",
+    "foreach_norm",
+    "foreach_sub",
+    "is_batch_norm",
+]
+
+# `WeakTensorKeyDictionary` maps tensors by identity while they live (`WeakIdKeyDictionary` is its type). Public:
+# a dict by `id` and `weakref.finalize`; `weakref.WeakKeyDictionary` compares keys, which tensors do by element.
+
+FAKE_TENSOR_LOG = "torch._subclasses.fake_tensor"
+"""The logger that reports operators without a fake implementation. Public: none; pages of log if it is renamed."""
+
+MODULE_CHILDREN, MODULE_PARAMETERS, MODULE_BUFFERS = "_modules", "_parameters", "_buffers"
+"""Where `nn.Module.__dict__` has what it consists of, to copy modules fast. Public: `copy.deepcopy`, much slower."""
+
+
+class OperatorMode(TorchDispatchMode):
+    """Context that sees every call of an operator in its thread, by `__torch_dispatch__`.
+
+    Public: none; `torch.overrides.TorchFunctionMode` sees functions, not the operators that they consist of.
+    """
+
+    supports_higher_order_operators = True
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # The default wraps every call for torch.compile, whose import takes seconds; nothing is compiled here.
+        return False
+
+
+def fake_tensor_mode() -> Any:
+    """A `FakeTensorMode`: tensors with a device and no numbers. Public: none; the rung `fake` goes without it."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    return FakeTensorMode(allow_non_fake_inputs=True)
+
+
+def compiler_is_loaded() -> bool:
+    """Whether something has imported `torch._dynamo`, which takes seconds.
+
+    Public: `torch.compiler.set_stance` without this question, which imports it.
+    """
+    return "torch._dynamo" in sys.modules
+
+
+def is_batch_norm(module: nn.Module) -> bool:
+    """Whether a module is a batch norm of any dimension, lazy or synchronised. Public: a tuple of all the classes."""
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    return isinstance(module, _BatchNorm)
+
+
+# Arithmetic with many tensors in one call. Public: a loop, which costs a kernel launch a tensor.
+
+
+def foreach_norm(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Euclidean norms."""
+    return list(torch._foreach_norm(list(tensors)))
+
+
+def foreach_sub(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:
+    """Differences."""
+    return list(torch._foreach_sub(list(tensors), list(others)))
+
+
+def foreach_add_(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> None:
+    """Add to tensors in place."""
+    torch._foreach_add_(list(tensors), list(others))
+
+
+def foreach_mul_(tensors: Sequence[Tensor], factor: float) -> None:
+    """Multiply tensors in place."""
+    torch._foreach_mul_(list(tensors), factor)
+
+
+def foreach_copy_(tensors: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+    """Overwrite tensors."""
+    torch._foreach_copy_(list(tensors), list(sources))
