@@ -1,6 +1,5 @@
 """Models that a reviewer broke the tracer with."""
 
-import collections
 import random
 from collections.abc import Callable
 
@@ -114,22 +113,6 @@ def test_products_without_softmax_give_features_again() -> None:
     assert found.count("pos_enc") == 1
     assert {"concat", "glob_avg"} <= set(found)
     assert "msa" not in found
-
-
-def test_an_empty_defaultdict_keeps_its_factory() -> None:
-    class Logging(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.a = nn.Linear(8, 10)
-            self.log: dict[str, list[torch.Size]] = collections.defaultdict(list)
-
-        def forward(self, x: Tensor) -> Tensor:
-            self.log["shapes"].append(x.shape)
-            return self.a(x)
-
-    model = Logging()
-    assert ops(model) == ["input", "conv", "bias"]
-    assert not model.log
 
 
 def test_the_state_of_the_process_does_not_matter() -> None:

@@ -1,78 +1,16 @@
 """The ladder of ways to run a model, and what tracing must leave alone."""
 
 import random
-import threading
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from ghn.graph.reasons import Reason, ReasonCode
 from ghn.graph.trace import TraceError, trace
 from tests.graph.graphs import chain, named
 
 IMAGE = torch.zeros(2, 3, 16, 16)
-
-
-class Branching(nn.Module):
-    """Control flow that depends on values."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.a(x)
-        return self.b(x) if (x.sum() < 1e9).item() else x
-
-
-def test_values_in_control_flow_need_a_real_run() -> None:
-    graph = trace(Branching(), torch.zeros(2, 4))
-    assert graph.traced_by == "real"
-    assert chain(graph) == ["input", "conv", "bias", "conv", "bias"]
-
-
-def test_constants_in_control_flow_do_not() -> None:
-    class Model(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.a = nn.Linear(4, 4)
-            self.register_buffer("steps", torch.tensor(3))
-
-        def forward(self, x: Tensor) -> Tensor:
-            for _ in range(int(self.get_buffer("steps"))):
-                x = torch.relu(x)
-            for scale in torch.linspace(0, 1, 3).tolist():
-                x = x * scale
-            return self.a(x)
-
-    graph = trace(Model(), torch.zeros(2, 4))
-    assert graph.traced_by == "meta"
-
-
-@pytest.mark.parametrize("model", [nn.ModuleList([nn.Linear(2, 2)]), nn.ModuleDict({"0": nn.Linear(2, 2)})])
-def test_without_a_forward_the_order_of_modules_counts(model: nn.Module) -> None:
-    graph = trace(model)
-    assert graph.traced_by == "modules"
-    assert chain(graph) == ["input", "conv", "bias"]
-
-
-def test_arguments_that_cannot_be_guessed() -> None:
-    class Model(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv, self.norm = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)
-            self.gain = nn.Parameter(torch.ones(8))
-
-        def forward(self, x: Tensor, *, size: int) -> Tensor:
-            return self.norm(self.conv(x)) * size
-
-    graph = trace(Model())
-    assert graph.traced_by == "modules"
-    assert chain(graph) == ["input", "conv", "bias", "bn"]
-    assert graph.kept == {"gain": Reason(ReasonCode.NOT_RUN)}
-    assert trace(Model(), ((IMAGE,), {"size": 3})).traced_by == "meta"
 
 
 @pytest.mark.parametrize(
@@ -186,37 +124,6 @@ def test_tied_frozen_integer_and_complex_parameters() -> None:
     assert graph.kept == {"steps": "integers", "phase": "complex numbers"}
 
 
-@pytest.mark.parametrize(
-    ("model", "ops"),
-    [
-        (nn.Sequential(nn.Linear(7, 3)), 3),
-        (nn.Sequential(nn.Conv2d(1, 3, 3), nn.Flatten(), nn.Linear(3 * 26 * 26, 2)), 5),
-        (nn.Sequential(nn.Conv2d(3, 3, 3), nn.Flatten(), nn.Linear(3 * 30 * 30, 2)), 5),
-        (nn.Sequential(nn.Conv1d(2, 3, 3)), 3),
-        (nn.Sequential(nn.Conv3d(2, 3, 3)), 3),
-        (nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 2)), 3),
-    ],
-)
-def test_guessed_inputs(model: nn.Module, ops: int) -> None:
-    graph = trace(model)
-    assert graph.traced_by == "meta"
-    assert len(graph) == ops
-
-
-def test_outputs_of_any_structure() -> None:
-    class Model(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 6)
-
-        def forward(self, x: Tensor) -> dict:
-            return {"features": [self.a(x), (x,)], "logits": self.b(x), "none": None, "count": 3}
-
-    graph = trace(Model(), torch.zeros(2, 4))
-    assert {name for name, spec in graph.parameters.items() if spec.head} == {"b.weight", "b.bias"}
-    assert len(graph.parameters) == 4
-
-
 def test_scripted_part() -> None:
     model = nn.Sequential(torch.jit.script(nn.Sequential(nn.Linear(4, 4), nn.ReLU())), nn.Linear(4, 2))
     graph = trace(model, torch.zeros(2, 4))
@@ -226,38 +133,6 @@ def test_scripted_part() -> None:
 def test_lazy_layers() -> None:
     graph = trace(nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d()), IMAGE)
     assert chain(graph) == ["input", "conv", "bias", "bn"]
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_guessed_inputs_have_the_precision_of_the_model(dtype: torch.dtype) -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).to(dtype)
-    assert trace(model).traced_by == "meta"
-
-
-def test_attributes_that_cannot_be_copied() -> None:
-    class Keeping(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.a = nn.Linear(4, 4)
-            self.lock = threading.Lock()
-            self.features: list[Tensor] = []
-
-        def forward(self, x: Tensor) -> Tensor:
-            with self.lock:
-                self.features.append(self.a(x))
-            return self.features[-1]
-
-    model = Keeping()
-    model(torch.zeros(2, 4))
-    kept = model.features[0]
-    trace(model, torch.zeros(2, 4))
-    assert model.features == [kept]
-
-
-@pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated")
-def test_weight_norm_of_old() -> None:
-    graph = trace(nn.Sequential(nn.utils.weight_norm(nn.Linear(4, 4))), torch.zeros(2, 4))
-    assert set(graph.parameters) == {"0.bias", "0.weight_v"}
 
 
 @pytest.mark.parametrize("inputs", [torch.zeros(2, 9), None])

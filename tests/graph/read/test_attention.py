@@ -173,3 +173,59 @@ def test_a_bilinear_product_is_followed_by_ordinary_layers() -> None:
     model.out = nn.Linear(8, 8)
     graph = trace(with_parameters(model, table=(8,)), TOKENS)
     assert [node.op for node in graph.nodes] == ["input", "conv", "conv", "conv", "bias", "bias"]
+
+
+class Attention(nn.Module):
+    def __init__(self, kind: str):
+        super().__init__()
+        self.kind = kind
+        self.q, self.k, self.v, self.out = (nn.Linear(8, 8, bias=False) for _ in range(4))
+        self.table = nn.Parameter(torch.zeros(2, 5, 5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (f(x).unflatten(-1, (2, 4)).transpose(1, 2) for f in (self.q, self.k, self.v))
+        if self.kind == "fused":
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=self.table)
+        elif self.kind == "matmul":
+            y = F.dropout((q @ k.transpose(-2, -1) / 2 + self.table).softmax(-1), 0.1) @ v
+        else:
+            scores = torch.einsum("bhqd,bhkd->bhqk", q, k) + self.table
+            y = torch.einsum("bhqk,bhkd->bhqd", scores.softmax(-1), v)
+        return self.out(y.transpose(1, 2).flatten(2))
+
+
+@pytest.mark.parametrize("kind", ["fused", "matmul", "einsum"])
+def test_attention(kind: str) -> None:
+    graph = trace(Attention(kind), torch.zeros(2, 5, 8))
+    assert edges(graph) == {
+        *(("input", f"{name}.weight") for name in "qkv"),
+        *((f"{name}.weight", "msa") for name in "qkv"),
+        ("msa", "out.weight"),
+    }
+    assert graph.kept == {"table": "a bias of attention logits (relative positions)"}
+
+
+@pytest.mark.parametrize("need_weights", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_fused_qkv_and_modes_of_attention_modules(need_weights: bool, training: bool) -> None:
+    attention = nn.MultiheadAttention(8, 2, batch_first=True).train(training)
+    model = Lambda(lambda self, x: self.m(x, x, x, need_weights=need_weights)[0], m=attention)
+    graph = trace(model, torch.zeros(2, 5, 8))
+    assert chain(graph) == ["input", "conv", "bias", "msa", "conv", "bias"]
+
+
+def test_attention_layer_in_evaluation_mode_is_not_hidden_by_its_fast_path() -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
+    graph = trace(layer, torch.zeros(2, 5, 8))
+    assert [node.op for node in graph.nodes].count("msa") == 1
+    assert len(graph.parameters) == len(list(layer.parameters()))
+
+
+def test_sum_of_attention_maps() -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        content = (self.q(x) @ self.k(x).transpose(1, 2)).softmax(-1)
+        return (content + self.positions(x).softmax(-1)) @ self.v(x)
+
+    layers = {name: nn.Linear(4, 4, bias=False) for name in ("q", "k", "positions", "v")}
+    graph = trace(Lambda(forward, **layers), torch.zeros(2, 4, 4))
+    assert {("sum", "msa"), ("v.weight", "msa"), ("q.weight", "sum"), ("positions.weight", "sum")} <= edges(graph)

@@ -164,83 +164,7 @@ def test_positions_with_the_batch_second() -> None:
 # Mixtures of kernels
 
 
-def separately(routing: Tensor, weight: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return torch.matmul(routing, weight.flatten(1)).view(-1, *shape[2:])
-
-
-def summed(routing: Tensor, weight: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return (routing[:, :, None, None, None, None] * weight.view(shape)).sum(1).flatten(0, 1)
-
-
-def einsummed(routing: Tensor, weight: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return torch.einsum("be,eoihw->boihw", routing, weight.view(shape)).reshape(-1, *shape[2:])
-
-
 MIXED = (3, 12, 6, 3, 3)
-
-
-class Mixture(nn.Module):
-    """Kernels mixed for each image of a batch: the images are groups of one convolution."""
-
-    def __init__(self, mix, *, flat: bool = False, groups: int = 1, bias: bool = False) -> None:
-        super().__init__()
-        self.mix, self.groups = mix, groups
-        self.shape = (3, 12, 6 // groups, 3, 3)
-        self.routing = nn.Linear(6, 3, bias=False)
-        stored = (3, torch.Size(self.shape[1:]).numel()) if flat else self.shape
-        self.weight = nn.Parameter(torch.zeros(stored))
-        self.bias = nn.Parameter(torch.zeros(3, 12)) if bias else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        routing = torch.sigmoid(self.routing(x.mean((2, 3))))
-        bias = None if self.bias is None else (routing @ self.bias).flatten()
-        kernels = self.mix(routing, self.weight, self.shape)
-        out = F.conv2d(x.reshape(1, -1, *x.shape[2:]), kernels, bias, groups=self.groups * len(x))
-        return out.view(len(x), -1, *out.shape[2:])
-
-
-@pytest.mark.parametrize("mix", [separately, summed, einsummed])
-@pytest.mark.parametrize("flat", [False, True])
-@pytest.mark.parametrize("groups", [1, 2, 6])
-@pytest.mark.parametrize("batch", [1, 2])
-def test_mixtures_of_kernels(mix, flat: bool, groups: int, batch: int) -> None:
-    graph = trace(Mixture(mix, flat=flat, groups=groups), IMAGE[:batch])
-    assert [node.op for node in graph.nodes] == ["input", "glob_avg", "conv", "conv" if groups == 1 else "sep_conv"]
-    assert {("input", "weight"), ("routing.weight", "weight")} <= edges(graph)
-    spec = graph.parameters["weight"]
-    assert (spec.canonical_shape, spec.stack) == ((3, 12, 6 // groups, 3, 3), 1)
-
-
-def test_biases_of_mixtures() -> None:
-    graph = trace(Mixture(separately, bias=True), IMAGE)
-    assert edges(graph) >= {("weight", "bias"), ("routing.weight", "bias")}
-    assert graph.parameters["bias"].role is Role.BIAS
-
-
-@pytest.mark.parametrize("transposed", [False, True])
-def test_modulated_kernels(transposed: bool) -> None:
-    def forward(self: Lambda, x: Tensor) -> Tensor:
-        weight = self.weight * self.style(x.mean((2, 3))).view(-1, 1, 6, 1, 1)
-        weight = weight * torch.rsqrt(weight.square().sum((2, 3, 4), keepdim=True) + 1e-8)
-        image = x.reshape(1, -1, 8, 8)
-        if transposed:
-            return F.conv_transpose2d(image, weight.transpose(1, 2).reshape(-1, 4, 3, 3), groups=len(x))
-        return F.conv2d(image, weight.view(-1, 6, 3, 3), groups=len(x))
-
-    graph = trace(with_parameters(Lambda(forward, style=nn.Linear(6, 6, bias=False)), weight=(1, 4, 6, 3, 3)), IMAGE)
-    assert [node.op for node in graph.nodes] == ["input", "glob_avg", "conv", "conv"]
-    assert graph.nodes[3].shape == (4, 6, 3, 3)
-    assert graph.parameters["weight"].canonical_shape == (1, 4, 6, 3, 3)
-
-
-def test_generated_kernels_are_features() -> None:
-    def forward(self: Lambda, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.generate(x.mean((0, 2, 3))).view(4, 6, 3, 3) * self.weight)
-
-    graph = trace(with_parameters(Lambda(forward, generate=nn.Linear(6, 216)), weight=(1,)), IMAGE)
-    assert chain(graph) == ["input", "conv", "bias"]
-    assert graph.nodes[1].shape == (216, 6)
-    assert set(graph.kept) == {"weight"}
 
 
 @pytest.mark.parametrize(
@@ -262,3 +186,37 @@ def test_stored_kernels(shape: tuple[int, ...], view: tuple[int, ...], stack: in
 @pytest.mark.parametrize("shape", [(), (1,), (4,), (3, 3), (4, 5, 3, 3), (3, 215), (54,)])
 def test_what_holds_no_kernels(shape: tuple[int, ...]) -> None:
     assert mixed_kernel_layout(shape, (6, 3, 3)) is None
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "axes"),
+    [
+        (nn.ConvTranspose2d(3, 5, 3, bias=False), (2, 3, 8, 8), (1, 0, 2, 3)),
+        (nn.Conv1d(3, 5, 3, bias=False), (2, 3, 8), (0, 1, 2)),
+        (nn.Conv3d(3, 5, 3, bias=False), (2, 3, 8, 8, 8), (0, 1, 2, 3, 4)),
+        (nn.Linear(3, 5, bias=False), (2, 3), (0, 1)),
+        (nn.Linear(3, 3, bias=False), (2, 7, 3), (0, 1)),
+    ],
+)
+def test_axes_of_layers(layer: nn.Module, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
+    graph = trace(nn.Sequential(layer), torch.zeros(shape))
+    assert graph.parameters["0.weight"].axes == axes
+    assert graph.nodes[1].shape == graph.parameters["0.weight"].canonical_shape
+
+
+@pytest.mark.parametrize(
+    ("equation", "shape", "axes", "stack"),
+    [
+        ("bnd,dk->bnk", (6, 4), (1, 0), 0),
+        ("bnd,kd->bnk", (4, 6), (0, 1), 0),
+        ("bnd,dd->bnd", (6, 6), (1, 0), 0),
+        ("bnd,dhk->bnhk", (6, 2, 3), (1, 2, 0), 1),
+        ("bhnd,hdk->bhnk", (5, 6, 4), (0, 2, 1), 1),
+    ],
+)
+def test_axes_of_products(equation: str, shape: tuple[int, ...], axes: tuple[int, ...], stack: int) -> None:
+    model = Lambda(lambda self, x: torch.einsum(equation.replace("dd->bnd", "de->bne"), x, self.weight))
+    model.weight = nn.Parameter(torch.zeros(shape))
+    x = torch.zeros(2, 5, 7, 6) if equation.startswith("bh") else torch.zeros(2, 7, 6)
+    spec = trace(model, x).parameters["weight"]
+    assert (spec.axes, spec.stack) == (axes, stack)

@@ -116,3 +116,8 @@ def test_spatial_gates_and_strips_are_no_channel_gates() -> None:
     for forward in (strip, spatial):
         model = Lambda(forward, a=nn.Conv2d(3, 4, 1, bias=False), fc=nn.Conv2d(4, 4, 1, bias=False))
         assert [node.op for node in trace(model, IMAGE).nodes] == ["input", "conv", "conv"]
+
+
+def test_normalisation_over_channels_first_is_no_pooling() -> None:
+    model = Lambda(lambda self, x: (y := self.a(x)) - y.mean(1, keepdim=True), a=nn.Conv1d(3, 4, 3, bias=False))
+    assert chain(trace(model, torch.zeros(2, 3, 9))) == ["input", "conv"]

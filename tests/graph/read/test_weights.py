@@ -1,0 +1,117 @@
+"""Weights that are computed from parameters, or from parameters and data."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ghn.graph import Role
+from ghn.graph.trace import trace
+from tests.graph.graphs import Lambda, chain, edges, with_parameters
+
+IMAGE = torch.zeros(2, 3, 16, 16)
+WIDE = torch.zeros(2, 6, 8, 8)
+
+
+def conv(inputs: int = 3, outputs: int = 3, kernel: int = 3, **options) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel, padding="same", **{"bias": False, **options})
+
+
+@pytest.mark.parametrize(
+    "parametrize", [nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm]
+)
+def test_reparametrised_weights(parametrize) -> None:
+    graph = trace(nn.Sequential(parametrize(conv()), parametrize(nn.Linear(16, 4))), IMAGE)
+    assert chain(graph) == ["input", "conv", "conv", "bias"]
+    assert sum(len(spec.shape) >= 2 for spec in graph.parameters.values()) == 2
+
+
+def test_standardised_weights() -> None:
+    class Standardised(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            gain = self.get_parameter("gain")
+            flat = self.weight.reshape(1, len(self.weight), -1)
+            weight = F.batch_norm(flat, None, None, weight=gain.view(-1), training=True).reshape_as(self.weight)
+            return self._conv_forward(x, weight, self.bias)
+
+    layer = Standardised(3, 8, 3)
+    layer.gain = nn.Parameter(torch.ones(8, 1, 1, 1))
+    graph = trace(nn.Sequential(layer), IMAGE)
+    assert chain(graph) == ["input", "conv", "bias"]
+    assert graph.kept == {"0.gain": "reparametrises 0.weight"}
+
+
+def separately(routing: Tensor, weight: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return torch.matmul(routing, weight.flatten(1)).view(-1, *shape[2:])
+
+
+def summed(routing: Tensor, weight: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return (routing[:, :, None, None, None, None] * weight.view(shape)).sum(1).flatten(0, 1)
+
+
+def einsummed(routing: Tensor, weight: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return torch.einsum("be,eoihw->boihw", routing, weight.view(shape)).reshape(-1, *shape[2:])
+
+
+class Mixture(nn.Module):
+    """Kernels mixed for each image of a batch: the images are groups of one convolution."""
+
+    def __init__(self, mix, *, flat: bool = False, groups: int = 1, bias: bool = False) -> None:
+        super().__init__()
+        self.mix, self.groups = mix, groups
+        self.shape = (3, 12, 6 // groups, 3, 3)
+        self.routing = nn.Linear(6, 3, bias=False)
+        stored = (3, torch.Size(self.shape[1:]).numel()) if flat else self.shape
+        self.weight = nn.Parameter(torch.zeros(stored))
+        self.bias = nn.Parameter(torch.zeros(3, 12)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        routing = torch.sigmoid(self.routing(x.mean((2, 3))))
+        bias = None if self.bias is None else (routing @ self.bias).flatten()
+        kernels = self.mix(routing, self.weight, self.shape)
+        out = F.conv2d(x.reshape(1, -1, *x.shape[2:]), kernels, bias, groups=self.groups * len(x))
+        return out.view(len(x), -1, *out.shape[2:])
+
+
+@pytest.mark.parametrize("mix", [separately, summed, einsummed])
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("groups", [1, 2, 6])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_mixtures_of_kernels(mix, flat: bool, groups: int, batch: int) -> None:
+    graph = trace(Mixture(mix, flat=flat, groups=groups), WIDE[:batch])
+    assert [node.op for node in graph.nodes] == ["input", "glob_avg", "conv", "conv" if groups == 1 else "sep_conv"]
+    assert {("input", "weight"), ("routing.weight", "weight")} <= edges(graph)
+    spec = graph.parameters["weight"]
+    assert (spec.canonical_shape, spec.stack) == ((3, 12, 6 // groups, 3, 3), 1)
+
+
+def test_biases_of_mixtures() -> None:
+    graph = trace(Mixture(separately, bias=True), WIDE)
+    assert edges(graph) >= {("weight", "bias"), ("routing.weight", "bias")}
+    assert graph.parameters["bias"].role is Role.BIAS
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_modulated_kernels(transposed: bool) -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        weight = self.weight * self.style(x.mean((2, 3))).view(-1, 1, 6, 1, 1)
+        weight = weight * torch.rsqrt(weight.square().sum((2, 3, 4), keepdim=True) + 1e-8)
+        image = x.reshape(1, -1, 8, 8)
+        if transposed:
+            return F.conv_transpose2d(image, weight.transpose(1, 2).reshape(-1, 4, 3, 3), groups=len(x))
+        return F.conv2d(image, weight.view(-1, 6, 3, 3), groups=len(x))
+
+    graph = trace(with_parameters(Lambda(forward, style=nn.Linear(6, 6, bias=False)), weight=(1, 4, 6, 3, 3)), WIDE)
+    assert [node.op for node in graph.nodes] == ["input", "glob_avg", "conv", "conv"]
+    assert graph.nodes[3].shape == (4, 6, 3, 3)
+    assert graph.parameters["weight"].canonical_shape == (1, 4, 6, 3, 3)
+
+
+def test_generated_kernels_are_features() -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.generate(x.mean((0, 2, 3))).view(4, 6, 3, 3) * self.weight)
+
+    graph = trace(with_parameters(Lambda(forward, generate=nn.Linear(6, 216)), weight=(1,)), WIDE)
+    assert chain(graph) == ["input", "conv", "bias"]
+    assert graph.nodes[1].shape == (216, 6)
+    assert set(graph.kept) == {"weight"}
