@@ -1,8 +1,13 @@
 """The tensors in whatever a model returns."""
 
+import dataclasses
+from typing import Any
+
+import pytest
 import torch
 from torch import Tensor, nn
 
+from ghn.graph.record.outputs import output_tensors
 from ghn.graph.trace import trace
 
 
@@ -18,3 +23,49 @@ def test_outputs_of_any_structure() -> None:
     graph = trace(Model(), torch.zeros(2, 4))
     assert {name for name, spec in graph.parameters.items() if spec.head} == {"b.weight", "b.bias"}
     assert len(graph.parameters) == 4
+
+
+@dataclasses.dataclass
+class Result:
+    """A model's own result."""
+
+    loss: Any = None
+    features: Any = None
+    logits: Any = None
+
+
+class Bare:
+    """An object that holds tensors and says nothing of itself."""
+
+    def __init__(self, **attributes: Any) -> None:
+        self.__dict__.update(attributes)
+
+
+A, B, C = (torch.full((1,), float(number)) for number in range(3))
+
+
+@pytest.mark.parametrize(
+    ("tree", "numbers"),
+    [
+        (A, [0]),
+        (None, []),
+        ("logits", []),
+        ({"a": A, "out": B}, [1, 0]),
+        ({"out": A, "logits": B}, [1, 0]),
+        # Not a tensor: the first one counts.
+        ({"logits": [B], "a": A}, [1, 0]),
+        (Result(features=[A, B], logits=C), [2, 0, 1]),
+        (Result(loss=A), [0]),
+        (Bare(hidden=(A,), out=B), [1, 0]),
+        ([{"logits": B}, A], [1, 0]),
+        ((A, {"x": (B, None, 3)}, [C]), [0, 1, 2]),
+    ],
+)
+def test_primary_output_comes_first(tree: Any, numbers: list[int]) -> None:
+    assert [int(tensor) for tensor in output_tensors(tree)] == numbers
+
+
+def test_structures_that_hold_themselves() -> None:
+    result = Bare(a=A)
+    result.itself = [result, B]  # type: ignore[attr-defined]
+    assert [int(tensor) for tensor in output_tensors(result)] == [0, 1]

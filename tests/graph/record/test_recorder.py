@@ -1,8 +1,15 @@
 """What the recorder notes: values, views, and writes in place."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
 import torch
 from torch import Tensor, nn
 
+from ghn.graph.record.guesses import NeedsValuesError
+from ghn.graph.record.op_graph import WRITE, OpGraph, Ref
+from ghn.graph.record.recorder import Recorder
 from ghn.graph.trace import trace
 from tests.graph.graphs import Lambda, chain, edges
 
@@ -39,3 +46,155 @@ def test_writing_to_one_half_leaves_the_other() -> None:
     graph = trace(Lambda(forward, a=conv(3, 6), b=conv(3, 3), c=conv(3, 3)), IMAGE)
     assert chain(graph) == ["input", "conv", "conv"]
     assert graph.kept == {"b.weight": "unused: no path to the output"}
+
+
+def record(function: Callable[..., Any], *tensors: Tensor, parameters: Sequence[Tensor] = ()) -> OpGraph:
+    """The record of a function of tensors, its inputs; parameters are p0, p1, ..."""
+    recorder = Recorder()
+    recorder.graph.parameters = {f"p{index}": recorder.add(tensor) for index, tensor in enumerate(parameters)}
+    recorder.graph.inputs = [recorder.add(tensor) for tensor in tensors]
+    with torch.no_grad(), recorder:
+        output = function(*tensors)
+    recorder.graph.outputs = [recorder.read(output)]
+    return recorder.graph
+
+
+def producers(graph: OpGraph) -> set[str]:
+    """Names of the operations that the output was computed from."""
+    by = {value: operation for operation in graph.operations for value in operation.outputs}
+    found: set[str] = set()
+    pending = list(graph.outputs)
+    while pending:
+        operation = by.get(pending.pop())
+        if operation is not None:
+            found.add(operation.name)
+            pending.extend(operation.inputs)
+    return found
+
+
+X = torch.zeros(4, 6)
+
+
+def test_in_place_forms_have_the_name_of_the_others_and_make_new_values() -> None:
+    graph = record(lambda x: x.clone().relu_().add_(1), X)
+    assert [(operation.name, operation.in_place) for operation in graph.operations] == [
+        ("clone", False),
+        ("relu", True),
+        ("add", True),
+    ]
+    outputs = [operation.outputs[0] for operation in graph.operations]
+    assert len({*graph.inputs, *outputs}) == 4
+    assert len({graph.values[output].storage for output in outputs}) == 1
+    assert graph.outputs == outputs[-1:]
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "seen"),
+    [
+        # Neighbouring columns share extents, but no element.
+        (lambda y: y[:, :3], lambda y: y[:, 3:], False),
+        (lambda y: y[:, :3], lambda y: y[:, 2:], True),
+        (lambda y: y[:2], lambda y: y[2:], False),
+        (lambda y: y[1:3], lambda y: y[2:], True),
+        (lambda y: y[::2], lambda y: y[1::2], False),
+        (lambda y: y, lambda y: y[3:], True),
+        (lambda y: y[3:], lambda y: y, True),
+        (lambda y: y.t()[:2], lambda y: y[:, :1], True),
+        (lambda y: y.view(-1)[5:6], lambda y: y[0, 5], True),
+        (lambda y: y.view(-1)[5:6], lambda y: y[1:], False),
+    ],
+)
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_view_sees_what_is_written_to_elements_of_its_own(
+    written: Callable[[Tensor], Tensor], read: Callable[[Tensor], Tensor], seen: bool, device: str
+) -> None:
+    def function(x: Tensor) -> Tensor:
+        y = x.clone()
+        view = read(y)
+        written(y).exp_()
+        return view.neg()
+
+    def afterwards(x: Tensor) -> Tensor:
+        y = x.clone()
+        written(y).exp_()
+        return read(y).neg()
+
+    assert ("exp" in producers(record(function, X.to(device)))) == seen
+    # A view taken later is one of the whole tensor, to which something was written.
+    assert "exp" in producers(record(afterwards, X.to(device)))
+
+
+def test_several_writes_are_all_seen_and_once() -> None:
+    def function(x: Tensor) -> Tensor:
+        y = x.clone()
+        view = y.view(-1)
+        y[0].exp_()
+        y[1].sin_()
+        return view.neg() + view.cos()
+
+    graph = record(function, X)
+    assert {"exp", "sin"} <= producers(graph)
+    writes = [operation for operation in graph.operations if operation.name == WRITE]
+    # `view`, after both writes; the second reading of it finds nothing new.
+    assert len([operation for operation in writes if graph.values[operation.outputs[0]].shape == (24,)]) == 1
+
+
+def test_constants_keep_their_numbers_until_they_touch_features() -> None:
+    def function(x: Tensor) -> Tensor:
+        steps = torch.arange(6.0)
+        assert steps.sum().item() == 15
+        y = x + steps
+        assert y.is_meta
+        assert steps.tolist()[-1] == 5
+        return y
+
+    assert producers(record(function, X.to("meta"))) >= {"add", "arange"}
+
+
+def test_values_of_the_meta_device_are_needed_by_name() -> None:
+    with pytest.raises(NeedsValuesError, match=r"aten\._local_scalar_dense\.default depends on values"):
+        record(lambda x: x.sum().item(), X.to("meta"))
+
+
+def test_tensors_from_nowhere_are_out_of_sight() -> None:
+    hidden = torch.zeros(4, 6, device="meta")
+    assert record(lambda x: x + hidden, X.to("meta")).out_of_sight
+    assert not record(lambda x: x + torch.zeros(4, 6, device="meta"), X.to("meta")).out_of_sight
+    assert not record(lambda x: x + torch.ones(6), X).out_of_sight
+
+
+def test_arguments_are_kept_with_references_in_place_of_tensors() -> None:
+    graph = record(lambda x: torch.cat([x, x + 1], dim=1).mean(1, keepdim=True), X)
+    add, cat, mean = graph.operations
+    assert cat.args == ([Ref(graph.inputs[0]), Ref(add.outputs[0])], 1)
+    assert cat.inputs == (graph.inputs[0], add.outputs[0])
+    assert (mean.argument(1, "dim"), mean.argument(2, "keepdim")) == ([1], True)
+
+
+def test_operators_of_other_libraries_keep_their_namespace() -> None:
+    ops = pytest.importorskip("torchvision").ops
+    boxes = torch.tensor([[0.0, 0, 0, 4, 4]])
+    graph = record(lambda x: ops.roi_align(x, boxes, 2), torch.zeros(1, 3, 8, 8))
+    assert [operation.name for operation in graph.operations][-1] == "torchvision.roi_align"
+
+
+def test_a_function_recorded_as_a_whole_is_one_operation() -> None:
+    recorder = Recorder()
+    index = recorder.add(X)
+    with recorder:
+        result = recorder.record_whole("both", lambda x: (x.exp().neg(), [x.sum()]), (X,))
+        after = result[0] + 1
+    assert [operation.name for operation in recorder.graph.operations] == ["both", "add"]
+    assert recorder.graph.operations[0].inputs == (index,)
+    assert len(recorder.graph.operations[0].outputs) == 2
+    assert recorder.read(after) == recorder.graph.operations[1].outputs[0]
+
+
+def test_a_function_that_fails_leaves_the_recorder_recording() -> None:
+    recorder = Recorder()
+    recorder.add(X)
+    with recorder:
+        with pytest.raises(ZeroDivisionError):
+            recorder.record_whole("fails", lambda x: 1 // 0, (X,))
+        X.neg()
+    assert [operation.name for operation in recorder.graph.operations] == ["neg"]
