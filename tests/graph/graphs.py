@@ -9,6 +9,8 @@ from torch import nn
 
 from ghn.graph import ComputationalGraph
 
+IMAGE = torch.zeros(2, 3, 16, 16)
+
 
 def labelled(labels: Iterable[str], edges: Iterable[Iterable[int]]) -> nx.DiGraph:
     """A networkx graph whose nodes carry a label."""
@@ -65,3 +67,8 @@ def with_parameters(model: nn.Module, **shapes: tuple[int, ...]) -> Any:
     for name, shape in shapes.items():
         setattr(model, name, nn.Parameter(torch.zeros(shape)))
     return model
+
+
+def conv(inputs: int = 3, outputs: int = 3, kernel: int = 3, **options: Any) -> nn.Conv2d:
+    """A convolution that keeps the size of its image, without a bias if none is asked for."""
+    return nn.Conv2d(inputs, outputs, kernel, padding="same", **{"bias": False, **options})

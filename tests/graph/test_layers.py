@@ -65,3 +65,14 @@ def test_reading_needs_no_ways_to_run() -> None:
                 other for other in imported(file.read_text()) if other.startswith(("ghn.graph.run", "ghn.graph.trace"))
             }
             assert not above, name
+
+
+@pytest.mark.parametrize("room", ["graph", "draw"])
+def test_each_module_has_tests_of_its_own(room: str) -> None:
+    modules = [file for file in (ROOT / "ghn" / room).glob("**/*.py") if file.name != "__init__.py"]
+    missing = []
+    for file in modules:
+        folder = ROOT / "tests" / file.relative_to(ROOT / "ghn").parent
+        if not (folder / f"test_{file.name}").exists():
+            missing.append(str(file.relative_to(ROOT)))
+    assert not missing

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn.graph.trace import TraceError, trace
-from tests.graph.graphs import chain, named
-
-IMAGE = torch.zeros(2, 3, 16, 16)
+from tests.graph.graphs import IMAGE, chain, named
 
 
 @pytest.mark.parametrize(

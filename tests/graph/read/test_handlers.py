@@ -7,13 +7,7 @@ from torch import Tensor, nn
 
 from ghn.graph import Role
 from ghn.graph.trace import trace
-from tests.graph.graphs import Lambda, chain, edges
-
-IMAGE = torch.zeros(2, 3, 16, 16)
-
-
-def conv(inputs: int = 3, outputs: int = 3, kernel: int = 3, **options) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel, padding="same", **{"bias": False, **options})
+from tests.graph.graphs import IMAGE, Lambda, chain, conv, edges, with_parameters
 
 
 @pytest.mark.parametrize(
@@ -123,3 +117,40 @@ def test_tied_lookup_is_not_predicted() -> None:
     graph = trace(model, torch.zeros(2, 6, dtype=torch.long))
     assert chain(graph) == ["input", "conv", "bias", "conv"]
     assert list(graph.kept) == ["words.weight"]
+
+
+@pytest.mark.parametrize(
+    ("function", "ops"),
+    [
+        (lambda self, x: F.conv2d(x, self.kernel), ["conv"]),
+        (lambda self, x: F.conv_transpose2d(x, self.kernel), ["conv"]),
+        (lambda self, x: torch.addmm(self.vector, x.flatten(2)[0].T, self.matrix), ["conv", "bias"]),
+        (lambda self, x: torch.addmm(self.vector, x.flatten(2)[0].T, self.matrix, beta=0), ["conv"]),
+        (lambda self, x: F.linear(x.mean((2, 3)), self.matrix, self.vector), ["glob_avg", "conv", "bias"]),
+        (lambda self, x: x.flatten(2)[0].T @ self.vector, []),
+        (lambda self, x: self.vector[:, None, None] - x, ["bias"]),
+        (lambda self, x: x * x, []),
+        (lambda self, x: x * 3, []),
+        (lambda self, x: F.layer_norm(x, x.shape[1:]), []),
+        (lambda self, x: F.batch_norm(x, None, None, self.vector, training=True), ["bn"]),
+        (lambda self, x: torch.addcmul(self.vector[:, None, None], x, self.vector[:, None, None]), ["bias"]),
+        (lambda self, x: torch.addcmul(x, x.exp(), x.sin()), []),
+        (lambda self, x: F.embedding(torch.arange(2), self.matrix) + x.mean((2, 3)), ["glob_avg", "pos_enc", "sum"]),
+    ],
+)
+def test_operators_called_directly(function, ops: list[str]) -> None:
+    model = with_parameters(Lambda(function), kernel=(3, 3, 3, 3), matrix=(3, 3), vector=(3,))
+    assert [node.op for node in trace(model, IMAGE).nodes][1:] == ops
+
+
+def test_offsets_of_deformable_convolutions_are_paths() -> None:
+    ops = pytest.importorskip("torchvision").ops
+    model = Lambda(lambda self, x: self.deform(x, self.offset(x)), offset=conv(3, 18), deform=None)
+    model.deform = ops.DeformConv2d(3, 4, 3, padding=1)
+    graph = trace(model, IMAGE)
+    assert edges(graph) == {
+        ("input", "offset.weight"),
+        ("input", "deform.weight"),
+        ("offset.weight", "deform.weight"),
+        ("deform.weight", "deform.bias"),
+    }

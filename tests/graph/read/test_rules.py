@@ -7,13 +7,7 @@ from torch import Tensor, nn
 
 from ghn.graph import Role
 from ghn.graph.trace import trace
-from tests.graph.graphs import Lambda, chain, edges
-
-IMAGE = torch.zeros(2, 3, 16, 16)
-
-
-def conv(inputs: int = 3, outputs: int = 3, kernel: int = 3, **options) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel, padding="same", **{"bias": False, **options})
+from tests.graph.graphs import IMAGE, Lambda, chain, conv, edges
 
 
 def test_plain_chain() -> None:

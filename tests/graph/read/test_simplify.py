@@ -1,17 +1,13 @@
 """Contraction, pruning, and which layers are the head."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ghn.graph.reasons import ReasonCode
 from ghn.graph.trace import trace
-from tests.graph.graphs import Lambda, chain
-
-IMAGE = torch.zeros(2, 3, 16, 16)
-
-
-def conv(inputs: int = 3, outputs: int = 3, kernel: int = 3, **options) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel, padding="same", **{"bias": False, **options})
+from tests.graph.graphs import IMAGE, Lambda, chain, conv, edges
 
 
 def test_residual_of_one_path_is_no_sum() -> None:
@@ -57,3 +53,59 @@ def test_residual_branches_are_no_heads() -> None:
         lambda self, x: torch.cat([self.a(x).relu(), self.b(x).relu()], 1), a=nn.Linear(4, 3), b=nn.Linear(4, 3)
     )
     assert not any(spec.head for spec in trace(both, torch.zeros(2, 4)).parameters.values())
+
+
+def test_only_what_reaches_the_output_remains() -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        self.b(self.a(x))
+        return self.c(x)
+
+    layers = {name: nn.Linear(4, 4, bias=False) for name in "abc"}
+    graph = trace(Lambda(forward, **layers), torch.zeros(2, 4))
+    assert edges(graph) == {("input", "c.weight")}
+    assert {name: reason.code for name, reason in graph.kept.items()} == dict.fromkeys(
+        ("a.weight", "b.weight"), ReasonCode.UNUSED
+    )
+
+
+def test_output_that_no_layer_reaches() -> None:
+    graph = trace(Lambda(lambda self, x: x.relu(), a=nn.Linear(4, 4)), torch.zeros(2, 4))
+    assert (len(graph), len(graph.edges), list(graph.parameters)) == (1, 0, [])
+    assert graph.has_unused
+
+
+def test_further_outputs_are_used_but_are_no_heads() -> None:
+    model = Lambda(lambda self, x: [self.a(x), self.b(x)], a=nn.Linear(4, 3), b=nn.Linear(4, 3))
+    graph = trace(model, torch.zeros(2, 4))
+    assert len(graph.parameters) == 4
+    assert {name for name, spec in graph.parameters.items() if spec.head} == {"a.weight", "a.bias"}
+
+
+@pytest.mark.parametrize(
+    ("after", "is_head"),
+    [
+        (lambda y: y, True),
+        (lambda y: y.log_softmax(-1), True),
+        (lambda y: y.unsqueeze(1).flatten(1) / 3, True),
+        (lambda y: y.relu(), False),
+        (lambda y: y.sigmoid(), False),
+    ],
+)
+def test_what_may_follow_a_head(after, is_head: bool) -> None:
+    graph = trace(Lambda(lambda self, x: after(self.a(x)), a=nn.Linear(4, 3)), torch.zeros(2, 4))
+    assert [spec.head for spec in graph.parameters.values()] == [is_head] * 2
+
+
+@pytest.mark.parametrize(("kernel", "pooled_first"), [(1, True), (3, False)])
+def test_only_a_pointwise_head_changes_places_with_the_pool(kernel: int, pooled_first: bool) -> None:
+    model = nn.Sequential(conv(3, 8), conv(8, 5, kernel), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    graph = trace(model, IMAGE)
+    assert chain(graph) == ["input", "conv", *(("glob_avg", "conv") if pooled_first else ("conv", "glob_avg"))]
+    assert graph.parameters["1.weight"].head == pooled_first
+
+
+def test_heads_of_different_classes_are_none() -> None:
+    model = Lambda(lambda self, x: torch.cat([self.a(x), self.b(x)], 1), a=nn.Linear(4, 3), b=nn.Linear(4, 2))
+    assert not any(spec.head for spec in trace(model, torch.zeros(2, 4)).parameters.values())
+    same = Lambda(lambda self, x: torch.cat([self.a(x), self.b(x)], 1), a=nn.Linear(4, 3), b=nn.Linear(4, 3))
+    assert all(spec.head for spec in trace(same, torch.zeros(2, 4)).parameters.values())

@@ -1,20 +1,19 @@
 """Weights that are computed from parameters, or from parameters and data."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ghn.graph import Role
+from ghn.graph.read.weights import WeightSides
+from ghn.graph.record.recorder import Recorder
 from ghn.graph.trace import trace
-from tests.graph.graphs import Lambda, chain, edges, with_parameters
+from tests.graph.graphs import IMAGE, Lambda, chain, conv, edges, with_parameters
 
-IMAGE = torch.zeros(2, 3, 16, 16)
 WIDE = torch.zeros(2, 6, 8, 8)
-
-
-def conv(inputs: int = 3, outputs: int = 3, kernel: int = 3, **options) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel, padding="same", **{"bias": False, **options})
 
 
 @pytest.mark.parametrize(
@@ -115,3 +114,64 @@ def test_generated_kernels_are_features() -> None:
     assert chain(graph) == ["input", "conv", "bias"]
     assert graph.nodes[1].shape == (216, 6)
     assert set(graph.kept) == {"weight"}
+
+
+def sides(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, w: Tensor) -> tuple[set[str], set[str]]:
+    """Names of the operations whose results a function of data and a parameter puts into weights, fixed and mixed."""
+    recorder = Recorder()
+    recorder.graph.parameters = {"w": recorder.add(w)}
+    recorder.graph.inputs = [recorder.add(x)]
+    with torch.no_grad(), recorder:
+        function(x, w)
+    found = WeightSides(recorder.graph)
+    names = {output: operation.name for operation in recorder.graph.operations for output in operation.outputs}
+    fixed, mixed = ({names[value] for value in side if value in names} for side in (found.fixed, found.mixed))
+    return fixed, mixed
+
+
+KERNEL, MATRIX, ROWS = torch.zeros(6, 6, 3, 3), torch.zeros(6, 6), torch.zeros(2, 6)
+
+
+@pytest.mark.parametrize(
+    ("function", "x", "w", "fixed", "mixed"),
+    [
+        (lambda x, w: x @ w, ROWS, MATRIX, set(), set()),
+        (lambda x, w: x @ w.exp().tanh(), ROWS, MATRIX, {"exp", "tanh"}, set()),
+        (lambda x, w: w.exp() @ x.T, ROWS, MATRIX, {"exp"}, set()),
+        # Shapes and random numbers taken of data are no data.
+        (lambda x, w: x @ (w * torch.zeros_like(x).sum()), ROWS, MATRIX, {"mul", "sum", "zeros_like"}, set()),
+        (lambda x, w: x.exp() + w.sin()[:2], ROWS, MATRIX, set(), set()),
+        (lambda x, w: F.conv2d(x, w.sin()), WIDE, KERNEL, {"sin"}, set()),
+        (lambda x, w: F.conv2d(x, w * x.mean()), WIDE, KERNEL, set(), {"mul", "mean"}),
+        # Followed through mixing alone: what generates kernels ends the way.
+        (lambda x, w: F.conv2d(x, (w * x.mean().exp().tanh())), WIDE, KERNEL, set(), {"mul", "tanh"}),
+    ],
+)
+def test_sides(function, x: Tensor, w: Tensor, fixed: set[str], mixed: set[str]) -> None:
+    assert sides(function, x, w) == (fixed, mixed)
+
+
+@pytest.mark.parametrize(
+    ("function", "axis", "factors"),
+    [
+        (lambda w: w, 0, [(2, 12)]),
+        (lambda w: w.transpose(0, 2), 0, [(4, 1)]),
+        (lambda w: w.permute(2, 0, 1).contiguous(), 1, [(2, 12)]),
+        (lambda w: w.flatten(1), 1, [(12, 1)]),
+        (lambda w: w.permute(1, 0, 2).reshape(3, 8), 1, [(2, 12), (4, 1)]),
+        (lambda w: w.permute(2, 1, 0).reshape(4, 6).t().clone(), 0, [(3, 4), (2, 12)]),
+        (lambda w: w.permute(1, 0, 2).reshape(6, 4), 0, [(3, 4), (2, 12)]),
+        # Not whole axes, and not followed.
+        (lambda w: w.permute(1, 0, 2).reshape(2, 12), 1, []),
+        (lambda w: w.exp(), 0, []),
+        (lambda w: w.permute(1, 0, 2).flip(0), 0, []),
+    ],
+)
+def test_factors_of_an_axis_that_was_copied(function, axis: int, factors: list[tuple[int, int]]) -> None:
+    recorder = Recorder()
+    parameter = torch.zeros(2, 3, 4)
+    index = recorder.add(parameter)
+    with torch.no_grad(), recorder:
+        result = function(parameter)
+    found = WeightSides(recorder.graph)
+    assert found.factors(recorder.read(result), axis, recorder.graph.values[index].storage) == factors

@@ -5,19 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ghn.graph.record.guesses import NeedsValuesError
 from ghn.graph.record.op_graph import WRITE, OpGraph, Ref
 from ghn.graph.record.recorder import Recorder
 from ghn.graph.trace import trace
-from tests.graph.graphs import Lambda, chain, edges
-
-IMAGE = torch.zeros(2, 3, 16, 16)
-
-
-def conv(inputs: int = 3, outputs: int = 3, kernel: int = 3, **options) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel, padding="same", **{"bias": False, **options})
+from tests.graph.graphs import IMAGE, Lambda, chain, conv, edges
 
 
 def test_written_slices() -> None:
