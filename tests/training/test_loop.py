@@ -18,7 +18,7 @@ from ghn.training.config import TrainingConfig
 from ghn.training.loop import Loop, Validation
 from ghn.training.state import StateError, load_state
 from ghn.training.trainer import NonFiniteError, StepReport, Trainer
-from tests.training.linear import Rows, assert_same, linear_trainer, weights, works
+from tests.training.linear import ROWS, Rows, assert_same, linear_trainer, stepper_of, weights, works
 
 CONFIG = TrainingConfig(
     steps=6, learning_rate=0.05, warmup=0.0, clip=None, save_every=100, log_every=1, max_nonfinite=3
@@ -65,6 +65,7 @@ def test_a_run_stopped_after_any_step_goes_on_bit_for_bit(tmp_path: Path, cut: i
     parts = run(config, tmp_path / "parts", bad=lambda step: step == 2)
     assert_same(state_of(tmp_path / "whole"), state_of(tmp_path / "parts"))
     assert_same(weights(whole), weights(parts))
+    assert stepper_of(parts).seen == stepper_of(whole).seen == 6 * ROWS
     assert logged(tmp_path / "whole") == logged(tmp_path / "parts")
 
 

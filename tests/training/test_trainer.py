@@ -124,7 +124,9 @@ def test_units_without_memory_leave_the_mean_of_the_others(lacking: int, precisi
         torch.testing.assert_close(mine, value, rtol=1e-5, atol=1e-6)
     stepper_of(trainer).lacking = 0
     assert trainer.step(rows(1)).out_of_memory == 0
-    assert trainer.out_of_memory == lacking
+    again = linear_trainer(config)
+    again.load_state_dict(trainer.state_dict())
+    assert again.out_of_memory == trainer.out_of_memory == lacking
 
 
 @pytest.mark.parametrize("partial", [False, True])
@@ -249,13 +251,13 @@ def test_seconds_of_the_parts_are_reported_where_asked_for() -> None:
 
 @pytest.mark.parametrize("before", [0.0, 1e7])
 def test_the_clock_counts_what_lies_between_two_steps_however_long_it_has_run(before: float) -> None:
-    trainer = linear_trainer(CONFIG)
+    trainer, began = linear_trainer(CONFIG), time.perf_counter()
     trainer.step(rows(0))
     trainer.elapsed = before
     for step in range(3):
         time.sleep(0.02)
         trainer.step(rows(step))
-    assert 0.06 <= trainer.elapsed - before < 5
+    assert 0.06 <= trainer.elapsed - before <= time.perf_counter() - began
 
 
 def test_time_goes_on_from_the_state_and_is_the_mean_of_the_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
