@@ -47,8 +47,7 @@ class Tally:
     def add(self, *sums: Tensor, units: int = 1) -> None:
         """Add what some units gave: the stepper's sums in their order, each a scalar summed over these units."""
         assert len(sums) + len(COUNTED) == len(self.names), f"{len(sums)} sums for {self.names}"
-        wide = [value.to(self.values) for value in sums]
-        self.values[: len(sums) + 1] += torch.stack([*wide, self.values.new_full((), units)])
+        self.values[: len(sums) + 1] += torch.stack([*sums, self.values.new_full((), units)])
 
     def lack_memory(self, units: int) -> None:
         """Count units that lacked memory."""
