@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,6 +15,7 @@ from torch.nn import functional
 
 from ghn.finetune import FinetuneConfig
 from ghn.finetune.stepper import NetworkStepper
+from ghn.training.stepper import Tally
 from ghn.training.trainer import NonFiniteError, Trainer
 
 CONFIG = FinetuneConfig(steps=4, learning_rate=0.1, clip=None, label_smoothing=0.1, max_nonfinite=2)
@@ -102,6 +105,16 @@ def test_a_batch_without_memory_is_skipped_whole(where: str, precision: str) -> 
     trainer.step(a_batch())
     with pytest.raises(NonFiniteError, match=r"\(12 images lacked memory: take smaller batches\)$"):
         trainer.step(a_batch())
+
+
+def test_a_gradient_cut_short_costs_the_step_of_other_ranks_too() -> None:
+    """Their units take part, so that the number of units would not tell."""
+    network = Network()
+    network.get_parameter("1.weight").register_hook(lack)
+    _, stepper = make(network)
+    tally = Tally(stepper.sums, stepper.parts, scale=1.0, step=0, clock=time.perf_counter, device=torch.device("cpu"))
+    stepper.gradient(a_batch(), tally)
+    assert math.isnan(tally.read()["loss"])
 
 
 def test_other_errors_are_not_swallowed() -> None:
