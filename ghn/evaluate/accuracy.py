@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from ghn.common.private_torch import is_batch_norm
 from ghn.data import ImageStream
 from ghn.data.image_folder import ImageFolderStream
 
@@ -46,7 +46,7 @@ def use_batch_statistics(network: nn.Module) -> None:
     Changes the network in place: the buffers are removed.
     """
     for module in network.modules():
-        if isinstance(module, _BatchNorm):
+        if is_batch_norm(module):
             module.track_running_stats = False
             module.running_mean = module.running_var = module.num_batches_tracked = None
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from ghn.common.private_torch import foreach_add_, foreach_norm
 from ghn.graph import ComputationalGraph
 from ghn.training.precision import Precision
 
@@ -90,12 +91,12 @@ def target_gradients(
     tensors = list(leaves.values())
     gradients = list(torch.autograd.grad(loss * scale, tensors, allow_unused=True, materialize_grads=True))
     with torch.no_grad():
-        norms = torch._foreach_norm(tensors)
+        norms = foreach_norm(tensors)
         if penalty:
             factors = [2.0 * penalty * scale] * len(norms)
             if not squared:
                 factors = [penalty * scale / norm.clamp_min(1e-12) for norm in norms]
-            torch._foreach_add_(gradients, [tensor * factor for tensor, factor in zip(tensors, factors, strict=True)])
+            foreach_add_(gradients, [tensor * factor for tensor, factor in zip(tensors, factors, strict=True)])
         lengths = torch.stack(norms)
         total = lengths.square().sum() if squared else lengths.sum()
         accuracy = (scores_BC.argmax(dim=1) == labels).float().mean()

@@ -27,6 +27,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from ghn.common.private_torch import foreach_copy_
 from ghn.common.processes import share
 
 BUCKET = 1 << 24
@@ -100,7 +101,7 @@ class Ranks:
                     "give the same command again to go on from the last save"
                 ) from error
             parts = flat.split([tensor.numel() for tensor in bucket])
-            torch._foreach_copy_(bucket, [part.view_as(tensor) for part, tensor in zip(parts, bucket, strict=True)])
+            foreach_copy_(bucket, [part.view_as(tensor) for part, tensor in zip(parts, bucket, strict=True)])
 
     def gather(self, value: float) -> list[float]:
         """What each process gave, in order.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
 import torch
 from torch import Tensor, nn
 
+from ghn.common.private_torch import foreach_mul_, foreach_norm, foreach_sub
 from ghn.training.config import TrainingConfig
 from ghn.training.optimizer import make_optimizer
 from ghn.training.ranks import Ranks
@@ -205,7 +206,7 @@ class Trainer(Generic[Work]):
         if gradients:
             self.scaler.unscale_(self.optimizer)
         if 0 < report.units < self.stepper.units:
-            torch._foreach_mul_(gradients, self.stepper.units / report.units)
+            foreach_mul_(gradients, self.stepper.units / report.units)
         limit = float("inf") if config.clip is None else config.clip
         report.gradient_norm = float(nn.utils.clip_grad_norm_(self.parameters, limit, foreach=True))
         total = torch.tensor([*report.means.values(), report.gradient_norm])
@@ -225,7 +226,7 @@ class Trainer(Generic[Work]):
         if norms:
             now = [parameter.detach() for parameter in self.parameters]
             report.parameter_norm = _norm(now)
-            report.update_norm = _norm(torch._foreach_sub(now, before))
+            report.update_norm = _norm(foreach_sub(now, before))
 
     def _nonfinite_line(self) -> str:
         lacking = ""
@@ -237,5 +238,5 @@ class Trainer(Generic[Work]):
         )
 
 
-def _norm(tensors: Iterable[Tensor]) -> float:
-    return float(torch.stack(torch._foreach_norm(list(tensors))).norm())
+def _norm(tensors: Sequence[Tensor]) -> float:
+    return float(torch.stack(foreach_norm(tensors)).norm())

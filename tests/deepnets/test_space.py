@@ -27,7 +27,6 @@ def test_without_limits_everything_is_accepted() -> None:
         (Space(channels=(32, 64)), False),
         (Space(max_cells=5), True),
         (Space(max_cells=4), False),
-        (Space(max_cells=0), False),
         (Space(channels=(48,), max_cells=4), False),
     ],
 )
