@@ -35,9 +35,6 @@ USES = {
 }
 """By name, what breaks without it."""
 
-# Rewritten elsewhere to use `private_torch` as well.
-NOT_YET = {"evaluate/accuracy.py", "training/ranks.py", "meta/targets.py", "meta/trainer.py"}
-
 
 def resolve(name: str) -> Any:
     """What a dotted name stands for."""
@@ -181,4 +178,4 @@ def test_no_other_file_uses_private_names() -> None:
     }
     keys = {f"torch.nn.Module.{key}" for key in ("_modules", "_parameters", "_buffers")}
     assert found["common/private_torch.py"] - keys <= set(USES), "each name has a line on what breaks without it"
-    assert found.keys() - NOT_YET == {"common/private_torch.py"}, found
+    assert found.keys() == {"common/private_torch.py"}, found
