@@ -67,7 +67,7 @@ class Measurement:
 
     def row(self, arguments: Any, graph: Any) -> dict[str, Any]:
         """All accuracies of one network; the rate that is best after a tenth of an epoch is taken for the epoch too."""
-        from ghn.finetune import FinetuneConfig, finetune
+        from ghn.finetuning import FinetuneConfig, finetune
 
         found: dict[str, Any] = {}
         for start in ("random", "predicted"):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ghn.graph.trace import TraceError, trace
     from ghn.hypernet import GHNConfig
     from ghn.initialization import InitReport
-    from ghn.model import GHN, from_pretrained
+    from ghn.model import GHN, from_pretrained, initialize, predict
 
 __version__ = "0.1.0"
 
@@ -32,6 +32,8 @@ __all__ = [
     "convert_checkpoint",
     "deepnets",
     "from_pretrained",
+    "initialize",
+    "predict",
     "trace",
 ]
 
@@ -46,6 +48,8 @@ _HOMES = {
     "TraceError": "ghn.graph.trace",
     "convert_checkpoint": "ghn.checkpoint",
     "from_pretrained": "ghn.model",
+    "initialize": "ghn.model",
+    "predict": "ghn.model",
     "trace": "ghn.graph.trace",
 }
 

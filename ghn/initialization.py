@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -117,6 +118,7 @@ def predict(
     head: HeadOption = "keep",
     strict: float | None = None,
     graph: ComputationalGraph | None = None,
+    complete: bool = False,
 ) -> dict[str, Tensor]:
     """Predict the parameters of `model`, which is left as it is.
 
@@ -128,13 +130,17 @@ def predict(
         head: As in `initialize`.
         strict: As in `initialize`.
         graph: As in `initialize`.
+        complete: Give all that `load_state_dict(..., strict=True)` takes: also the parameters that are kept, every name
+            of tied ones, buffers and extra state, as copies. Buffers are the model's own: running statistics of batch
+            norms are not predicted.
 
     Returns:
-        New tensors by name, in the order of `model.named_parameters()`, each of its parameter's type and on its
-        parameter's device (the CPU for meta). Parameters that are not predicted are left out.
+        New tensors by name, in the order of `model.named_parameters()` (of `model.state_dict()` if complete), each of
+        its parameter's type and on its parameter's device (the CPU for meta). Parameters that are not predicted are
+        left out unless complete.
 
     Raises:
-        ValueError: As `initialize`, but for the meta device.
+        ValueError: As `initialize`, but for the meta device; if complete, where a tensor that is kept has no numbers.
     """
     parameters = _parameters(model)
     graph, _ = _trace(model, example_inputs, graph)
@@ -142,7 +148,25 @@ def predict(
     _fraction(parameters, kept, strict)
     predicted = {name: _empty_like(parameter) for name, parameter in parameters.items() if name not in kept}
     hypernet.decode_into(graph, predicted, seed=seed, head=head)
-    return predicted
+    return _completed(predicted, parameters, model) if complete else predicted
+
+
+def _completed(
+    predicted: Mapping[str, Tensor], parameters: Mapping[str, nn.Parameter], model: nn.Module
+) -> dict[str, Any]:
+    """The model's state with predictions in the place of its parameters, under every name that these have."""
+    by_identity = {id(parameters[name]): tensor for name, tensor in predicted.items()}
+    state: dict[str, Any] = {}
+    for name, value in model.state_dict(keep_vars=True).items():
+        if id(value) in by_identity:
+            state[name] = by_identity[id(value)]
+        elif not isinstance(value, Tensor):
+            state[name] = copy.deepcopy(value)
+        elif value.is_meta or is_lazy(value):
+            raise ValueError(f"{name} is not predicted, and the model has no numbers for it; leave out complete")
+        else:
+            state[name] = value.detach().clone()
+    return state
 
 
 def _empty_like(parameter: nn.Parameter) -> Tensor:

@@ -10,13 +10,16 @@ import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from ghn import hypernet
+from ghn import hypernet, initialization
 from ghn.checkpoint.load import load_pretrained
 from ghn.checkpoint.save import save_pretrained
 from ghn.graph import ComputationalGraph
 from ghn.hypernet.config import GHNConfig
 from ghn.hypernet.keep import HeadOption
-from ghn.initialization import InitReport, initialize, predict
+from ghn.initialization import InitReport
+
+DEFAULT = "ghn3-t-cifar10"
+"""The hypernetwork that comes with the package."""
 
 
 # The hub mixin reads the annotations of __init__, so that this file does without postponed annotations.
@@ -48,7 +51,7 @@ class GHN(
         graph: ComputationalGraph | None = None,
     ) -> InitReport:
         """Predict the parameters of `model` in place; see `ghn.initialization.initialize`."""
-        return initialize(self, model, example_inputs, seed=seed, head=head, strict=strict, graph=graph)
+        return initialization.initialize(self, model, example_inputs, seed=seed, head=head, strict=strict, graph=graph)
 
     def predict(
         self,
@@ -59,9 +62,12 @@ class GHN(
         head: HeadOption = "keep",
         strict: float | None = None,
         graph: ComputationalGraph | None = None,
+        complete: bool = False,
     ) -> dict[str, Tensor]:
         """Predict the parameters of `model`, which is left as it is; see `ghn.initialization.predict`."""
-        return predict(self, model, example_inputs, seed=seed, head=head, strict=strict, graph=graph)
+        return initialization.predict(
+            self, model, example_inputs, seed=seed, head=head, strict=strict, graph=graph, complete=complete
+        )
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> "GHN":  # type: ignore[override]
@@ -107,3 +113,56 @@ def from_pretrained(
     return load_pretrained(
         GHN, name_or_path, revision=revision, cache_dir=cache_dir, token=token, device=device, dtype=dtype
     )
+
+
+def initialize(
+    model: nn.Module,
+    ghn: str | Path | hypernet.GHN = DEFAULT,
+    example_inputs: Any = None,
+    *,
+    seed: int = 0,
+    head: HeadOption = "keep",
+    strict: float | None = None,
+) -> InitReport:
+    """Predict the parameters of `model` in place, in one line; see `ghn.initialization.initialize`.
+
+    Args:
+        model: Any model.
+        ghn: A hypernetwork, or what `from_pretrained` takes. The one that comes with the package is for small images
+            and ten classes; for ImageNet take a published one, e.g. "ghn3tm8".
+        example_inputs: What to call the model with, if not one image (see `ghn.trace`).
+        seed: Governs what is drawn.
+        head: `keep` or `predict`, for a classification head of another number of classes.
+        strict: Least fraction of elements to predict; no limit by default.
+    """
+    return initialization.initialize(_loaded(ghn), model, example_inputs, seed=seed, head=head, strict=strict)
+
+
+def predict(
+    model: nn.Module,
+    ghn: str | Path | hypernet.GHN = DEFAULT,
+    example_inputs: Any = None,
+    *,
+    seed: int = 0,
+    head: HeadOption = "keep",
+    strict: float | None = None,
+    complete: bool = False,
+) -> dict[str, Tensor]:
+    """Predict the parameters of `model`, which is left as it is, in one line; see `ghn.initialization.predict`.
+
+    Args:
+        model: As in `initialize`.
+        ghn: As in `initialize`.
+        example_inputs: As in `initialize`.
+        seed: As in `initialize`.
+        head: As in `initialize`.
+        strict: As in `initialize`.
+        complete: Give all that `model.load_state_dict(..., strict=True)` takes.
+    """
+    return initialization.predict(
+        _loaded(ghn), model, example_inputs, seed=seed, head=head, strict=strict, complete=complete
+    )
+
+
+def _loaded(ghn: str | Path | hypernet.GHN) -> hypernet.GHN:
+    return ghn if isinstance(ghn, hypernet.GHN) else from_pretrained(ghn)

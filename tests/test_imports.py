@@ -75,7 +75,7 @@ def test_the_package_keeps_the_contracts(copy: Path) -> None:
         ("graph/__init__.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import ghn.hypernet", "rooms"),
         ("zoo/__init__.py", "import ghn.model", "rooms"),
         ("common/__init__.py", "import ghn.training", "rooms"),
-        ("finetune/__init__.py", "import ghn.meta", "rooms"),
+        ("finetuning/__init__.py", "import ghn.meta", "rooms"),
         ("new_room/__init__.py", "", "rooms"),
         ("graph/record/__init__.py", "import ghn.graph.read", "graph"),
         ("graph/record/__init__.py", "import ghn.graph.computational_graph", "graph"),

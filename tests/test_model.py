@@ -1,11 +1,16 @@
 """The hypernetwork as users know it."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
+import ghn
 from ghn.hypernet import PRESETS, GHNConfig
 from ghn.model import GHN
 
@@ -22,3 +27,87 @@ def test_configuration_goes_through_files(name: str, tmp_path: Path) -> None:
         key: tensor.shape for key, tensor in hypernet.state_dict().items()
     }
     assert all(torch.equal(loaded.state_dict()[key], tensor) for key, tensor in hypernet.state_dict().items())
+
+
+IMAGES = torch.zeros(2, 3, 8, 8)
+
+
+class Awkward(nn.Module):
+    """Tied weights, a parameter that is not predicted, buffers of both kinds, extra state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)
+        self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.second.weight = self.first.weight
+        self.token = nn.Parameter(torch.ones(3))
+        self.register_buffer("steps", torch.arange(4))
+        self.register_buffer("forgotten", torch.ones(2), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(self.norm(self.conv(x)).mean((2, 3))))
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"text": ["a"]}
+
+    def set_extra_state(self, state: Any) -> None:
+        assert state == {"text": ["a"]}
+
+
+@pytest.fixture
+def hypernet(folder: Path) -> ghn.GHN:
+    return ghn.from_pretrained(folder / "tiny")
+
+
+def test_a_complete_prediction_loads_strictly(hypernet: ghn.GHN) -> None:
+    model, other = Awkward(), Awkward()
+    model.norm.running_mean = torch.full((8,), 3.0)
+    before = {name: value.clone() for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+    weights = hypernet.predict(model, IMAGES, complete=True)
+    assert list(weights) == list(model.state_dict())
+    other.load_state_dict(weights, strict=True)
+    hypernet.initialize(model, IMAGES)
+    for (name, mine), theirs in zip(model.state_dict().items(), other.state_dict().values(), strict=True):
+        assert mine == theirs if name == "_extra_state" else torch.equal(mine, theirs), name
+    assert not torch.equal(weights["conv.weight"], before["conv.weight"])
+    assert torch.equal(weights["token"], before["token"])
+    # Copies: what is done to them does not reach the model.
+    weights["token"].zero_()
+    weights["norm.running_mean"].zero_()
+    assert model.token.sum() == 3
+    assert model.norm.running_mean is not None
+    assert model.norm.running_mean.sum() == 24
+
+
+def test_what_has_no_numbers_cannot_be_completed(hypernet: ghn.GHN) -> None:
+    with torch.device("meta"):
+        model = Awkward()
+    assert "conv.weight" in hypernet.predict(model, IMAGES)
+    with pytest.raises(ValueError, match="token is not predicted, and the model has no numbers for it; leave out comp"):
+        hypernet.predict(model, IMAGES, complete=True)
+
+
+def test_one_line_does_what_two_do(folder: Path, hypernet: ghn.GHN) -> None:
+    model = Awkward()
+    expected = hypernet.predict(model, IMAGES, seed=3)
+    for source in (folder / "tiny", str(folder / "tiny"), hypernet):
+        found = ghn.predict(model, source, IMAGES, seed=3)
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[name], value) for name, value in expected.items())
+    report = ghn.initialize(model, folder / "tiny", IMAGES, strict=0.1)
+    assert set(report.predicted) == expected.keys()
+    assert torch.equal(model.conv.weight, expected["conv.weight"])
+    with pytest.raises(ValueError, match="less than the 100 % asked for"):
+        ghn.initialize(model, folder / "tiny", IMAGES, strict=1.0)
+
+
+def test_the_functions_stay_functions_whatever_is_imported() -> None:
+    program = (
+        "import ghn, pkgutil, importlib\n"
+        "names = [m.name for m in pkgutil.walk_packages(ghn.__path__, 'ghn.') if not m.name.endswith('__main__')]\n"
+        "[importlib.import_module(name) for name in names]\n"
+        "modules = [name for name in ghn.__all__ if type(getattr(ghn, name)).__name__ == 'module']\n"
+        "assert modules == ['deepnets'], modules\n"
+        "assert not hasattr(ghn, 'finetune'), 'the name is kept for a function'\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

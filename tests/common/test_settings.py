@@ -12,7 +12,7 @@ import pytest
 from ghn.common.settings import POSITIVE, SHARE, Settings, at_least
 from ghn.deepnets import Space
 from ghn.evaluate.networks import EvaluationConfig
-from ghn.finetune import FinetuneConfig
+from ghn.finetuning import FinetuneConfig
 from ghn.hypernet import GHNConfig
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from ghn.finetune import FinetuneConfig
+from ghn.finetuning import FinetuneConfig
 from ghn.meta import MetaTrainingConfig
 from ghn.training.config import TrainingConfig
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ghn.finetune import FinetuneConfig
-from ghn.finetune.stepper import NetworkStepper
+from ghn.finetuning import FinetuneConfig
+from ghn.finetuning.stepper import NetworkStepper
 from ghn.training.stepper import Tally
 from ghn.training.trainer import NonFiniteError, Trainer
 

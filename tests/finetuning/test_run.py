@@ -20,8 +20,8 @@ from torch import nn
 from torch.nn import functional
 
 from ghn.data import ImageStream, load
-from ghn.finetune.config import FinetuneConfig
-from ghn.finetune.run import add_noise, finetune
+from ghn.finetuning.config import FinetuneConfig
+from ghn.finetuning.run import add_noise, finetune
 from ghn.training.signals import StoppedError
 from ghn.training.state import StateError
 
@@ -138,8 +138,8 @@ SAVED = replace(CONFIG, epochs=3.0, learning_rates=(0.1, 1e30, 0.02), noise=1e-3
 PROGRAM = """
 import sys
 from ghn.data import ImageStream, load
-from ghn.finetune.run import finetune
-from tests.finetune.test_run import SAVED, a_moody_network, negative_loss
+from ghn.finetuning.run import finetune
+from tests.finetuning.test_run import SAVED, a_moody_network, negative_loss
 
 stream = ImageStream(load("digits").subset(range(256)), batch_size=32)
 print("ready", flush=True)

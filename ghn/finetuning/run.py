@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from ghn.common.files import remove_partial, write_text
 from ghn.data import ImageStream
 from ghn.data.image_folder import ImageFolderStream
-from ghn.finetune.config import FinetuneConfig
-from ghn.finetune.stepper import NetworkStepper
+from ghn.finetuning.config import FinetuneConfig
+from ghn.finetuning.stepper import NetworkStepper
 from ghn.training.loop import Loop
 from ghn.training.ranks import Ranks
 from ghn.training.signals import StoppedError

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from ghn.finetune import FinetuneConfig
+from ghn.finetuning import FinetuneConfig
 
 
 @pytest.mark.parametrize(
