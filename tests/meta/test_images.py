@@ -137,6 +137,9 @@ def test_a_rank_reads_from_files_what_its_networks_see(root: Path, shared: bool)
         slots = [0] if shared else [3 + slot for slot in Ranks(rank=rank, world=2).share(3)]
         for index in slots:
             assert torch.equal(part.batch(index)[0], whole.batch(index)[0])
+        # Workers decode ahead just these.
+        assert isinstance(part, ImageFolderStream)
+        assert [part.every * (0 if shared else 1) + slot for slot in part.taken] == slots
 
 
 def test_images_of_folders_are_held_out_too(root: Path) -> None:
