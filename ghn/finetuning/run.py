@@ -149,7 +149,8 @@ def _start(network: nn.Module, config: FinetuneConfig, folder: Path | None) -> d
 
 
 def _home(folder: Path, rate: float) -> Path:
-    return folder / f"rate-{rate:g}"
+    # All digits: rates that print alike are different trainings.
+    return folder / f"rate-{float(rate)!r}"
 
 
 def _finished(folder: Path | None, rate: float) -> _Outcome | None:

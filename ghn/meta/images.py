@@ -36,6 +36,10 @@ def training_images(config: MetaTrainingConfig) -> ImageSet | ImageFolder:
         return load(config.data, root=config.data_root, split="train")
     if config.data not in ("imagenet", "folder"):
         raise DataError(f"unknown data set {config.data!r}; there are {', '.join(DATA_SETS)}, imagenet, folder")
+    if config.data == "folder" and config.data_root is None:
+        raise DataError(
+            "data is 'folder', but data_root names none; set it to the folder that holds train/<class>/*.jpg"
+        )
     root = data_root(config.data_root) / "imagenet" if config.data_root is None else data_root(config.data_root)
     return ImageFolder.open(root, "train", name=config.data, image_size=config.image_size)
 

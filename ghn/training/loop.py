@@ -127,7 +127,9 @@ class Loop(Generic[Work]):
     ) -> bool:
         """One step with all that belongs to it; returns whether to stop."""
         trainer, config = self.trainer, self.config
-        work = next(given)
+        work = next(given, None)
+        if work is None:
+            raise RuntimeError(f"there is no work for step {trainer.step_count + 1:,} of {config.steps:,}")
         self._data_seconds += time.perf_counter() - self._last
         log_now = (trainer.step_count + 1) % config.log_every == 0
         report = trainer.step(work, norms=log_now, timed=log_now or self.ranks.device.type == "cpu")

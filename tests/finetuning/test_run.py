@@ -232,3 +232,9 @@ def test_another_finetuning_in_the_folder_is_refused(
         finetune(a_moody_network(), stream, judge, replace(short, **changes), tmp_path)
     with pytest.raises(StateError, match="holds the fine-tuning of another network"):
         finetune(a_network(), stream, judge, short, tmp_path)
+
+
+def test_rates_that_print_alike_are_different_trainings(stream: ImageStream, tmp_path: Path) -> None:
+    config = replace(SAVED, learning_rates=(0.1, 0.10000001), epochs=0.5)
+    finetune(a_moody_network(), stream, partial(negative_loss, stream), config, tmp_path)
+    assert {folder.name for folder in tmp_path.iterdir() if folder.is_dir()} == {"start", "rate-0.1", "rate-0.10000001"}

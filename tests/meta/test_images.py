@@ -148,3 +148,8 @@ def test_images_of_folders_are_held_out_too(root: Path) -> None:
     assert isinstance(opened.train, ImageFolderStream)
     assert opened.held_out is None
     assert opened.train.images_per_epoch == 15
+
+
+def test_a_folder_must_be_named() -> None:
+    with pytest.raises(DataError, match="data is 'folder', but data_root names none; set it to the folder that holds"):
+        training_images(replace(CONFIG, data="folder", data_root=None))
