@@ -74,8 +74,8 @@ def initialize(
     """Predict the parameters of `model` and write them into it.
 
     Lazy modules get their shapes first. Nothing but parameters changes: no buffer, mode, gradient, `requires_grad` or
-    random state. The model is traced and
-    everything is decoded and checked before the first value is written, so that an error leaves it as it was.
+    random state. The model is traced, and everything is decoded and checked, before the first value is written, so that
+    an error leaves it as it was.
 
     Args:
         hypernet: The hypernetwork, on any device.

@@ -15,7 +15,9 @@ PARTIAL = ".partial"
 
 def _partial(beside: Path, name: str) -> Path:
     # Several processes or threads may write the same file.
-    return beside / f".{name}.{secrets.token_hex(4)}{PARTIAL}"
+    # Names may have 255 bytes.
+    stem = os.fsdecode(os.fsencode(name)[:200])
+    return beside / f".{stem}.{secrets.token_hex(4)}{PARTIAL}"
 
 
 @contextmanager
@@ -107,14 +109,19 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
 def _make_parents(folder: Path, made: list[Path]) -> None:
     """Make `folder` and what is missing above it; adds those made to `made`, outermost first."""
     for parent in [parent for parent in (folder, *folder.parents) if not parent.exists()][::-1]:
-        parent.mkdir()
+        parent.mkdir(exist_ok=True)
         made.append(parent)
 
 
 def _publish(partial: Path, target: Path) -> None:
     if not target.exists():
-        os.replace(partial, target)
-        return
+        try:
+            os.replace(partial, target)
+            return
+        except OSError:
+            # Somebody else made it meanwhile.
+            if not target.is_dir():
+                raise
     for file in sorted(partial.iterdir()):
         os.replace(file, target / file.name)
 

@@ -47,6 +47,8 @@ class Settings:
         Raises:
             ValueError: For a name that is no field, or a value that cannot be.
         """
+        if not isinstance(values, Mapping) or not all(isinstance(name, str) for name in values):
+            raise ValueError(f"{cls.__name__} is read from values by name, not from {values!r:.80}")
         kinds = _kinds(cls)  # type: ignore[arg-type]
         unknown = sorted(set(values) - set(kinds))
         if unknown:

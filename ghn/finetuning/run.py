@@ -6,11 +6,12 @@ Source: GHN-3 (Knyazev et al., ICML 2023, section 4.3).
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,8 @@ def finetune(
     """Train `network` in place with the best of the learning rates.
 
     Args:
-        network: With the parameters to start from; left with the best parameters found, in training mode. The
-            process's random state is not touched.
+        network: With the parameters to start from; left with the best parameters found, in training mode, or as it was
+            after an error. The process's random state is not touched.
         stream: Training images.
         judge: Gives the quality of a trained network, higher is better, e.g. its accuracy on held-out images.
         config: How to train.
@@ -92,22 +93,17 @@ def finetune(
         quiet: No progress bar.
 
     Raises:
-        ValueError: When the training diverged with every learning rate.
-        StateError: When the folder holds another fine-tuning, or is in use.
+        ValueError: When the training diverged with every learning rate, or the network has nothing to train.
+        StateError: When the folder holds another fine-tuning (configuration, network or start), or another process
+            uses it.
         StoppedError: When SIGTERM or SIGINT stopped it; what was done is saved.
     """
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise ValueError(f"{type(network).__name__} has no parameter that requires a gradient: nothing can be trained")
     home = None if folder is None else Path(folder)
-    with nullcontext() if home is None else locked(home), _random_state_kept(network):
-        start = _start(network, config, home)
-        outcomes: dict[float, _Outcome] = {}
-        for rate in config.learning_rates:
-            network.load_state_dict(start)
-            outcomes[rate] = _finished(home, rate) or _train(network, stream, judge, config, rate, home, quiet)
-            _drop_worse(outcomes)
-    finite = [rate for rate, outcome in outcomes.items() if math.isfinite(outcome.score)]
-    if not finite:
-        raise ValueError(f"the training diverged with every learning rate of {config.learning_rates}; try lower ones")
-    best = max(finite, key=lambda rate: outcomes[rate].score)
+    with nullcontext() if home is None else locked(home), _random_state_kept(network), _restored_after_errors(network):
+        outcomes = _search(network, stream, judge, config, home, quiet)
+    best = max(outcomes, key=lambda rate: outcomes[rate].score)
     network.load_state_dict(outcomes[best].network)
     network.train()
     return FinetuneResult(
@@ -119,6 +115,37 @@ def finetune(
     )
 
 
+def _search(
+    network: nn.Module,
+    stream: ImageStream | ImageFolderStream,
+    judge: Callable[[nn.Module], float],
+    config: FinetuneConfig,
+    folder: Path | None,
+    quiet: bool,
+) -> dict[float, _Outcome]:
+    """What came of each learning rate; only the best one's network is held."""
+    start = _start(network, config, folder)
+    outcomes: dict[float, _Outcome] = {}
+    for rate in config.learning_rates:
+        network.load_state_dict(start)
+        outcomes[rate] = _finished(folder, rate) or _train(network, stream, judge, config, rate, folder, quiet)
+        _drop_worse(outcomes)
+    if not any(math.isfinite(outcome.score) for outcome in outcomes.values()):
+        raise ValueError(f"the training diverged with every learning rate of {config.learning_rates}; try lower ones")
+    return outcomes
+
+
+@contextmanager
+def _restored_after_errors(network: nn.Module) -> Iterator[None]:
+    """Leave the network as it was given where its training does not come to an end."""
+    given = copy.deepcopy(network.state_dict())
+    try:
+        yield
+    except BaseException:
+        network.load_state_dict(given)
+        raise
+
+
 def _random_state_kept(network: nn.Module) -> Any:
     device = next(network.parameters()).device
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
@@ -126,26 +153,50 @@ def _random_state_kept(network: nn.Module) -> Any:
 
 def _start(network: nn.Module, config: FinetuneConfig, folder: Path | None) -> dict[str, Any]:
     """The state that every training starts from: the network's, with noise; of a begun fine-tuning the same again."""
-    saved = None if folder is None else load_state(folder / START)
+    given = _digest(network.state_dict())
+    saved = None if folder is None else _saved_start(folder)
     if saved is not None:
-        before, now = FinetuneConfig.from_dict(saved["config"]).identity(), config.identity()
+        try:
+            before, now = FinetuneConfig.from_dict(saved["config"]).identity(), config.identity()
+        except (TypeError, AttributeError, ValueError) as error:
+            raise StateError(
+                f"{folder} holds a fine-tuning with another configuration ({error}); take another folder"
+            ) from error
         different = next((name for name in now if before[name] != now[name]), None)
         if different is not None:
             raise StateError(
                 f"{folder} holds a fine-tuning with {different}={before[different]!r}, not {now[different]!r}; "
                 "take another folder, or that value"
             )
-        shapes = {name: tuple(value.shape) for name, value in saved["network"].items()}
-        if shapes != {name: tuple(value.shape) for name, value in network.state_dict().items()}:
-            raise StateError(f"{folder} holds the fine-tuning of another network; take another folder")
+        if saved["given"] != given:
+            raise StateError(f"{folder} holds the fine-tuning of another network or start; take another folder")
         return saved["network"]
     if config.noise:
         add_noise(network, config.noise, seed=config.seed)
     start = copy.deepcopy(network.state_dict())
     if folder is not None:
-        remove_partial(folder)
-        save_state(folder / START, {"config": config.to_dict(), "network": start})
+        remove_partial(folder / START)
+        save_state(folder / START, {"config": config.to_dict(), "given": given, "network": start})
     return start
+
+
+def _saved_start(folder: Path) -> dict[str, Any] | None:
+    try:
+        return load_state(folder / START, keys=("config", "given", "network"))
+    except StateError as error:
+        # Without its start nothing else that the folder holds can be told apart from another fine-tuning's.
+        raise StateError(f"{str(error).partition(';')[0]}; delete {folder} to begin anew") from error
+
+
+def _digest(state: Mapping[str, Any]) -> str:
+    """Of a network's names, shapes and numbers: tells starts apart."""
+    digest = hashlib.sha256()
+    for name, value in state.items():
+        digest.update(f"{name}\0".encode())
+        if isinstance(value, Tensor):
+            digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _home(folder: Path, rate: float) -> Path:
@@ -155,15 +206,21 @@ def _home(folder: Path, rate: float) -> Path:
 
 def _finished(folder: Path | None, rate: float) -> _Outcome | None:
     """What a training that was ended before gave."""
-    if folder is None or not (_home(folder, rate) / RESULT).exists():
+    if folder is None:
         return None
-    result = json.loads((_home(folder, rate) / RESULT).read_text(encoding="utf-8"))
-    if result["score"] is None:
+    try:
+        result = json.loads((_home(folder, rate) / RESULT).read_text(encoding="utf-8"))
+        score, step = result["score"], result["step"]
+    except (OSError, ValueError, LookupError, TypeError):
+        # Not there, or no result: the training is taken up at its last state, and judged.
+        return None
+    if score is None:
         return _Outcome(score=-math.inf, losses=[], network={})
-    state = load_state(_home(folder, rate))
-    if state is None:
+    state = load_state(_home(folder, rate), keys=("losses", "network", "step"))
+    if state is None or state["step"] != step:
+        # The judged state is damaged, and the one before it is an older network.
         return None
-    return _Outcome(score=result["score"], losses=state["losses"], network=state["network"])
+    return _Outcome(score=float(score), losses=state["losses"], network=state["network"])
 
 
 def _train(
@@ -193,10 +250,12 @@ def _train(
         # A judge may leave traces, as in running statistics.
         trained = copy.deepcopy(network.state_dict())
         score = float(judge(network))
+        score = score if math.isfinite(score) else -math.inf
     except NonFiniteError:
         trained, score = {}, -math.inf
     if home is not None:
-        write_text(home / RESULT, json.dumps({"score": score if math.isfinite(score) else None}) + "\n")
+        result = {"score": score if math.isfinite(score) else None, "step": trainer.step_count}
+        write_text(home / RESULT, json.dumps(result) + "\n")
     return _Outcome(score=score, losses=stepper.losses, network=trained)
 
 

@@ -133,7 +133,9 @@ class ComputationalGraph:
         return {**self.__dict__, "parameters": dict(self.parameters), "kept": dict(self.kept)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        views = {name: MappingProxyType(state[name]) for name in ("parameters", "kept")}
+        # Graphs that version 0.1 pickled hold plain sentences.
+        kept = {name: Reason.read(reason) for name, reason in state["kept"].items()}
+        views = {"parameters": MappingProxyType(state["parameters"]), "kept": MappingProxyType(kept)}
         self.__dict__.update(state | views)
         for array in (self.edges, state.get("distances"), state.get("primitives")):
             if array is not None:

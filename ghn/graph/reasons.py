@@ -89,7 +89,7 @@ class Reason(str):
     _code: ReasonCode
 
     def __new__(cls, code: ReasonCode, **details: Any) -> Reason:
-        return cls._of(code, TEXTS[code].format(**details))
+        return cls._of(ReasonCode(code), TEXTS[code].format(**details))
 
     @classmethod
     def read(cls, text: str) -> Reason:

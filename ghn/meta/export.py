@@ -39,7 +39,7 @@ def export(
     Raises:
         StateError: When the run has no state, or a damaged one.
     """
-    state = load_state(Path(run))
+    state = load_state(Path(run), keys=("config", "hypernet", "step", "elapsed"))
     if state is None:
         raise StateError(f"there is no state of a run in {run}; train one first with ghn train")
     config = MetaTrainingConfig.from_dict(state["config"])

@@ -64,8 +64,8 @@ def train(
         streams = open_images(config, ranks, images)
         torch.manual_seed(config.seed)
         trainer = meta_trainer(config, GHN(config.hypernet).to(ranks.device).train(), ranks)
-        loop = Loop(trainer, folder, quiet=quiet)
         validate = _validator(trainer, config, streams) if config.validate_every and ranks.is_first else None
+        loop = Loop(trainer, folder, quiet=quiet)
         loop.go(_works(config, streams, ranks), validate=validate, stop_after=stop_after)
     return trainer
 

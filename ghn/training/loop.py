@@ -69,12 +69,21 @@ class Loop(Generic[Work]):
     def _resume(self, folder: Path) -> None:
         if self.ranks.is_first:
             remove_partial(folder)
-        state = load_state(folder, set_aside=self.ranks.is_first)
+        state = load_state(folder, keys=list(self.trainer.state_dict()), set_aside=self.ranks.is_first)
         if state is not None:
             _check_same_run(self.config, state["config"], folder)
-            self.trainer.load_state_dict(state)
+            self._take_up(state, folder)
         _check_same_step(self.ranks, self.trainer.step_count, folder)
         _check_length(self.config, self.trainer.step_count, folder)
+
+    def _take_up(self, state: dict[str, Any], folder: Path) -> None:
+        try:
+            self.trainer.load_state_dict(state)
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            cause = " ".join(str(error).split())[:120] or type(error).__name__
+            raise StateError(
+                f"{folder} holds a state that does not fit its run ({cause}); take another folder"
+            ) from error
 
     def go(
         self,
@@ -99,11 +108,11 @@ class Loop(Generic[Work]):
         """
         trainer, config = self.trainer, self.config
         last = config.steps if stop_after is None else min(config.steps, trainer.step_count + stop_after)
-        given = works(trainer.step_count, last)
-        self._last = time.perf_counter()
         length = f"{config.steps:,} steps" if config.minutes is None else f"{config.minutes:g} minutes"
         self.log.say(f"training from step {trainer.step_count:,} on, {length} in all, in {self.folder}")
         try:
+            given = works(trainer.step_count, last)
+            self._last = time.perf_counter()
             # What keeps nothing must not outlast Ctrl-C.
             with nullcontext() if self.folder is None else on_stop_signal(self._request_stop):
                 while trainer.step_count < last and trainer.progress < 1:
@@ -205,7 +214,10 @@ class Loop(Generic[Work]):
 
 
 def _check_same_run(config: TrainingConfig, saved: dict[str, Any], folder: Path) -> None:
-    before, now = type(config).from_dict(saved).identity(), config.identity()
+    try:
+        before, now = type(config).from_dict(saved).identity(), config.identity()
+    except (TypeError, AttributeError, ValueError) as error:
+        raise StateError(f"{folder} holds a run with another configuration ({error}); take another folder") from error
     for name, value in now.items():
         if before[name] != value:
             raise StateError(

@@ -6,7 +6,7 @@ import fcntl
 import os
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,13 +64,14 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
             raise OSError(str(error).strip().partition("\n")[0]) from error
 
 
-def load_state(folder: Path, *, set_aside: bool = False) -> dict[str, Any] | None:
+def load_state(folder: Path, *, keys: Sequence[str] = (), set_aside: bool = False) -> dict[str, Any] | None:
     """The last complete state of a run's folder, or None when there is none.
 
     A damaged current state is passed over with a warning, for the one before it.
 
     Args:
         folder: The run's folder.
+        keys: What the state must have; one without them is no state of this kind, and counts as damaged.
         set_aside: Rename a damaged current state, which the next save would otherwise keep instead of the good one.
 
     Raises:
@@ -83,6 +84,9 @@ def load_state(folder: Path, *, set_aside: bool = False) -> dict[str, Any] | Non
             continue
         try:
             state = _read(file)
+            missing = next((key for key in keys if key not in state), None) if isinstance(state, dict) else "a dict"
+            if missing is not None:
+                raise StateError(f"it lacks {missing}")
         # One bit can make a zip archive name another compression: whatever is raised, the file is damaged.
         except Exception as error:
             reason = str(error).strip().splitlines() or [type(error).__name__]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -220,13 +221,18 @@ class Trainer(Generic[Work]):
             self.nonfinite_in_a_row = 0
         else:
             self.skipped += 1
-            self.nonfinite_in_a_row += 1
+            self.nonfinite_in_a_row += not self._is_overflow(report)
         if gradients:
             self.scaler.update()
         if norms:
             now = [parameter.detach() for parameter in self.parameters]
             report.parameter_norm = _norm(now)
             report.update_norm = _norm(foreach_sub(now, before))
+
+    def _is_overflow(self, report: StepReport) -> bool:
+        """Whether a step failed because the loss scale of float16 is still too high: it is halved then."""
+        scaled = self.scaler.is_enabled() and self.scaler.get_scale() > 1
+        return scaled and report.units > 0 and all(map(math.isfinite, report.means.values()))
 
     def _nonfinite_line(self) -> str:
         lacking = ""

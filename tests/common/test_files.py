@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -334,3 +335,23 @@ def test_only_leftovers_are_removed(tmp_path: Path) -> None:
     assert names(folder) == sorted([f"visible{PARTIAL}", ".hidden", "file", f".e{PARTIAL}.txt"])
     assert names(outside) == ["inner"]
     remove_partial(tmp_path / "nothing")
+
+
+def test_the_longest_names_can_be_written(tmp_path: Path) -> None:
+    for name in ("n" * 255, "ü" * 127):
+        write_text(tmp_path / name, "x")
+        assert (tmp_path / name).read_text() == "x"
+        (tmp_path / name).unlink()
+
+
+def test_threads_that_make_the_same_folder_both_succeed(tmp_path: Path) -> None:
+    def write(path: Path, name: str) -> None:
+        with replaced_folder(path) as partial:
+            (partial / name).write_text(name)
+
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(50):
+            folder = tmp_path / str(number) / "a"
+            for done in [pool.submit(write, folder, name) for name in "xy"]:
+                done.result()
+            assert {file.name for file in folder.iterdir()} == {"x", "y"}

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from ghn.data import ImageStream, load
 from ghn.finetuning.config import FinetuneConfig
 from ghn.finetuning.run import add_noise, finetune
 from ghn.training.signals import StoppedError
-from ghn.training.state import StateError
+from ghn.training.state import StateError, load_state, save_state
 
 CONFIG = FinetuneConfig(epochs=0.5, learning_rates=(0.1, 0.01), noise=0.0, clip=None, schedule="constant")
 
@@ -136,14 +137,15 @@ def a_moody_network() -> nn.Sequential:
 SAVED = replace(CONFIG, epochs=3.0, learning_rates=(0.1, 1e30, 0.02), noise=1e-3, clip=1.0, save_every=3, log_every=1)
 
 PROGRAM = """
-import sys
+import sys, time
 from ghn.data import ImageStream, load
 from ghn.finetuning.run import finetune
 from tests.finetuning.test_run import SAVED, a_moody_network, negative_loss
 
 stream = ImageStream(load("digits").subset(range(256)), batch_size=32)
-print("ready", flush=True)
-finetune(a_moody_network(), stream, lambda network: negative_loss(stream, network), SAVED, sys.argv[1])
+network = a_moody_network()
+network.register_forward_hook(lambda *_: time.sleep(0.03))
+finetune(network, stream, lambda network: negative_loss(stream, network), SAVED, sys.argv[1])
 print("done", flush=True)
 """
 
@@ -163,27 +165,28 @@ def test_a_kept_training_gives_what_one_in_memory_does(stream: ImageStream, tmp_
     assert results[0].learning_rate == 0.1
     assert [json.loads(line)["loss"] for line in lines] == results[0].losses
     assert len(lines) == 24
-    # A finished one is read, not trained again, from whatever network is given.
+    # A finished one is read, not trained again.
     again = a_moody_network()
-    with torch.no_grad():
-        next(again.parameters()).zero_()
     stamp = (tmp_path / "rate-0.1" / "state.pt").stat().st_mtime_ns
     assert finetune(again, stream, judge, SAVED, tmp_path) == results[0]
     assert (tmp_path / "rate-0.1" / "state.pt").stat().st_mtime_ns == stamp
     _assert_same(again, networks[0])
 
 
-@pytest.mark.parametrize("moments", [(0.05, 0.2, 0.1), (0.0, 0.15, 0.3)])
-def test_killed_at_any_moment_it_goes_on_bit_for_bit(
-    stream: ImageStream, tmp_path: Path, moments: tuple[float, ...]
-) -> None:
-    for moment in moments:
+def test_killed_at_any_moment_it_goes_on_bit_for_bit(stream: ImageStream, tmp_path: Path) -> None:
+    # Killed once the start, a state in the middle of each training, and a result are there.
+    for moment in ("start/state.pt", "rate-0.1/state-previous.pt", "rate-0.1/result.json", "rate-0.02/state.pt"):
         command = [sys.executable, "-c", PROGRAM, str(tmp_path / "run")]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            time.sleep(moment)
+            while not (tmp_path / "run" / moment).exists():
+                assert process.poll() is None, "it ended before it could be killed"
+                time.sleep(0.005)
             process.kill()
+            assert process.stdout is not None
+            assert "done" not in process.stdout.read()
+    state = load_state(tmp_path / "run" / "rate-0.02")
+    assert state is not None
+    assert 0 < state["step"] < 24
     killed, whole = a_moody_network(), a_moody_network()
     judge = partial(negative_loss, stream)
     expected = finetune(whole, stream, judge, SAVED, tmp_path / "whole")
@@ -230,11 +233,64 @@ def test_another_finetuning_in_the_folder_is_refused(
     finetune(a_moody_network(), stream, judge, short, tmp_path)
     with pytest.raises(StateError, match=re.escape(message)):
         finetune(a_moody_network(), stream, judge, replace(short, **changes), tmp_path)
-    with pytest.raises(StateError, match="holds the fine-tuning of another network"):
+    with pytest.raises(StateError, match="holds the fine-tuning of another network or start; take another folder"):
         finetune(a_network(), stream, judge, short, tmp_path)
+    other = a_moody_network()
+    with torch.no_grad():
+        next(other.parameters()).zero_()
+    with pytest.raises(StateError, match="another network or start"):
+        finetune(other, stream, judge, short, tmp_path)
 
 
 def test_rates_that_print_alike_are_different_trainings(stream: ImageStream, tmp_path: Path) -> None:
     config = replace(SAVED, learning_rates=(0.1, 0.10000001), epochs=0.5)
     finetune(a_moody_network(), stream, partial(negative_loss, stream), config, tmp_path)
     assert {folder.name for folder in tmp_path.iterdir() if folder.is_dir()} == {"start", "rate-0.1", "rate-0.10000001"}
+
+
+@pytest.mark.parametrize("first", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_no_number_never_wins(stream: ImageStream, tmp_path: Path, first: float) -> None:
+    config = replace(SAVED, learning_rates=(0.1, 0.02), epochs=0.5)
+    for folder in (None, tmp_path):
+        judge = Mock(side_effect=[first, 0.5])
+        result = finetune(a_moody_network(), stream, judge, config, folder)
+        assert (result.learning_rate, result.scores) == (0.02, {0.1: -math.inf, 0.02: 0.5})
+    assert finetune(a_moody_network(), stream, lambda _: math.nan, config, tmp_path) == result
+
+
+def test_an_older_network_is_not_taken_for_the_one_that_was_judged(stream: ImageStream, tmp_path: Path) -> None:
+    config = replace(SAVED, learning_rates=(0.1,))
+    networks = a_moody_network(), a_moody_network()
+    judge = partial(negative_loss, stream)
+    expected = finetune(networks[0], stream, judge, config, tmp_path)
+    state = tmp_path / "rate-0.1" / "state.pt"
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.warns(UserWarning, match="damaged"):
+        assert finetune(networks[1], stream, judge, config, tmp_path) == expected
+    _assert_same(*networks)
+
+
+def test_a_damaged_start_names_the_folder_to_delete(stream: ImageStream, tmp_path: Path) -> None:
+    config, judge = replace(SAVED, learning_rates=(0.1,), epochs=0.2), partial(negative_loss, stream)
+    finetune(a_moody_network(), stream, judge, config, tmp_path)
+    contents: list[Any] = [{"config": {}}, [1], {"config": 3, "given": "", "network": {}}]
+    for content in contents:
+        save_state(tmp_path / "start", content)
+        (tmp_path / "start" / "state-previous.pt").unlink()
+        with pytest.raises(StateError, match=rf"{re.escape(str(tmp_path))}.*(to begin anew|take another folder)$"):
+            finetune(a_moody_network(), stream, judge, config, tmp_path)
+
+
+def test_half_precision_begins_with_overflows(stream: ImageStream) -> None:
+    config = replace(CONFIG, precision="float16", epochs=2.0, learning_rates=(0.01,))
+    network = a_network()
+    with torch.no_grad():
+        network[4].weight.mul_(100)  # type: ignore[union-attr, operator]
+    result = finetune(network, stream, partial(negative_loss, stream), config)
+    assert result.losses[-1] < result.losses[0]
+
+
+def test_nothing_to_train_is_one_line(stream: ImageStream) -> None:
+    for network in (nn.Sequential(nn.BatchNorm2d(3, affine=False)), a_network().requires_grad_(False)):
+        with pytest.raises(ValueError, match="has no parameter that requires a gradient: nothing can be trained"):
+            finetune(network, stream, lambda _: 0.0, CONFIG)

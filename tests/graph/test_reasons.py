@@ -83,3 +83,18 @@ def test_json_writes_the_text_alone() -> None:
     graph = ComputationalGraph((Node("input"),), NO_EDGES, {}, {"a": Reason(ReasonCode.SLOPE)})
     assert json.loads(to_json(graph))["kept"] == {"a": "the slope of an activation"}
     assert not graph.has_unused
+
+
+def test_graphs_that_hold_plain_sentences_are_unpickled() -> None:
+    graph = ComputationalGraph((Node("input"),), np.zeros((0, 2), dtype=np.int64), {}, {"a": Reason(ReasonCode.UNUSED)})
+    state = {**graph.__getstate__(), "kept": {"a": "unused: no path to the output", "b": "whatever"}}
+    read = ComputationalGraph.__new__(ComputationalGraph)
+    read.__setstate__(state)
+    assert [reason.code for reason in read.kept.values()] == [ReasonCode.UNUSED, ReasonCode.OTHER]
+    assert read.has_unused
+
+
+def test_codes_are_codes() -> None:
+    assert Reason("unused").code is ReasonCode.UNUSED  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="nonsense"):
+        Reason("nonsense")  # type: ignore[arg-type]

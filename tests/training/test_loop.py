@@ -17,7 +17,7 @@ import torch
 from ghn.training import loop as loop_module
 from ghn.training.config import TrainingConfig
 from ghn.training.loop import Loop, Validation
-from ghn.training.state import StateError, load_state
+from ghn.training.state import StateError, load_state, save_state
 from ghn.training.trainer import NonFiniteError, StepReport, Trainer
 from tests.training.linear import ROWS, Rows, assert_same, linear_trainer, stepper_of, weights, works
 
@@ -280,3 +280,30 @@ def test_only_the_same_run_goes_on(tmp_path: Path) -> None:
     other = replace(CONFIG, learning_rate=0.01, steps=3)
     assert run(other, tmp_path).step_count == 3
     assert TrainingConfig.from_dict(json.loads((tmp_path / "config.json").read_text())) == other
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        (
+            "config",
+            {"nonsense": 1},
+            "another configuration .*no field 'nonsense'.*; take another folder",
+        ),
+        ("config", 7, "holds a run with another configuration"),
+        ("optimizer", {}, r"holds a state that does not fit its run \(.*\); take another folder"),
+        ("random_state", torch.zeros(3), "holds a state that does not fit its run"),
+        ("scaler", 7, "holds a state that does not fit its run"),
+    ],
+)
+def test_a_state_with_wrong_content_is_one_line(tmp_path: Path, key: str, value: Any, message: str) -> None:
+    run(replace(CONFIG, precision="float16"), tmp_path, stop_after=2)
+    save_state(tmp_path, {**state_of(tmp_path), key: value})
+    with pytest.raises(StateError, match=message) as caught:
+        make(replace(CONFIG, precision="float16"), tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_work_that_ends_early_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="there is no work for step 3 of 6"):
+        make(CONFIG, tmp_path).go(lambda first, last: works()(first, 2))

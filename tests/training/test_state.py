@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -205,3 +206,17 @@ def test_kill_at_any_moment_leaves_a_complete_state(tmp_path: Path) -> None:
         assert torch.equal(loaded["weights"], torch.full((300_000,), float(loaded["step"])))
         remove_partial(tmp_path)
         assert {file.name for file in tmp_path.iterdir()} <= {CURRENT, PREVIOUS}
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"step": 3}, 7, {}])
+def test_a_readable_file_that_is_no_state_gives_way_to_the_one_before(tmp_path: Path, content: Any) -> None:
+    save_state(tmp_path, {"step": 1, "config": {}})
+    save_state(tmp_path, {"step": 2, "config": {}})
+    torch.save(content, tmp_path / CURRENT)
+    with pytest.warns(UserWarning, match=r"state\.pt is damaged \(it lacks (a dict|config|step)\); going on from"):
+        loaded = load_state(tmp_path, keys=("step", "config"))
+    assert loaded is not None
+    assert loaded["step"] == 1
+    (tmp_path / PREVIOUS).unlink()
+    with pytest.raises(StateError, match="it lacks"):
+        load_state(tmp_path, keys=("step", "config"))

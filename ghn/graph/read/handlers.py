@@ -247,7 +247,7 @@ def _concatenation(builder: Builder, operation: Operation) -> Flow | None:
 
 
 def _lookup(builder: Builder, operation: Operation) -> Flow | None:
-    """Rows picked by data keep their table; rows picked by constants may be a position embedding (see `added`)."""
+    """Rows picked by data keep their table; rows picked by constants may be a position embedding."""
     table = builder.flow(operation.args[0])
     if not table.is_parameter or not any(flow.runs for flow in builder.inputs(operation)[1:]):
         return None

@@ -1,4 +1,4 @@
-"""Recurrent layers as one operation each.
+"""What functions tell the recorder that operators do not: recurrent layers as one operation each, and constants.
 
 Operator by operator an LSTM is a node per gate and time step, thousands of them. As a function of its sequence it is
 what its parameters are: per layer and direction an input-to-hidden and a hidden-to-hidden linear map.
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from ghn.graph.record.recorder import Recorder
+from ghn.graph.record.trees import tensors_in
 
 RECURRENT = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 """Functions and the gates that their weights stack."""
@@ -39,7 +40,10 @@ class RecordedFunctions(TorchFunctionMode):
             return self.recorder.record_whole(name, _shaped(name, func), args)
         result = func(*args, **(kwargs or {}))
         if name in CONSTRUCTORS and isinstance(result, Tensor):
-            self.recorder.know(result)
+            # What is made of another tensor (or is that one itself) is known or unknown as that is.
+            numbers = args[1:] if name == "new_tensor" else args
+            if next(tensors_in((numbers, kwargs or {})), None) is None:
+                self.recorder.know(result)
         return result
 
 

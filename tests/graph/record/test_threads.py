@@ -1,9 +1,11 @@
 """Layers that run in other threads are recorded; what cannot be seen is not lost in silence."""
 
+import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
+from typing import Any
 
 import pytest
 import torch
@@ -153,3 +155,36 @@ def test_constants_and_detached_data_are_no_work_of_others(make: Callable[..., T
     graph = trace(Constant(), X)
     assert graph.traced_by == "meta"
     assert set(graph.parameters) == {"out.weight", "out.bias"}
+
+
+@pytest.mark.parametrize("make", [torch.as_tensor, torch.asarray])
+def test_others_work_stays_unknown_whatever_it_goes_through(make: Callable[..., Tensor]) -> None:
+    class Handing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.out = nn.Linear(4, 4), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            # Past `submit`, which would be followed.
+            done: Future[Tensor] = Future()
+            work.put((lambda: self.first(x), done))
+            return self.out(make(done.result()))
+
+    work: queue.Queue[Any] = queue.Queue()
+
+    def serve() -> None:
+        while (item := work.get()) is not None:
+            try:
+                item[1].set_result(item[0]())
+            except Exception as error:
+                item[1].set_exception(error)
+
+    server = threading.Thread(target=serve)
+    server.start()
+    try:
+        graph = trace(Handing(), X)
+    finally:
+        work.put(None)
+        server.join()
+    assert graph.traced_by == "modules"
+    assert "first.weight" in graph.parameters
