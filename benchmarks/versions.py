@@ -156,6 +156,12 @@ def checked_out(revision: str) -> Iterator[Path]:
         yield target
 
 
+def commit_of(folder: Path) -> str:
+    """The commit that a checkout is of: HEAD may move while the models are measured."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def models(only: str | None) -> list[tuple[str, str]]:
     """Kind and name of every model that coverage is measured on."""
     import torchvision
@@ -214,6 +220,8 @@ def main() -> None:
     options = parser.parse_args()
     with ExitStack() as stack:
         folders = [stack.enter_context(checked_out(revision)) for revision in (options.before, options.after)]
+        measured = dict(zip(("before", "after"), map(commit_of, folders), strict=True))
+        print(measured, flush=True)
         revisions = [Revision(folder) for folder in folders]
         for revision in revisions:
             stack.callback(revision.close)
@@ -230,7 +238,7 @@ def main() -> None:
     text = markdown(table, COLUMNS)
     print(text)
     if not options.no_save:
-        save("versions", rows, table=text, extra={"before": options.before, "after": options.after, "summary": table})
+        save("versions", rows, table=text, extra={**measured, "summary": table})
 
 
 if __name__ == "__main__":
