@@ -1,58 +1,15 @@
-"""Pictures and files of computational graphs."""
+"""Pictures of computational graphs."""
 
-import json
 import re
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 
 from ghn.draw.svg import to_svg
-from ghn.graph import ComputationalGraph, Node, ParameterSpec, Role
-from ghn.graph.files import from_json, to_json, to_networkx
-from ghn.graph.reasons import Reason
 from ghn.graph.vocabulary import PRIMITIVES
+from tests.draw.graphs import AWKWARD, GRAPHS, LONG, graph_of_one_node, long_graph, rich_graph
 
 SVG = "{http://www.w3.org/2000/svg}"
-AWKWARD = 'a<b>&"c"\'\\.layer'
-LONG = "encoder.layers.encoder_layer_11.self_attention.in_proj_weight"
-
-
-def graph_of_one_node() -> ComputationalGraph:
-    return ComputationalGraph((Node("input"),), np.zeros((0, 2), dtype=np.int64))
-
-
-def rich_graph() -> ComputationalGraph:
-    """Every field set to something other than its default, every primitive, names that need escaping."""
-    parameters = {
-        f"{AWKWARD}.weight": ParameterSpec(
-            name=f"{AWKWARD}.weight", node=1, shape=(3, 8, 5), role=Role.WEIGHT, axes=(2, 0, 1), stack=1, head=True
-        ),
-        LONG: ParameterSpec(name=LONG, node=2, shape=(16, 4, 1, 1), role=Role.WEIGHT),
-        "norm.weight": ParameterSpec(name="norm.weight", node=3, shape=(16,), role=Role.NORM_WEIGHT),
-        "norm.bias": ParameterSpec(name="norm.bias", node=3, shape=(16,), role=Role.NORM_BIAS),
-    }
-    nodes = [
-        Node("input"),
-        Node("conv", (f"{AWKWARD}.weight",), (8, 5, 3)),
-        Node("sep_conv", (LONG,), (16, 4, 1, 1)),
-        Node("bn", ("norm.weight", "norm.bias"), (16,)),
-        Node("max_pool", (), (1, 1, 3, 2)),
-    ]
-    nodes += [Node(op) for op in PRIMITIVES if op not in {node.op for node in nodes}]
-    edges = [(node, node + 1) for node in range(len(nodes) - 1)] + [(1, 4), (0, 9)]
-    kept = {"class_token": "no primitive fits <it>", 'quo"ted': "frozen"}
-    return ComputationalGraph(
-        tuple(nodes), np.array(edges), parameters, {name: Reason.read(text) for name, text in kept.items()}, "meta"
-    )
-
-
-def long_graph(count: int) -> ComputationalGraph:
-    nodes = (Node("input"), *(Node("conv", (f"layers.{i}.weight",), (8, 8, 3, 3)) for i in range(1, count)))
-    return ComputationalGraph(nodes, np.array([(i, i + 1) for i in range(count - 1)]))
-
-
-GRAPHS = {"one node": graph_of_one_node, "rich": rich_graph, "long": lambda: long_graph(300)}
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -106,55 +63,3 @@ def test_svg_stays_inside_its_view_box() -> None:
         x, y, w, h = (float(rect.get(key, "nan")) for key in ("x", "y", "width", "height"))
         assert 0 <= x <= x + w <= width
         assert 0 <= y <= y + h + float(translation[1]) <= height
-
-
-def same(first: ComputationalGraph, second: ComputationalGraph) -> bool:
-    return (
-        first.nodes == second.nodes
-        and np.array_equal(first.edges, second.edges)
-        and list(first.parameters.items()) == list(second.parameters.items())
-        and list(first.kept.items()) == list(second.kept.items())
-        and first.traced_by == second.traced_by
-    )
-
-
-@pytest.mark.parametrize("name", GRAPHS)
-def test_json_round_trip_loses_nothing(name: str) -> None:
-    graph = GRAPHS[name]()
-    restored = from_json(to_json(graph))
-    assert same(graph, restored)
-    assert all(isinstance(spec.role, Role) for spec in restored.parameters.values())
-    assert not same(restored, rich_graph()) or name == "rich"
-
-
-def without(key: str) -> str:
-    document = json.loads(to_json(rich_graph()))
-    del document[key]
-    return json.dumps(document)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("not json", "no JSON"),
-        ("[]", "no format"),
-        ("{}", "no format"),
-        (to_json(graph_of_one_node()).replace('"version": 1', '"version": 7'), "version 7.*write it anew"),
-        (without("nodes"), "'nodes'"),
-        (to_json(rich_graph()).replace('"op": "msa"', '"op": "magic"'), "unknown primitive 'magic'"),
-        (to_json(rich_graph()).replace('"norm_bias"', '"colour"'), "colour"),
-        (to_json(graph_of_one_node()).replace('"edges": []', '"edges": [[0, 5]]'), "index the 1 nodes"),
-    ],
-)
-def test_json_that_is_no_graph_is_refused(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        from_json(text)
-
-
-def test_networkx_has_nodes_edges_and_attributes() -> None:
-    graph = rich_graph()
-    exported = to_networkx(graph)
-    assert list(exported.nodes) == list(range(len(graph)))
-    assert sorted(exported.edges) == [tuple(edge) for edge in graph.edges.tolist()]
-    assert exported.nodes[3] == {"op": "bn", "parameters": ("norm.weight", "norm.bias"), "shape": (16,)}
-    assert exported.graph == {"kept": dict(graph.kept), "traced_by": "meta"}
