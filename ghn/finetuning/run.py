@@ -24,7 +24,7 @@ from ghn.data import ImageStream
 from ghn.data.image_folder import ImageFolderStream
 from ghn.finetuning.config import FinetuneConfig
 from ghn.finetuning.stepper import NetworkStepper
-from ghn.training.loop import Loop
+from ghn.training.loop import Loop, check_same_run
 from ghn.training.ranks import Ranks
 from ghn.training.signals import StoppedError
 from ghn.training.state import StateError, load_state, locked, save_state
@@ -153,21 +153,10 @@ def _random_state_kept(network: nn.Module) -> Any:
 
 def _start(network: nn.Module, config: FinetuneConfig, folder: Path | None) -> dict[str, Any]:
     """The state that every training starts from: the network's, with noise; of a begun fine-tuning the same again."""
-    given = _digest(network.state_dict())
+    given = None if folder is None else _digest(network.state_dict())
     saved = None if folder is None else _saved_start(folder)
-    if saved is not None:
-        try:
-            before, now = FinetuneConfig.from_dict(saved["config"]).identity(), config.identity()
-        except (TypeError, AttributeError, ValueError) as error:
-            raise StateError(
-                f"{folder} holds a fine-tuning with another configuration ({error}); take another folder"
-            ) from error
-        different = next((name for name in now if before[name] != now[name]), None)
-        if different is not None:
-            raise StateError(
-                f"{folder} holds a fine-tuning with {different}={before[different]!r}, not {now[different]!r}; "
-                "take another folder, or that value"
-            )
+    if folder is not None and saved is not None:
+        check_same_run(config, saved["config"], folder, "a fine-tuning")
         if saved["given"] != given:
             raise StateError(f"{folder} holds the fine-tuning of another network or start; take another folder")
         return saved["network"]

@@ -71,7 +71,7 @@ class Loop(Generic[Work]):
             remove_partial(folder)
         state = load_state(folder, keys=list(self.trainer.state_dict()), set_aside=self.ranks.is_first)
         if state is not None:
-            _check_same_run(self.config, state["config"], folder)
+            check_same_run(self.config, state["config"], folder)
             self._take_up(state, folder)
         _check_same_step(self.ranks, self.trainer.step_count, folder)
         _check_length(self.config, self.trainer.step_count, folder)
@@ -213,15 +213,26 @@ class Loop(Generic[Work]):
         self._last = time.perf_counter()
 
 
-def _check_same_run(config: TrainingConfig, saved: dict[str, Any], folder: Path) -> None:
+def check_same_run(config: TrainingConfig, saved: dict[str, Any], folder: Path, what: str = "a run") -> None:
+    """See that a saved configuration is the given one, but for what a resumed run may change.
+
+    Args:
+        config: The run that is to go on.
+        saved: What `to_dict` of the begun one gave.
+        folder: Where it is, for the message.
+        what: What the folder holds, for the message.
+
+    Raises:
+        StateError: When they differ, or what was saved is no configuration.
+    """
     try:
         before, now = type(config).from_dict(saved).identity(), config.identity()
     except (TypeError, AttributeError, ValueError) as error:
-        raise StateError(f"{folder} holds a run with another configuration ({error}); take another folder") from error
+        raise StateError(f"{folder} holds {what} with another configuration ({error}); take another folder") from error
     for name, value in now.items():
         if before[name] != value:
             raise StateError(
-                f"{folder} holds a run with {name}={before[name]!r}, not {value!r}; take another folder, or that value"
+                f"{folder} holds {what} with {name}={before[name]!r}, not {value!r}; take another folder, or that value"
             )
 
 

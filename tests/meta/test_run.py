@@ -25,6 +25,7 @@ from ghn.training.ranks import Ranks
 from ghn.training.state import CURRENT, StateError, load_state
 from ghn.training.trainer import NonFiniteError
 from tests.meta.tiny import TINY
+from tests.training.linear import assert_same
 
 CONFIG = replace(
     TINY,
@@ -55,24 +56,6 @@ def state_of(folder: Path) -> dict[str, Any]:
     return state
 
 
-def assert_same_state(first: Any, second: Any) -> None:
-    """Bit for bit, but for the time it took."""
-    assert type(first) is type(second)
-    if isinstance(first, torch.Tensor):
-        assert torch.equal(first, second)
-    elif isinstance(first, dict):
-        assert first.keys() == second.keys()
-        for name in first:
-            if name != "elapsed":
-                assert_same_state(first[name], second[name])
-    elif isinstance(first, list | tuple):
-        assert len(first) == len(second)
-        for one, other in zip(first, second, strict=True):
-            assert_same_state(one, other)
-    else:
-        assert first == second
-
-
 def test_a_run_leaves_config_log_and_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = replace(CONFIG, steps=3, log_every=2, validate_every=3)
     trainer = train(config, tmp_path / "run", device="cpu")
@@ -86,7 +69,7 @@ def test_a_run_leaves_config_log_and_state(tmp_path: Path, capsys: pytest.Captur
     assert 0 <= validation["validation_accuracy"] <= 1
     state = state_of(tmp_path / "run")
     assert state["step"] == 3
-    assert_same_state(state["hypernet"], trainer.stepper.module.state_dict())
+    assert_same(state["hypernet"], trainer.stepper.module.state_dict())
     assert "1 held-out networks on held-out images: accuracy" in capsys.readouterr().err
 
 
@@ -101,7 +84,7 @@ def test_a_resumed_run_goes_on_bit_for_bit(tmp_path: Path, changes: dict[str, An
     train(config, tmp_path / "parts", device="cpu", stop_after=2)
     train(config, tmp_path / "parts", device="cpu")
     assert state_of(tmp_path / "parts")["step"] == 4
-    assert_same_state(state_of(tmp_path / "whole"), state_of(tmp_path / "parts"))
+    assert_same(state_of(tmp_path / "whole"), state_of(tmp_path / "parts"))
     assert without_times(log_of(tmp_path / "whole")) == without_times(log_of(tmp_path / "parts"))
 
 
@@ -282,7 +265,7 @@ def test_sigterm_saves_the_state_and_kill_loses_no_more_than_the_steps_since(tmp
     last = state_of(tmp_path)["step"]
     train(endless, tmp_path / "whole", device="cpu", stop_after=last)
     mine, whole = state_of(tmp_path), state_of(tmp_path / "whole")
-    assert_same_state(mine["hypernet"], whole["hypernet"])
+    assert_same(mine["hypernet"], whole["hypernet"])
 
 
 FROM_BEFORE = {
