@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -39,6 +40,7 @@ class Options:
     Attributes:
         run: Name of the run; None lists them.
         output: Folder of the run.
+        start_from: Hypernetwork whose weights the run starts from: a name or folder, as --ghn takes.
         data: Data set: cifar10, cifar100, digits, imagenet, or folder; the hypernetwork gets its number of classes.
         data_root: Folder that holds the data set.
         image_size: Side of the images of folders in pixels, 32 or 224.
@@ -52,11 +54,33 @@ class Options:
         meta_batch: Networks in a step, over all processes.
         images: Images a network sees in a step.
         accumulate: Networks whose parameters are predicted at a time; fewer need less memory.
+        optimizer: Optimiser of the hypernetwork.
         learning_rate: Peak of the schedule.
+        weight_decay: Of the hypernetwork's weights.
+        betas: Of adamw and adam.
+        momentum: Of sgd.
+        warmup: Share of the run over which the learning rate rises.
+        schedule: Of the learning rate after that.
+        clip: Largest norm of the gradient; inf for no limit.
+        average: Decay of a moving average of the weights, which is validated and saved beside them.
+        label_smoothing: Of the networks' cross-entropy.
         penalty: Weight of the sum of the predicted tensors' norms.
         penalty_form: Sum of norms, or of their squares.
         precision: Arithmetic of the target networks and the encoder.
         seed: Governs fresh weights, networks, images and augmentation.
+        validation_networks: Networks in an evaluation on held-out images.
+        max_nonfinite: Steps in a row without a finite gradient that end the run.
+        shared_images: All networks of a step see the same images.
+        augment: Random crops and mirroring.
+        cudnn_depthwise: Depthwise convolutions on a GPU through cuDNN, which compiles each new shape for a second.
+        split: Target networks: split of DeepNets-1M.
+        channels: Target networks: widths that are accepted.
+        max_cells: Target networks: most cells.
+        max_nodes: Target networks: most nodes of a graph.
+        max_parameters: Target networks: most parameters.
+        max_megamacs: Target networks: most multiply-adds for an image, in millions.
+        attention: Target networks: share of those with attention that is kept.
+        batch_nodes: Target networks: most nodes of eight together.
         workers: Processes that prepare networks and graphs.
         image_workers: Processes that decode images of folders.
         num_classes: Classes of the hypernetwork.
@@ -76,6 +100,7 @@ class Options:
 
     run: Annotated[Positional[str | None], arg(metavar="RUN")] = None
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="FOLDER")] = None
+    start_from: Annotated[str | None, arg(metavar="HYPERNETWORK")] = None
     data: Annotated[str | None, arg(metavar="NAME")] = None
     data_root: Annotated[str | None, arg(metavar="FOLDER")] = None
     image_size: Annotated[int | None, arg(metavar="PIXELS")] = None
@@ -89,11 +114,33 @@ class Options:
     meta_batch: Annotated[int | None, arg(metavar="N")] = None
     images: Annotated[int | None, arg(metavar="N")] = None
     accumulate: Annotated[int | None, arg(metavar="N")] = None
+    optimizer: Literal["adamw", "adam", "sgd"] | None = None
     learning_rate: Annotated[float | None, arg(metavar="RATE")] = None
+    weight_decay: Annotated[float | None, arg(metavar="DECAY")] = None
+    betas: Annotated[tuple[float, float] | None, arg(metavar="BETA1 BETA2")] = None
+    momentum: Annotated[float | None, arg(metavar="SHARE")] = None
+    warmup: Annotated[float | None, arg(metavar="SHARE")] = None
+    schedule: Literal["cosine", "steps", "constant"] | None = None
+    clip: Annotated[float | None, arg(metavar="NORM")] = None
+    average: Annotated[float | None, arg(metavar="DECAY")] = None
+    label_smoothing: Annotated[float | None, arg(metavar="SHARE")] = None
     penalty: Annotated[float | None, arg(metavar="GAMMA")] = None
     penalty_form: Literal["norm", "squared"] | None = None
     precision: Literal["float32", "bfloat16", "float16"] | None = None
     seed: Annotated[int | None, arg(metavar="N")] = None
+    validation_networks: Annotated[int | None, arg(metavar="N")] = None
+    max_nonfinite: Annotated[int | None, arg(metavar="N")] = None
+    shared_images: bool | None = None
+    augment: bool | None = None
+    cudnn_depthwise: bool | None = None
+    split: Annotated[str | None, arg(metavar="NAME")] = None
+    channels: Annotated[tuple[int, ...] | None, arg(metavar="N...")] = None
+    max_cells: Annotated[int | None, arg(metavar="N")] = None
+    max_nodes: Annotated[int | None, arg(metavar="N")] = None
+    max_parameters: Annotated[int | None, arg(metavar="N")] = None
+    max_megamacs: Annotated[float | None, arg(metavar="M")] = None
+    attention: Annotated[float | None, arg(metavar="SHARE")] = None
+    batch_nodes: Annotated[int | None, arg(metavar="N")] = None
     workers: Annotated[int | None, arg(metavar="N")] = None
     image_workers: Annotated[int | None, arg(metavar="N")] = None
     num_classes: Annotated[int | None, arg(metavar="N")] = None
@@ -133,7 +180,10 @@ def run(options: Options) -> None:
     except (RankLostError, NonFiniteError, OSError) as error:
         raise CommandError(str(error)) from error
     if trainer.ranks.is_first and trainer.progress >= 1:
-        export(options.output, options.output / "hypernet", command=_command(options, trainer.ranks.world))
+        command = _command(options, trainer.ranks.world)
+        export(options.output, options.output / "hypernet", command=command)
+        if trainer.average is not None:
+            export(options.output, options.output / "hypernet-averaged", command=command, averaged=True)
         print(f"trained {trainer.step_count} steps; the hypernetwork is in {options.output / 'hypernet'}")
 
 
@@ -148,6 +198,7 @@ def configured(options: Options) -> tuple[MetaTrainingConfig, ImageSet | ImageFo
     """
     from dataclasses import replace
 
+    from ghn.deepnets import Space
     from ghn.hypernet.config import GHNConfig
     from ghn.meta.config import MetaTrainingConfig
     from ghn.meta.runs import named_run
@@ -162,6 +213,15 @@ def configured(options: Options) -> tuple[MetaTrainingConfig, ImageSet | ImageFo
         config = replace(config, minutes=None)
     if "hidden" in given and config.hypernet.max_channels == config.hypernet.hidden:
         given.setdefault("max_channels", given["hidden"])
+    if "start_from" in given:
+        from ghn.model import from_pretrained
+
+        config = replace(config, hypernet=from_pretrained(given["start_from"]).config)
+    if given.get("clip") == math.inf:
+        config = replace(config, clip=None)
+        del given["clip"]
+    space: dict[str, Any] = {name: value for name, value in given.items() if name in _names(Space)}
+    config = replace(config, space=replace(config.space, **space))
     changes: dict[str, Any] = {name: value for name, value in given.items() if name in _names(MetaTrainingConfig)}
     config = replace(config, **changes)
     images: ImageSet | ImageFolder | None = None
@@ -191,7 +251,7 @@ def _command(options: Options, processes: int) -> str:
         value = getattr(options, field.name)
         if value != field.default and field.name not in ("run", "output", "data_root", "quiet"):
             flag = field.name.replace("_", "-")
-            words += [f"--{flag}", str(value)]
+            words += [f"--{flag}", *map(str, value if isinstance(value, tuple) else [value])]
     return " ".join(words)
 
 

@@ -92,6 +92,8 @@ class MetaBatches(Dataset[MetaBatch]):
         self.distinct = distinct
         per_network = self.space.batch_nodes / 8 if max_nodes_per_network is None else max_nodes_per_network
         self.max_nodes = per_network * meta_batch
+        most = self.space.max_nodes
+        self._apart = not distinct and most is not None and most * meta_batch <= self.max_nodes
 
     def __getitem__(self, step: int) -> MetaBatch:
         """This rank's part of meta-batch `step`.
@@ -99,12 +101,14 @@ class MetaBatches(Dataset[MetaBatch]):
         Raises:
             ValueError: When the space holds (next to) no network.
         """
+        # Other ranks' networks matter only where they could be too large, or the same, together.
+        made = self.slots if self._apart else range(self.meta_batch)
         for attempt in range(MAX_DRAWS):
             drawn: dict[int, _Drawn] = {}
-            for slot in range(self.meta_batch):
+            for slot in made:
                 taken = {index for index, _, _ in drawn.values()} if self.distinct else ()
                 drawn[slot] = self._draw(step, f"{self.seed}/{step}/{attempt}/{slot}", taken)
-            if sum(len(graph) for _, _, graph in drawn.values()) <= self.max_nodes:
+            if self._apart or sum(len(graph) for _, _, graph in drawn.values()) <= self.max_nodes:
                 break
         else:
             raise ValueError(

@@ -25,6 +25,8 @@ class MetaTrainingConfig(TrainingConfig):
 
     Attributes:
         hypernet: The hypernetwork's architecture.
+        start_from: A hypernetwork whose weights the run starts from, a name or folder as `ghn.from_pretrained` takes;
+            None for fresh weights.
         data: Name of the image data set (see `ghn.data`).
         data_root: Folder that holds it; None for the default.
         image_size: Side of the target networks' input in pixels: 32 or 224.
@@ -40,6 +42,7 @@ class MetaTrainingConfig(TrainingConfig):
         penalty: γ of eq. 10, weight of the sum of the predicted tensors' norms.
         penalty_form: `norm` (eq. 10) or `squared` (table 5).
         augment: Random crops and mirroring.
+        cudnn_depthwise: Depthwise convolutions on CUDA through cuDNN, which compiles each new shape for over a second.
         validation_networks: Networks of the split `val` in an evaluation on held-out images.
         workers: Processes that prepare networks and graphs; 0 prepares them in the training process.
         image_workers: Processes that decode images of folders (small data sets need none).
@@ -54,9 +57,11 @@ class MetaTrainingConfig(TrainingConfig):
         "image_workers",
         "accumulate",
         "shared_images",
+        "cudnn_depthwise",
     }
 
     hypernet: GHNConfig = field(default_factory=lambda: GHNConfig.preset("ghn3-t", num_classes=10))
+    start_from: str | None = None
     data: str = "digits"
     data_root: str | None = None
     image_size: int = field(default=32, metadata=at_least(1))
@@ -70,6 +75,7 @@ class MetaTrainingConfig(TrainingConfig):
     penalty: float = field(default=3e-5, metadata=at_least(0))
     penalty_form: Literal["norm", "squared"] = "norm"
     augment: bool = True
+    cudnn_depthwise: bool = False
     validation_networks: int = field(default=8, metadata=at_least(1))
     workers: int = field(default=0, metadata=at_least(0))
     image_workers: int = field(default=0, metadata=at_least(0))

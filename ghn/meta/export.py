@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ghn.checkpoint.save import save_pretrained
 from ghn.hypernet import GHN
@@ -21,6 +22,7 @@ def export(
     *,
     command: str | None = None,
     half: bool = False,
+    averaged: bool = False,
     **card: Any,
 ) -> Path:
     """Save the hypernetwork of a run's last state in the format of `ghn.from_pretrained`.
@@ -30,6 +32,7 @@ def export(
         folder: Where to.
         command: How the run was started, for the model card.
         half: Store float16 numbers (they are computed with in float32 when loaded).
+        averaged: Save the moving average of the weights (config `average`) instead of the last ones.
         card: Other arguments of `ghn.checkpoint.card.model_card`, e.g. `name`, `results`; entries of `training` are
             added to what the state says.
 
@@ -44,11 +47,19 @@ def export(
         raise StateError(f"there is no state of a run in {run}; train one first with ghn train")
     config = MetaTrainingConfig.from_dict(state["config"])
     hypernet = GHN(config.hypernet)
-    hypernet.load_state_dict(state["hypernet"])
+    if averaged and "average" not in state:
+        raise StateError(f"the run in {run} keeps no average of its weights; train one with average, or export without")
+    hypernet.load_state_dict(averaged_weights(state) if averaged else state["hypernet"])
     if half:
         hypernet.to(torch.float16)
     training = describe_training(config, state, command) | dict(card.pop("training", {}))
     return save_pretrained(hypernet, Path(folder), training=training, **card)
+
+
+def averaged_weights(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The moving average in a run's state, by the names that the hypernetwork gives its weights."""
+    prefix = "module."
+    return {name.removeprefix(prefix): value for name, value in state["average"].items() if name.startswith(prefix)}
 
 
 def describe_training(config: MetaTrainingConfig, state: Mapping[str, Any], command: str | None) -> dict[str, str]:
@@ -66,16 +77,19 @@ def describe_training(config: MetaTrainingConfig, state: Mapping[str, Any], comm
     if space.attention < 1:
         stated.append(f"{100 * space.attention:g} % of those with attention kept")
     images = "the same for all networks of a step" if config.shared_images else "other ones for each network"
+    average = "" if config.average is None else f", moving average of decay {config.average:g}"
+    start = f"from {config.start_from}" if config.start_from else "from fresh weights"
     clip = "" if config.clip is None else f", gradient norm at most {config.clip:g}"
     return {
         "command": f"`{command}`" if command else "not recorded",
         "images": f"{config.data}, {config.image_size} pixels, {config.held_out} training images held out"
         + (f", {config.few_shot} kept of the others" if config.few_shot else ""),
         "networks": f"DeepNets-1M, split {space.split}" + (f", {'; '.join(stated)}" if stated else ", all of it"),
-        "steps": f"{state['step']:,}, each of {config.meta_batch} networks on {config.images} images ({images})",
+        "steps": f"{state['step']:,} {start}, each of {config.meta_batch} networks on {config.images} images "
+        f"({images})",
         "time": f"{state['elapsed'] / 60:.0f} minutes of wall time",
         "optimiser": f"{config.optimizer}, peak learning rate {config.learning_rate:g}, {config.schedule} schedule, "
-        f"weight decay {config.weight_decay:g}{clip}",
+        f"weight decay {config.weight_decay:g}{clip}{average}",
         "regulariser": f"{config.penalty:g} × sum of {config.penalty_form}s of the predicted tensors",
         "precision": config.precision,
         "skipped": f"{state['skipped']} non-finite steps, {state['out_of_memory']} networks for want of memory",

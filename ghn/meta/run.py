@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 from collections.abc import Callable, Iterator
@@ -16,14 +17,15 @@ from ghn.data import ImageFolder, ImageSet
 from ghn.deepnets import DeepNets, MetaBatch, MetaBatches, Space, network_from_arguments
 from ghn.meta.config import VALIDATION_BATCHES, MetaTrainingConfig
 from ghn.meta.images import Images, open_images
+from ghn.meta.new_shapes import attention_without_compilation, without_compilation
 from ghn.meta.stepper import MetaWork, meta_trainer
 from ghn.meta.targets import Target
 from ghn.meta.validation import validate
-from ghn.model import GHN
+from ghn.model import GHN, from_pretrained
 from ghn.training.loop import Loop, Validation
 from ghn.training.precision import in_float32
 from ghn.training.ranks import Ranks
-from ghn.training.state import locked
+from ghn.training.state import has_state, locked
 from ghn.training.trainer import Trainer
 
 
@@ -63,11 +65,33 @@ def train(
     with Ranks.from_environment(device) as ranks, locked(folder) if ranks.is_first else nullcontext():
         streams = open_images(config, ranks, images)
         torch.manual_seed(config.seed)
-        trainer = meta_trainer(config, GHN(config.hypernet).to(ranks.device).train(), ranks)
+        trainer = meta_trainer(config, starting_weights(config, folder).to(ranks.device).train(), ranks)
         validate = _validator(trainer, config, streams) if config.validate_every and ranks.is_first else None
         loop = Loop(trainer, folder, quiet=quiet)
-        loop.go(_works(config, streams, ranks), validate=validate, stop_after=stop_after)
+        with attention_without_compilation() if ranks.device.type == "cuda" else nullcontext():
+            loop.go(_works(config, streams, ranks), validate=validate, stop_after=stop_after)
     return trainer
+
+
+def starting_weights(config: MetaTrainingConfig, folder: Path) -> GHN:
+    """The hypernetwork as a run begins: fresh, or with the weights of another where none of the run are saved yet.
+
+    Raises:
+        CheckpointError: When the other cannot be read.
+        ValueError: When it is of another architecture.
+    """
+    hypernet = GHN(config.hypernet)
+    if config.start_from is None or has_state(folder):
+        return hypernet
+    other = from_pretrained(config.start_from)
+    if other.config != config.hypernet:
+        before, now = other.config.to_dict(), config.hypernet.to_dict()
+        name = next(name for name in now if before[name] != now[name])
+        raise ValueError(
+            f"{config.start_from} has {name}={before[name]!r}, the run {now[name]!r}; leave out that option"
+        )
+    hypernet.load_state_dict(other.state_dict())
+    return hypernet
 
 
 def _works(config: MetaTrainingConfig, images: Images, ranks: Ranks) -> Callable[[int, int], Iterator[MetaWork]]:
@@ -102,7 +126,8 @@ def _validator(trainer: Trainer[MetaWork], config: MetaTrainingConfig, images: I
     def validation() -> Validation:
         networks = make_targets(drawn, replace(config, precision="float32"), trainer.device)
         batches = [_channels_last(held_out.batch(index)) for index in range(VALIDATION_BATCHES)]
-        accuracies, losses = validate(trainer.stepper.module, networks, batches)
+        hypernet = trainer.stepper.module
+        accuracies, losses = validate(hypernet, networks, batches)
         if not accuracies:
             return Validation(values={}, line="no memory for any network of the validation")
         values = {
@@ -111,9 +136,14 @@ def _validator(trainer: Trainer[MetaWork], config: MetaTrainingConfig, images: I
             "validation_accuracy_max": max(accuracies),
             "validation_loss": statistics.median(losses),
         }
+        averaged = ""
+        if trainer.average is not None:
+            accuracies_averaged, _ = validate(trainer.average.module, networks, batches)
+            values["validation_accuracy_average"] = statistics.mean(accuracies_averaged or [math.nan])
+            averaged = f", with averaged weights {values['validation_accuracy_average']:.3f}"
         line = (
             f"{len(accuracies)} held-out networks on held-out images: accuracy "
-            f"{values['validation_accuracy']:.3f} ± {values['validation_accuracy_std']:.3f}"
+            f"{values['validation_accuracy']:.3f} ± {values['validation_accuracy_std']:.3f}{averaged}"
         )
         return Validation(values=values, line=line)
 
@@ -151,6 +181,8 @@ def make_targets(networks: MetaBatch, config: MetaTrainingConfig, device: torch.
     for arguments, graph in zip(networks.arguments, networks.graphs, strict=True):
         with torch.device("meta"):
             network = network_from_arguments(arguments, config.hypernet.num_classes, config.image_size)
+        if not config.cudnn_depthwise:
+            without_compilation(network, device)
         if config.precision != "float32":
             for path in {name.rpartition(".")[0] for name, spec in graph.parameters.items() if spec.head}:
                 in_float32(network.get_submodule(path))

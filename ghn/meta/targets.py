@@ -92,12 +92,12 @@ def target_gradients(
     gradients = list(torch.autograd.grad(loss * scale, tensors, allow_unused=True, materialize_grads=True))
     with torch.no_grad():
         norms = foreach_norm(tensors)
-        if penalty:
-            factors = [2.0 * penalty * scale] * len(norms)
-            if not squared:
-                factors = [penalty * scale / norm.clamp_min(1e-12) for norm in norms]
-            foreach_add_(gradients, [tensor * factor for tensor, factor in zip(tensors, factors, strict=True)])
         lengths = torch.stack(norms)
+        if penalty:
+            # d‖w‖/dw = w/‖w‖ and d‖w‖²/dw = 2w.
+            divisors = torch.full_like(lengths, 0.5) if squared else lengths.clamp_min(1e-12)
+            factors = (penalty * scale / divisors).unbind()
+            foreach_add_(gradients, [tensor * factor for tensor, factor in zip(tensors, factors, strict=True)])
         total = lengths.square().sum() if squared else lengths.sum()
         accuracy = (scores_BC.argmax(dim=1) == labels).float().mean()
     return TargetResult(

@@ -27,6 +27,7 @@ class TrainingConfig(Settings):
         schedule: After warm-up: `cosine` to zero, `steps` (divided by ten at 2/3 and 5/6 of the run, as GHN-2), or
             `constant`.
         clip: Largest Euclidean norm of the gradient; greater ones are scaled down to it. None for no limit.
+        average: Decay of an exponential moving average of the weights that is kept beside them; None for none.
         label_smoothing: Of the cross-entropy.
         precision: Arithmetic of the networks.
         seed: Governs all that is drawn.
@@ -52,6 +53,7 @@ class TrainingConfig(Settings):
     warmup: float = field(default=0.02, metadata=SHARE)
     schedule: Schedule = "cosine"
     clip: float | None = field(default=5.0, metadata=POSITIVE)
+    average: float | None = field(default=None, metadata=SHARE)
     label_smoothing: float = field(default=0.0, metadata=SHARE)
     precision: Precision = "float32"
     seed: int = field(default=0, metadata=at_least(0))

@@ -13,6 +13,9 @@ DistributedDataParallel would not:
 
 What is given up is summing during the backward pass. The hypernetwork's is a small part of a step, most of which goes
 into the target networks, so there is little to hide a sum behind.
+
+Several processes may share a card: small networks keep a GPU waiting for the launches of one process. NCCL refuses
+that; then gloo sets the group up, and sums are those of `ghn.training.shared_sum`, on the card itself.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from torch import Tensor
 
 from ghn.common.private_torch import foreach_copy_
 from ghn.common.processes import share
+from ghn.training.shared_sum import SharedSum
 
 BUCKET = 1 << 24
 """Elements that are summed over processes at a time (64 MB in float32)."""
@@ -46,15 +50,19 @@ class Ranks:
         rank: Number of this process.
         world: Number of processes.
         device: Device of this process.
+        shared: How to sum, where all processes use one device of one machine.
     """
 
     rank: int = 0
     world: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    shared: SharedSum | None = None
 
     @classmethod
     def from_environment(cls, device: str | None = None, *, timeout: float = 600) -> Ranks:
         """Join the group that `torchrun` describes in the environment; a single process without it.
+
+        Where a machine has more processes than cards, they share these evenly.
 
         Args:
             device: "cpu" or "cuda"; by default CUDA where there is any.
@@ -64,11 +72,15 @@ class Ranks:
         world = int(os.environ.get("WORLD_SIZE", "1"))
         if world == 1:
             return cls(device=torch.device(kind))
-        chosen = torch.device(kind, int(os.environ.get("LOCAL_RANK", "0"))) if kind == "cuda" else torch.device(kind)
+        backend, chosen, one_device = "gloo", torch.device("cpu"), False
         if kind == "cuda":
+            here, cards = int(os.environ.get("LOCAL_WORLD_SIZE", world)), torch.cuda.device_count()
+            chosen = torch.device(kind, place(int(os.environ.get("LOCAL_RANK", "0")), here, cards))
             torch.cuda.set_device(chosen)
-        dist.init_process_group("nccl" if kind == "cuda" else "gloo", timeout=timedelta(seconds=timeout))
-        return cls(rank=dist.get_rank(), world=world, device=chosen)
+            backend, one_device = "gloo" if here > cards else "nccl", here == world and cards == 1
+        dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
+        shared = SharedSum(chosen) if one_device else None
+        return cls(rank=dist.get_rank(), world=world, device=chosen, shared=shared)
 
     @property
     def is_first(self) -> bool:
@@ -94,7 +106,7 @@ class Ranks:
         for bucket in _buckets(tensors):
             flat = torch.cat([tensor.flatten() for tensor in bucket])
             try:
-                dist.all_reduce(flat)
+                self._sum_flat(flat)
             except (dist.DistError, RuntimeError) as error:
                 raise RankLostError(
                     f"process {self.rank} of {self.world} lost another one ({str(error).splitlines()[0]}); "
@@ -102,6 +114,12 @@ class Ranks:
                 ) from error
             parts = flat.split([tensor.numel() for tensor in bucket])
             foreach_copy_(bucket, [part.view_as(tensor) for part, tensor in zip(parts, bucket, strict=True)])
+
+    def _sum_flat(self, flat: Tensor) -> None:
+        if self.shared is None or flat.dtype != torch.float32:
+            dist.all_reduce(flat)
+        else:
+            self.shared.sum_(flat)
 
     def gather(self, value: float) -> list[float]:
         """What each process gave, in order.
@@ -122,6 +140,17 @@ class Ranks:
     ) -> None:
         if self.world > 1 and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def place(local_rank: int, processes: int, cards: int) -> int:
+    """The card of one of a machine's processes, which share the cards as evenly as can be.
+
+    Raises:
+        ValueError: When there is no card.
+    """
+    if cards < 1:
+        raise ValueError("no CUDA device is there; take device cpu")
+    return local_rank * cards // processes if processes > cards else local_rank
 
 
 def _buckets(tensors: Sequence[Tensor]) -> list[list[Tensor]]:

@@ -64,6 +64,11 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
             raise OSError(str(error).strip().partition("\n")[0]) from error
 
 
+def has_state(folder: Path) -> bool:
+    """Whether a run's folder holds a state, damaged or not."""
+    return any((folder / name).exists() for name in (CURRENT, PREVIOUS))
+
+
 def load_state(folder: Path, *, keys: Sequence[str] = (), set_aside: bool = False) -> dict[str, Any] | None:
     """The last complete state of a run's folder, or None when there is none.
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn.common.private_torch import foreach_mul_, foreach_norm, foreach_sub
+from ghn.training.average import make_average
 from ghn.training.config import TrainingConfig
 from ghn.training.optimizer import make_optimizer
 from ghn.training.ranks import Ranks
@@ -75,6 +76,7 @@ class Trainer(Generic[Work]):
         self.parameters = [parameter for parameter in stepper.module.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(self.parameters, config)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "float16")
+        self.average = None if config.average is None else make_average(stepper.module, config.average)
         # The scale exists from the first use on.
         self.scaler.scale(torch.zeros((), device=self.device))
         self.step_count = 0
@@ -145,7 +147,7 @@ class Trainer(Generic[Work]):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything a resumed run needs, as tensors and plain values."""
-        return {
+        state = {
             "config": self.config.to_dict(),
             self.stepper.key: self.stepper.module.state_dict(),
             **self.stepper.state_dict(),
@@ -158,6 +160,7 @@ class Trainer(Generic[Work]):
             "out_of_memory": self.out_of_memory,
             "random_state": torch.get_rng_state(),
         }
+        return state if self.average is None else state | {"average": self.average.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict()`; the number of ranks may differ."""
@@ -170,6 +173,8 @@ class Trainer(Generic[Work]):
         self.step_count, self.elapsed = state["step"], state["elapsed"]
         self.skipped, self.out_of_memory = state["skipped"], state["out_of_memory"]
         self.nonfinite_in_a_row = state["nonfinite_in_a_row"]
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         torch.set_rng_state(state["random_state"])
 
     def _clear_gradients(self) -> None:
@@ -218,6 +223,8 @@ class Trainer(Generic[Work]):
             for group in self.optimizer.param_groups:
                 group["lr"] = report.learning_rate
             self.scaler.step(self.optimizer)
+            if self.average is not None:
+                self.average.update_parameters(self.stepper.module)
             self.nonfinite_in_a_row = 0
         else:
             self.skipped += 1
