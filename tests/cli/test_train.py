@@ -10,6 +10,7 @@ import pytest
 
 import ghn
 from ghn.cli import evaluate, main, parse, train
+from ghn.deepnets import Space
 from ghn.hypernet.config import GHNConfig
 from ghn.meta import MetaTrainingConfig
 from ghn.training.ranks import RankLostError
@@ -113,5 +114,30 @@ def test_a_run_that_cannot_go_on_is_told_in_a_line(
 
 
 def test_every_option_of_a_config_is_one_of_its_fields() -> None:
-    known = {field.name for kind in (MetaTrainingConfig, GHNConfig) for field in fields(kind)}
-    assert {field.name for field in fields(train.Options)} - known == {"run", "output", "device", "quiet"}
+    known = {field.name for kind in (MetaTrainingConfig, GHNConfig, Space) for field in fields(kind)}
+    options = {field.name for field in fields(train.Options)}
+    assert options - known == {"run", "output", "device", "quiet"}
+    # And the other way round: every setting of a named run can be given.
+    assert known - options == {"hypernet", "space", "encoder", "heads"}
+
+
+def test_all_that_a_run_is_made_of_can_be_given() -> None:
+    words = "--optimizer sgd --momentum 0.5 --betas 0.8 0.9 --warmup 0.2 --schedule steps --clip 0.5 --average 0.9"
+    words += " --channels 32 48 --max-nodes 99 --attention 0.5 --shared-images False --augment False --weight-decay 0"
+    config = train.configured(options("digits-smoke", *words.split()))[0]
+    assert (config.optimizer, config.momentum, config.betas, config.schedule) == ("sgd", 0.5, (0.8, 0.9), "steps")
+    assert (config.warmup, config.clip, config.average, config.weight_decay) == (0.2, 0.5, 0.9, 0.0)
+    assert (config.space.channels, config.space.max_nodes, config.space.attention) == ((32, 48), 99, 0.5)
+    # What was not given is that of the named run.
+    assert config.space.max_megamacs == 20.0
+    assert (config.shared_images, config.augment) == (False, False)
+    assert train.configured(options("digits-smoke", "--clip", "inf"))[0].clip is None
+
+
+def test_a_run_from_other_weights_takes_their_architecture(tmp_path: Path) -> None:
+    hypernet = ghn.GHN(GHNConfig(hidden=8, layers=1, heads=2, num_classes=10, max_channels=8, spatial=3))
+    hypernet.save_pretrained(tmp_path / "other")
+    config = train.configured(options("digits-smoke", "--start-from", str(tmp_path / "other")))[0]
+    assert (config.hypernet, config.start_from) == (hypernet.config, str(tmp_path / "other"))
+    with pytest.raises(ValueError, match="nowhere: there is no such file or folder"):
+        train.configured(options("digits-smoke", "--start-from", str(tmp_path / "nowhere")))

@@ -218,3 +218,27 @@ def test_an_empty_space_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_impossible_meta_batches(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MetaBatches(DeepNets("test", size=5), **arguments)
+
+
+def test_ranks_whose_networks_cannot_be_too_large_together_make_only_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = replace(SPACE, max_nodes=100)
+    whole = content(batches(space, distinct=False)[3])
+    made = []
+    graph = DeepNets.graph
+
+    def count(self: DeepNets, arguments: Any) -> Any:
+        made.append(arguments)
+        return graph(self, arguments)
+
+    monkeypatch.setattr(DeepNets, "graph", count)
+    parts = []
+    for rank in range(4):
+        made.clear()
+        parts.append(batches(space, distinct=False, rank=rank, world_size=4)[3])
+        alone = len(made)
+        made.clear()
+        batches(replace(space, batch_nodes=799), distinct=False, rank=rank, world_size=4)[3]
+        # 8 networks of 100 nodes exceed 799, so all four of a step must be looked at.
+        assert alone < len(made)
+    assert tuple(index for part in parts for index in part.indices) == whole[2]
+    assert tuple(item for part in parts for item in part.arguments) == whole[3]

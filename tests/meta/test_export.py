@@ -35,6 +35,22 @@ def test_the_weights_are_those_of_the_state(tmp_path: Path, half: bool) -> None:
         assert part in card
 
 
+def test_the_moving_average_is_exported_where_there_is_one(tmp_path: Path) -> None:
+    trainer = meta_trainer(replace(CONFIG, average=0.9), GHN(CONFIG.hypernet))
+    assert trainer.average is not None
+    with torch.no_grad():
+        for parameter in trainer.average.module.parameters():
+            parameter.add_(1)
+    save_state(tmp_path / "run", trainer.state_dict())
+    export(tmp_path / "run", tmp_path / "ghn", averaged=True)
+    loaded = ghn.from_pretrained(str(tmp_path / "ghn"))
+    for name, value in loaded.named_parameters():
+        assert torch.equal(value, trainer.stepper.module.get_parameter(name) + 1), name
+    save_state(tmp_path / "run", meta_trainer(CONFIG, GHN(CONFIG.hypernet)).state_dict())
+    with pytest.raises(StateError, match="keeps no average of its weights"):
+        export(tmp_path / "run", tmp_path / "other", averaged=True)
+
+
 def test_a_folder_without_a_run(tmp_path: Path) -> None:
     with pytest.raises(StateError, match=r"there is no state of a run in .*; train one first with ghn train"):
         export(tmp_path, tmp_path / "ghn")

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+import ghn
 from ghn.data import DataError, ImageStream
 from ghn.meta import run as run_module
 from ghn.meta.config import MetaTrainingConfig
@@ -86,6 +87,33 @@ def test_a_resumed_run_goes_on_bit_for_bit(tmp_path: Path, changes: dict[str, An
     assert state_of(tmp_path / "parts")["step"] == 4
     assert_same(state_of(tmp_path / "whole"), state_of(tmp_path / "parts"))
     assert without_times(log_of(tmp_path / "whole")) == without_times(log_of(tmp_path / "parts"))
+
+
+def test_a_run_starts_from_other_weights_once(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    other = ghn.GHN(CONFIG.hypernet)
+    other.save_pretrained(tmp_path / "other")
+    config = replace(CONFIG, start_from=str(tmp_path / "other"), learning_rate=1e-9, weight_decay=0.0)
+    trainer = train(config, tmp_path / "run", device="cpu", stop_after=1)
+    for name, value in trainer.stepper.module.state_dict().items():
+        torch.testing.assert_close(value, other.state_dict()[name], atol=1e-6, rtol=0)
+    # What goes on has its own weights, and does not look for the others.
+    for file in (tmp_path / "other").iterdir():
+        file.unlink()
+    assert train(config, tmp_path / "run", device="cpu", stop_after=1).step_count == 2
+    with pytest.raises(StateError, match="a run with start_from="):
+        train(replace(config, start_from=None), tmp_path / "run", device="cpu")
+
+
+def test_other_weights_must_fit(tmp_path: Path) -> None:
+    ghn.GHN(replace(CONFIG.hypernet, layers=2)).save_pretrained(tmp_path / "other")
+    with pytest.raises(ValueError, match=r"other has layers=2, the run 1; leave out that option"):
+        train(replace(CONFIG, start_from=str(tmp_path / "other")), tmp_path / "run", device="cpu")
+
+
+def test_averaged_weights_are_validated_too(tmp_path: Path) -> None:
+    train(replace(CONFIG, steps=2, validate_every=2, average=0.9), tmp_path, device="cpu")
+    assert 0 <= log_of(tmp_path)[-1]["validation_accuracy_average"] <= 1
 
 
 def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:

@@ -207,3 +207,16 @@ def test_buckets_hold_every_tensor_once_and_one_type_each(monkeypatch: pytest.Mo
     assert [id(tensor) for bucket in buckets for tensor in bucket] == [id(tensor) for tensor in tensors]
     assert all(len({tensor.dtype for tensor in bucket}) == 1 for bucket in buckets)
     assert [len(bucket) for bucket in buckets] == [1, 2, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("processes", "cards", "expected"),
+    [(3, 3, [0, 1, 2]), (2, 8, [0, 1]), (5, 1, [0] * 5), (5, 2, [0, 0, 0, 1, 1]), (8, 4, [0, 0, 1, 1, 2, 2, 3, 3])],
+)
+def test_processes_share_the_cards_of_a_machine(processes: int, cards: int, expected: list[int]) -> None:
+    assert [ranks.place(rank, processes, cards) for rank in range(processes)] == expected
+
+
+def test_without_a_card_there_is_no_place() -> None:
+    with pytest.raises(ValueError, match="no CUDA device is there; take device cpu"):
+        ranks.place(0, 2, 0)
