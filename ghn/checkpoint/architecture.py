@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from ghn.checkpoint.errors import CheckpointError, shown
+from ghn.checkpoint.errors import CheckpointError
+from ghn.common.text import shown
 from ghn.hypernet import GHN
 from ghn.hypernet.config import GHNConfig
 
@@ -121,7 +122,7 @@ def _size(shapes: Shapes, key: str, axis: int) -> int:
     if shape is None:
         raise CheckpointError(f"is no graph hypernetwork: it has no {key} but {_named(shapes)}")
     if len(shape) != 2:
-        raise CheckpointError(f"is no graph hypernetwork: its {key} has shape {shape}, not two axes")
+        raise CheckpointError(f"is no graph hypernetwork: its {key} has shape {shown(shape)}, not two axes")
     return shape[axis]
 
 
@@ -154,10 +155,15 @@ def _check_options(config: GHNConfig, stored: Mapping[str, Any]) -> None:
     for name, value in found.items():
         given = _option(stored, name, type(value), value)
         if given != value:
-            raise CheckpointError(f"stores the option {name}={given} but has the shapes of {name}={value}")
+            raise CheckpointError(f"stores the option {name}={shown(given)} but has the shapes of {name}={value}")
     window = (config.max_channels, config.max_channels, config.spatial, config.spatial)
     sides = stored.get("max_shape")
-    if isinstance(sides, tuple | list) and all(type(side) is int for side in sides) and tuple(sides) != window:
+    if (
+        isinstance(sides, tuple | list)
+        and len(sides) <= 4
+        and all(type(side) is int for side in sides)
+        and tuple(sides) != window
+    ):
         raise CheckpointError(f"stores the option max_shape={shown(tuple(sides))} but has the shapes of {window}")
 
 
@@ -221,7 +227,7 @@ def check_shapes(shapes: Shapes, config: GHNConfig) -> None:
     wrong = [key for key in shapes if key in expected and shapes[key] != expected[key]]
     if wrong:
         key = wrong[0]
-        faults.append(f"has {_named(wrong)} in other shapes ({key}: {shapes[key]}, not {expected[key]})")
+        faults.append(f"has {_named(wrong)} in other shapes ({key}: {shown(shapes[key])}, not {expected[key]})")
     if faults:
         raise CheckpointError(f"does not fit the {describe_config(config)}: it {'; it '.join(faults)}")
 

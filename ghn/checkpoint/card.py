@@ -10,8 +10,12 @@ from types import MappingProxyType
 from huggingface_hub import ModelCardData
 
 from ghn.checkpoint.architecture import Shapes, describe_config
+from ghn.common.text import printable
 from ghn.graph.vocabulary import PRIMITIVES
 from ghn.hypernet.config import PRESETS, GHNConfig
+
+QUOTE = "'"
+"""What stands for a backtick in the name of a file."""
 
 PARTS = {
     "embed": "primitive embeddings",
@@ -146,11 +150,11 @@ def model_card(
     """
     tags = ["graph-hypernetwork", "parameter-prediction", "weight-initialization", "model_hub_mixin"]
     data = ModelCardData(license=license, library_name="ghn", tags=[*tags, "pytorch_model_hub_mixin"])
-    title = name or preset_of(config) or f"{config.encoder} hypernetwork"
+    title = _plain(name or preset_of(config) or f"{config.encoder} hypernetwork")
     counts = parameter_counts(shapes)
     address = name or "path/to/this/folder"
     rows = {part: f"{count:,}" for part, count in counts.items()} | {"total": f"{sum(counts.values()):,}"}
-    origin = f"Converted from `{source}` without executing it. " if source else ""
+    origin = f"Converted from {code(source)} without executing it. " if source else ""
     sections = [
         f"---\n{data.to_yaml()}\n---\n\n# {title}\n",
         f"A graph hypernetwork ({PAPERS[config.encoder]}): it reads the computational graph of a PyTorch model and "
@@ -175,6 +179,20 @@ def _licence(license: str) -> str:
     return f"Weights: {license}."
 
 
+def code(text: str) -> str:
+    """Text that others chose, as code in Markdown: one line, in which nothing is markup."""
+    return f"`{printable(text).replace('`', QUOTE)}`"
+
+
+def _plain(text: str) -> str:
+    """One line of Markdown without tags; what is emphasised or in backticks stays so."""
+    return printable(text).replace("<", "&lt;") if "`" not in text else printable(text)
+
+
 def _table(rows: Mapping[str, object]) -> str:
-    lines = "".join(f"| {key} | {value} |\n" for key, value in rows.items())
+    lines = "".join(f"| {_cell(key)} | {_cell(value)} |\n" for key, value in rows.items())
     return f"| | |\n|---|---|\n{lines}"
+
+
+def _cell(value: object) -> str:
+    return _plain(str(value)).replace("|", "\\|")

@@ -23,6 +23,8 @@ from ghn.checkpoint.card import RELEASE_REPOSITORY, RELEASES
 from ghn.checkpoint.convert import convert_checkpoint
 from ghn.checkpoint.errors import CheckpointError
 from ghn.checkpoint.save import CONFIG_FILE, WEIGHTS_FILE
+from ghn.common.text import shown
+from ghn.common.untrusted.opening import exists
 
 FILE_SUFFIXES = (".pt", ".pth", ".pkl", ".pickle", ".joblib", ".gz", ".z", ".bz2", ".xz", ".lzma", ".safetensors")
 # The bases of this error include that of the HTTP library's errors; each version of huggingface_hub takes another one.
@@ -77,13 +79,13 @@ def resolve(name_or_path: str | Path) -> Source:
     """
     text = os.fspath(name_or_path)
     path = Path(text)
-    local = isinstance(name_or_path, Path) or (path.exists() and (path.name != text or bool(path.suffix)))
+    local = isinstance(name_or_path, Path) or (exists(path) and (path.name != text or bool(path.suffix)))
     if not local:
         if text in bundled():
             return Source(kind="bundled", name=text, path=bundled()[text])
         if text.removesuffix(".pt") in RELEASES:
             return Source(kind="released", name=text.removesuffix(".pt"))
-    if path.exists():
+    if exists(path):
         return Source(kind="folder" if path.is_dir() else "file", name=text, path=path)
     is_file_name = path.suffix in FILE_SUFFIXES
     if not local and not is_file_name and re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", text):
@@ -91,10 +93,10 @@ def resolve(name_or_path: str | Path) -> Source:
     if local or is_file_name or path.name != text:
         raise CheckpointError(f"{text}: there is no such file or folder")
     names = list(available())
-    near = difflib.get_close_matches(text, names, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(text[:100], names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     raise ValueError(
-        f"unknown hypernetwork {text!r}: {hint}there are {', '.join(names)}, hub repositories (user/repo), "
+        f"unknown hypernetwork {shown(text)!r}: {hint}there are {', '.join(names)}, hub repositories (user/repo), "
         "and local folders and files"
     )
 

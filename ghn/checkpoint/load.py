@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -16,13 +15,21 @@ from torch import Tensor
 from ghn.checkpoint.architecture import Shapes, check_shapes, describe_config, expected_shapes, skeleton
 from ghn.checkpoint.card import RELEASES, parameter_counts, preset_of
 from ghn.checkpoint.convert import read_hypernetwork
-from ghn.checkpoint.errors import CheckpointError, shown
+from ghn.checkpoint.errors import CheckpointError
+from ghn.checkpoint.header import StoredTensor, read_header
 from ghn.checkpoint.hub import Source, download, released_folder, resolve
 from ghn.checkpoint.save import CONFIG_FILE, WEIGHTS_FILE
+from ghn.common.memory import memory_errors_as
+from ghn.common.text import shown
+from ghn.common.untrusted.errors import FormatError
+from ghn.common.untrusted.json_text import read_json
 from ghn.hypernet import GHN
 from ghn.hypernet.config import GHNConfig
 
 ALIGNMENT = 16
+
+MAX_CONFIG = 1 << 20
+"""Bytes of a config.json; sound ones take some hundred."""
 
 
 Kind = TypeVar("Kind", bound=GHN)
@@ -40,12 +47,13 @@ def load_pretrained(
 ) -> Kind:
     """Load a hypernetwork as a module of class `kind`; see `ghn.model.from_pretrained`, whose arguments these are."""
     source = resolve(name_or_path)
-    if source.kind == "file" and source.path is not None and source.path.suffix != ".safetensors":
-        config, state = _read_published(source.path)
-    else:
-        config, state = _read_folder(_weights_file(source, revision, cache_dir, token))
-    state = {key: tensor.to(device=device, dtype=dtype or tensor.dtype) for key, tensor in state.items()}
-    return _assemble(kind, config, state, torch.device(device))
+    with memory_errors_as(CheckpointError, f"{shown(source.name)}: there is not enough memory to load it"):
+        if source.kind == "file" and source.path is not None and source.path.suffix != ".safetensors":
+            config, state = _read_published(source.path)
+        else:
+            config, state = _read_folder(_weights_file(source, revision, cache_dir, token))
+        state = {key: tensor.to(device=device, dtype=dtype or tensor.dtype) for key, tensor in state.items()}
+        return _assemble(kind, config, state, torch.device(device))
 
 
 def _assemble(kind: type[Kind], config: GHNConfig, state: Mapping[str, Tensor], device: torch.device) -> Kind:
@@ -75,18 +83,31 @@ def _weights_file(source: Source, revision: str | None, cache_dir: str | Path | 
     return source.path if source.kind == "file" else source.path / WEIGHTS_FILE
 
 
-def _read_folder(weights: Path) -> tuple[GHNConfig, dict[str, Tensor]]:
+def _read_header(weights: Path) -> tuple[GHNConfig, dict[str, StoredTensor]]:
+    """Architecture, and what is stored, of which the shapes fit it."""
     config = read_config(weights.parent)
     try:
+        stored = read_header(weights)
+        check_shapes({key: tensor.shape for key, tensor in stored.items()}, config)
+    except CheckpointError as error:
+        raise CheckpointError(f"{weights}: {_with_advice(str(error))}") from None
+    return config, stored
+
+
+def _with_advice(fault: str) -> str:
+    return f"{fault}; a hypernetwork's folder holds it" if "no such file" in fault else fault
+
+
+def _read_folder(weights: Path) -> tuple[GHNConfig, dict[str, Tensor]]:
+    config, stored = _read_header(weights)
+    try:
         state = load_file(weights)
-        check_shapes({key: tuple(tensor.shape) for key, tensor in state.items()}, config)
-        return config, state
-    except FileNotFoundError:
-        raise CheckpointError(f"{weights}: there is no such file; a hypernetwork's folder holds it") from None
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{weights}: is no sound safetensors file ({shown(str(error))})") from None
-    except CheckpointError as error:
-        raise CheckpointError(f"{weights}: {error}") from None
+    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    if shapes != {key: tensor.shape for key, tensor in stored.items()}:
+        raise CheckpointError(f"{weights}: was changed while it was read; load it again")
+    return config, state
 
 
 def read_config(folder: Path) -> GHNConfig:
@@ -103,11 +124,12 @@ def read_config(folder: Path) -> GHNConfig:
     """
     path = folder / CONFIG_FILE
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: there is no such file; a hypernetwork's folder holds it") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: cannot be read as JSON ({shown(str(error))})") from None
+        values = read_json(path, MAX_CONFIG)
+    except FormatError as error:
+        fault = str(error)
+        if "file" not in fault:
+            fault = f"cannot be read as JSON: it {fault}"
+        raise CheckpointError(f"{path}: {_with_advice(fault)}") from None
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: is no JSON object")
     kinds = {field.name: type(field.default) for field in fields(GHNConfig)}
@@ -176,8 +198,10 @@ def describe(
 def _inspect(path: Path) -> tuple[GHNConfig, Shapes, str]:
     """Architecture, shapes and types of numbers of a local file of either format."""
     if path.suffix == ".safetensors":
-        config, state = _read_folder(path)
+        config, found = _read_header(path)
+        stored = dict(found)
     else:
         config, state = _read_published(path)
-    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
-    return config, shapes, ", ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in state.values()}))
+        stored = {key: StoredTensor(tensor.dtype, tuple(tensor.shape)) for key, tensor in state.items()}
+    dtypes = {str(tensor.dtype).removeprefix("torch.") for tensor in stored.values()}
+    return config, {key: tensor.shape for key, tensor in stored.items()}, ", ".join(sorted(dtypes))

@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 
-from ghn.checkpoint.errors import CheckpointError, shown
-from ghn.checkpoint.plain import JOBLIB_NAMES, STORAGE_TYPES, PlainTensor, tensor_names
-from ghn.checkpoint.source import ByteReader, open_bytes
-from ghn.checkpoint.torch_files import MAGIC, read_old, read_zip, storage_loader
-from ghn.checkpoint.unpickler import Budget, ClosedUnpickler
+from ghn.checkpoint.errors import CheckpointError
+from ghn.common.text import shown
+from ghn.common.untrusted.errors import FormatError
+from ghn.common.untrusted.plain import JOBLIB_NAMES, STORAGE_TYPES, PlainTensor, tensor_names
+from ghn.common.untrusted.source import ByteReader, open_bytes
+from ghn.common.untrusted.torch_files import MAGIC, read_old, read_zip, storage_loader
+from ghn.common.untrusted.unpickler import Budget, ClosedUnpickler
 
 MAX_KEYS = 10_000
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
@@ -57,8 +59,10 @@ def read_published(path: str | Path) -> PublishedFile:
         if declared > len(data):
             raise CheckpointError(f"declares tensors of {declared:,} bytes but holds {len(data):,} bytes")
         state = {key: tensor.tensor() for key, tensor in tensors.items()}
-    except CheckpointError as error:
+    except (CheckpointError, FormatError) as error:
         raise CheckpointError(f"{path}: {error}") from None
+    except MemoryError:
+        raise CheckpointError(f"{path}: there is not enough memory to read it") from None
     return PublishedFile(state=state, config=config, kind=kind)
 
 
@@ -97,6 +101,8 @@ def _split(value: Any) -> tuple[dict[str, PlainTensor], dict[str, Any] | None]:
     for key, tensor in value.items():
         if type(key) is not str or not isinstance(tensor, PlainTensor):
             raise CheckpointError(f"holds {type(tensor).__name__} under {shown(key)}, not a tensor")
+        if 0 in tensor.shape:
+            raise CheckpointError(f"holds a tensor without elements under {shown(key)}")
         if tensor.dtype not in FLOATS:
             raise CheckpointError(f"holds {tensor.dtype} numbers under {shown(key)}, not floating-point ones")
     return value, config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ghn.checkpoint.card import model_card
-from ghn.checkpoint.errors import CheckpointError, shown
+from ghn.checkpoint.errors import CheckpointError
 from ghn.common import files
+from ghn.common.text import shown
 from ghn.hypernet import GHN
 from ghn.hypernet.config import GHNConfig
 
@@ -61,12 +63,10 @@ def write_checkpoint(folder: str | Path, state: Mapping[str, Tensor], config: GH
         save_file(_separate(state), partial / WEIGHTS_FILE, metadata={"format": "pt"})
         text = json.dumps(config.to_dict(), indent=2, sort_keys=True)
         (partial / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
-        # safetensors makes files that only their owner reads; colleagues on a cluster share checkpoints.
-        (partial / WEIGHTS_FILE).chmod((partial / CONFIG_FILE).stat().st_mode & 0o777)
         (partial / CARD_FILE).write_text(
             model_card(config, shapes, **{"dtype": ", ".join(dtypes), **card}), encoding="utf-8"
         )
-    return Path(folder)
+    return Path(os.fspath(folder))
 
 
 def _separate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -96,6 +96,8 @@ def replaced_folder(folder: str | Path) -> Iterator[Path]:
     Raises:
         CheckpointError: If something cannot be written.
     """
+    if "\0" in os.fspath(folder):
+        raise CheckpointError(f"{folder}: no folder's name holds a NUL")
     try:
         with files.replaced_folder(Path(folder)) as partial:
             yield partial

@@ -1,10 +1,17 @@
-"""Files and folders that are written whole or not at all."""
+"""Files and folders that are written whole or not at all.
+
+What is being written lies in a folder of its own beside its place, which the writing process holds by a lock: one that
+nobody holds was left by a process that was killed, and goes with the next write to the same place.
+"""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,47 +20,114 @@ PARTIAL = ".partial"
 """Suffix of what is being written; its name begins with a dot."""
 
 
+def _prefix(name: str) -> str:
+    # Names may have 255 bytes.
+    return f".{os.fsdecode(os.fsencode(name)[:200])}."
+
+
 def _partial(beside: Path, name: str) -> Path:
     # Several processes or threads may write the same file.
-    # Names may have 255 bytes.
-    stem = os.fsdecode(os.fsencode(name)[:200])
-    return beside / f".{stem}.{secrets.token_hex(4)}{PARTIAL}"
+    return beside / f"{_prefix(name)}{secrets.token_hex(4)}{PARTIAL}"
+
+
+@contextmanager
+def _workplace(beside: Path, name: str) -> Iterator[Path]:
+    """A folder in `beside` for what shall be called `name`; it goes unless the block moves it, abandoned ones go too."""
+    _remove_abandoned(beside, name)
+    folder, lock = _make_locked(beside, name)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _make_locked(beside: Path, name: str) -> tuple[Path, int]:
+    """A new folder, and the descriptor that holds it."""
+    while True:
+        folder = _partial(beside, name)
+        folder.mkdir()
+        with suppress(FileNotFoundError):
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            # Before it was held, somebody else may have taken it for an abandoned one.
+            if _take(lock) is not False and os.path.samestat(os.fstat(lock), os.stat(folder)):
+                return folder, lock
+            os.close(lock)
+
+
+def _take(descriptor: int) -> bool | None:
+    """Lock what is open: whether it was free, or None where the file system has no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _remove_abandoned(beside: Path, name: str) -> None:
+    """Remove what killed processes left of writing `name`."""
+    prefix = _prefix(name)
+    with suppress(OSError), os.scandir(beside) as entries:
+        for entry in entries:
+            token = entry.name.removeprefix(prefix).removesuffix(PARTIAL)
+            if entry.name != f"{prefix}{token}{PARTIAL}" or len(token) != 8 or not entry.is_dir(follow_symlinks=False):
+                continue
+            with suppress(OSError):
+                lock = os.open(entry.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    if _take(lock):
+                        shutil.rmtree(entry.path, ignore_errors=True)
+                finally:
+                    os.close(lock)
 
 
 @contextmanager
 def replaced(path: Path, *, keep: Path | None = None) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place if the block succeeds, and vanishes if it does not.
+    """A file of the same name elsewhere that takes the place of `path` if the block succeeds, and else vanishes.
 
     Args:
-        path: The file to make or replace; its folder exists. It gets the mode of an ordinary new file.
+        path: The file to make or replace; its folder exists. It gets the mode of an ordinary new file. Where it is a
+            symbolic link, the file that this leads to is replaced.
         keep: Where the file that is replaced stays, if there is one; only a complete new file replaces either.
 
     Yields:
         The temporary file's path; the block makes the file.
 
     Raises:
-        OSError: If it cannot be written; the old file is then as it was.
+        OSError: If it cannot be written, or is there and is no regular file; what was there is then as it was.
     """
-    temporary = _partial(path.parent, path.name)
-    try:
-        # Some writers make files that only their owner reads.
+    path = Path(os.path.realpath(path))
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise OSError(errno.EEXIST, "it is there and is no regular file", str(path))
+    with _workplace(path.parent, path.name) as folder:
+        temporary = folder / path.name
         temporary.touch()
-        mode = temporary.stat().st_mode & 0o777
         yield temporary
-        temporary.chmod(mode)
-        with open(temporary, "rb+") as written:
-            os.fsync(written.fileno())
+        _finish(folder, [temporary])
         if keep is not None and path.exists():
             _keep(path, keep)
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Make or replace a text file in UTF-8, whole or not at all; raises OSError as `replaced`."""
     with replaced(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _finish(folder: Path, files: list[Path]) -> None:
+    """Have files on the disk, with the mode of ordinary new ones: some writers make them for their owner only."""
+    probe = folder / f"{PARTIAL}-mode"
+    probe.touch()
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    probe.unlink()
+    for file in files:
+        file.chmod(mode)
+        with open(file, "rb+") as written:
+            os.fsync(written.fileno())
 
 
 def _keep(file: Path, kept: Path) -> None:
@@ -74,7 +148,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder whose files end up in `folder` if the block succeeds, and nowhere if it does not.
 
     A new folder appears by one rename; in an existing one each file is replaced by a rename, others stay. What is
-    missing above it is made, and goes again where the block fails.
+    missing above it is made, and goes again where the block fails. Several processes may make the same folder.
 
     Args:
         folder: The folder to make or change.
@@ -86,21 +160,20 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         NotADirectoryError: If there is a file of that name.
         OSError: If something cannot be written.
     """
-    target = Path(os.path.abspath(folder))
-    partial: Path | None = None
+    target = Path(os.path.realpath(folder))
     parents: list[Path] = []
     try:
         if target.exists() and not target.is_dir():
             raise NotADirectoryError(f"{folder} is a file, not a folder to write to")
         _make_parents(target.parent, parents)
-        partial = _partial(target if target.is_dir() else target.parent, target.name)
-        partial.mkdir()
-        yield partial
-        _publish(partial, target)
+        # What is left of a process that was killed before the folder was there is beside it.
+        _remove_abandoned(target.parent, target.name)
+        with _workplace(target if target.is_dir() else target.parent, target.name) as partial:
+            yield partial
+            _finish(partial, [file for file in partial.rglob("*") if file.is_file()])
+            _publish(partial, target)
         parents.clear()
     finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
         for parent in reversed(parents):
             with suppress(OSError):  # somebody else put something there meanwhile
                 parent.rmdir()

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
+from ghn.common.text import shown
+
 POSITIVE: Mapping[str, Any] = {"positive": True}
 """For `field(metadata=...)`: a number above 0."""
 
@@ -18,6 +20,11 @@ SHARE: Mapping[str, Any] = {"share": True}
 def at_least(least: float) -> Mapping[str, Any]:
     """For `field(metadata=...)`: a number not below `least`."""
     return {"least": least}
+
+
+def between(least: float, most: float) -> Mapping[str, Any]:
+    """For `field(metadata=...)`: a number neither below `least` nor above `most`."""
+    return {"least": least, "most": most}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +55,13 @@ class Settings:
             ValueError: For a name that is no field, or a value that cannot be.
         """
         if not isinstance(values, Mapping) or not all(isinstance(name, str) for name in values):
-            raise ValueError(f"{cls.__name__} is read from values by name, not from {values!r:.80}")
+            raise ValueError(f"{cls.__name__} is read from values by name, not from {shown(values)}")
         kinds = _kinds(cls)  # type: ignore[arg-type]
         unknown = sorted(set(values) - set(kinds))
         if unknown:
-            raise ValueError(f"{cls.__name__} has no field {unknown[0]!r}; it was saved by another version of ghn")
+            raise ValueError(
+                f"{cls.__name__} has no field {shown(unknown[0])!r}; it was saved by another version of ghn"
+            )
         return cls(**{name: _read(value, kinds[name]) for name, value in values.items()})
 
 
@@ -75,7 +84,7 @@ def _check_kind(name: str, value: Any, kind: Any) -> None:
     options, origin = get_args(kind), get_origin(kind)
     if origin is Literal:
         if value not in options:
-            raise ValueError(f"{name} must be {', '.join(map(str, options[:-1]))} or {options[-1]}, not {value!r}")
+            raise ValueError(f"{name} must be {', '.join(map(str, options[:-1]))} or {options[-1]}, not {_said(value)}")
     elif type(None) in options:
         if value is not None:
             _check_kind(name, value, options[0])
@@ -83,15 +92,20 @@ def _check_kind(name: str, value: Any, kind: Any) -> None:
         _check_tuple(name, value, options)
     elif origin is dict:
         if not isinstance(value, dict):
-            raise ValueError(f"{name} must be of type dict, not {value!r}")
+            raise ValueError(f"{name} must be of type dict, not {_said(value)}")
         for key, entry in value.items():
             _check_kind(f"a key of {name}", key, options[0])
-            _check_kind(f"{name}[{key!r}]", entry, options[1])
+            _check_kind(f"{name}[{_said(key)}]", entry, options[1])
     elif kind is float:
         if type(value) not in (int, float) or not _is_finite(value):
-            raise ValueError(f"{name} must be a finite number, not {value!r}")
+            raise ValueError(f"{name} must be a finite number, not {_said(value)}")
     elif type(value) is not kind:
-        raise ValueError(f"{name} must be of type {kind.__name__}, not {value!r}")
+        raise ValueError(f"{name} must be of type {kind.__name__}, not {_said(value)}")
+
+
+def _said(value: Any) -> str:
+    """A value of the wrong kind, as it would be written, if that is short."""
+    return repr(value) if isinstance(value, str) and len(value) < 80 and value.isprintable() else shown(value)
 
 
 def _is_finite(value: int | float) -> bool:
@@ -104,7 +118,7 @@ def _is_finite(value: int | float) -> bool:
 def _check_tuple(name: str, value: Any, options: tuple[Any, ...]) -> None:
     any_length = options[-1] is Ellipsis
     if not isinstance(value, tuple) or not (any_length or len(value) == len(options)):
-        raise ValueError(f"{name} must be {'a tuple' if any_length else f'{len(options)} values'}, not {value!r}")
+        raise ValueError(f"{name} must be {'a tuple' if any_length else f'{len(options)} values'}, not {_said(value)}")
     for index, entry in enumerate(value):
         _check_kind(name, entry, options[0] if any_length else options[index])
 
@@ -112,8 +126,10 @@ def _check_tuple(name: str, value: Any, options: tuple[Any, ...]) -> None:
 def _check_limits(name: str, value: Any, limits: Mapping[str, Any]) -> None:
     for entry in value if isinstance(value, tuple) else (value,):
         if "least" in limits and entry < limits["least"]:
-            raise ValueError(f"{name} must be at least {limits['least']}, not {value}")
+            raise ValueError(f"{name} must be at least {limits['least']}, not {shown(value)}")
+        if "most" in limits and entry > limits["most"]:
+            raise ValueError(f"{name} must be at most {limits['most']:,}, not {shown(value)}")
         if limits.get("positive") and not entry > 0:
-            raise ValueError(f"{name} must be positive, not {value}")
+            raise ValueError(f"{name} must be positive, not {shown(value)}")
         if limits.get("share") and not 0 <= entry < 1:
-            raise ValueError(f"{name} is a share, 0 <= {name} < 1, not {value}")
+            raise ValueError(f"{name} is a share, 0 <= {name} < 1, not {shown(value)}")

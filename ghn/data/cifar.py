@@ -5,20 +5,27 @@ Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
 
 from __future__ import annotations
 
-import io
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
+from ghn.common.text import printable
+from ghn.common.untrusted.errors import FormatError
+from ghn.common.untrusted.plain import PlainTensor, tensor_names
+from ghn.common.untrusted.source import ByteReader, open_bytes
+from ghn.common.untrusted.unpickler import LONGEST_NAME, Budget, ClosedUnpickler
 from ghn.data.errors import DataError
 from ghn.data.folder import read_folder, visible
 from ghn.data.image_set import ImageSet
+
+PIXELS = 3 * 32 * 32
+
+MOST_CLASSES = 1000
+"""Far above the hundred of CIFAR-100."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +36,8 @@ class _Layout:
     train: tuple[str, ...]
     test: tuple[str, ...]
     meta: str
-    label_key: bytes
-    names_key: bytes
+    label_key: str
+    names_key: str
     archive: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -43,8 +50,8 @@ _LAYOUTS = MappingProxyType(
             train=tuple(f"data_batch_{number}" for number in range(1, 6)),
             test=("test_batch",),
             meta="batches.meta",
-            label_key=b"labels",
-            names_key=b"label_names",
+            label_key="labels",
+            names_key="label_names",
             archive="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
             mean=(0.4914, 0.4822, 0.4465),
             std=(0.2470, 0.2435, 0.2616),
@@ -54,8 +61,8 @@ _LAYOUTS = MappingProxyType(
             train=("train",),
             test=("test",),
             meta="meta",
-            label_key=b"fine_labels",
-            names_key=b"fine_label_names",
+            label_key="fine_labels",
+            names_key="fine_label_names",
             archive="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
             mean=(0.5071, 0.4865, 0.4409),
             std=(0.2673, 0.2564, 0.2762),
@@ -91,61 +98,54 @@ def _holds_classes(folder: Path, count: int) -> bool:
 
 
 def _read_batches(name: str, layout: _Layout, folder: Path, split: str) -> ImageSet:
-    images: list[NDArray[np.uint8]] = []
+    images: list[Tensor] = []
     labels: list[int] = []
     for file in layout.train if split == "train" else layout.test:
         batch = _unpickle(folder / file, layout)
-        pixels, targets = batch.get(b"data"), batch.get(layout.label_key)
-        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != (3072,):
-            raise _damaged(folder / file, layout)
-        if not isinstance(targets, list) or len(targets) != len(pixels):
-            raise _damaged(folder / file, layout)
-        images.append(pixels.reshape(-1, 3, 32, 32))
-        labels.extend(int(target) for target in targets)
-    names = _unpickle(folder / layout.meta, layout).get(layout.names_key)
-    if not isinstance(names, list):
-        raise _damaged(folder / layout.meta, layout)
+        pixels, targets = batch.get("data"), batch.get(layout.label_key)
+        if not isinstance(pixels, PlainTensor) or pixels.dtype != torch.uint8 or pixels.shape[1:] != (PIXELS,):
+            raise _damaged(folder / file, layout, "it holds no images of 3,072 bytes")
+        if not isinstance(targets, list) or not targets or len(targets) != pixels.shape[0]:
+            raise _damaged(folder / file, layout, "it does not hold a label for each image")
+        if not all(type(target) is int and 0 <= target < MOST_CLASSES for target in targets):
+            raise _damaged(folder / file, layout, "its labels are no small numbers")
+        images.append(pixels.tensor().reshape(-1, 3, 32, 32))
+        labels.extend(targets)
     return ImageSet(
         name=name,
-        images=torch.from_numpy(np.concatenate(images)),
+        images=torch.cat(images),
         labels=torch.tensor(labels, dtype=torch.int64),
-        classes=tuple(entry.decode() if isinstance(entry, bytes) else str(entry) for entry in names),
+        classes=_class_names(folder / layout.meta, layout),
         mean=layout.mean,
         std=layout.std,
     )
 
 
-def _damaged(file: Path, layout: _Layout) -> DataError:
-    return DataError(f"{file} is damaged or no CIFAR file: fetch {layout.archive} again and extract it there")
+def _class_names(file: Path, layout: _Layout) -> tuple[str, ...]:
+    names = _unpickle(file, layout).get(layout.names_key)
+    if not isinstance(names, list) or len(names) > MOST_CLASSES:
+        raise _damaged(file, layout, "it holds no names of classes")
+    texts = [str(name, "utf-8", "replace") if isinstance(name, memoryview) else name for name in names]
+    if not all(isinstance(text, str) and len(text) <= LONGEST_NAME for text in texts):
+        raise _damaged(file, layout, "its names of classes are no text")
+    return tuple(printable(text) for text in texts)
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Reads plain values and numpy arrays and refuses everything else, so a file can run no code."""
-
-    _ALLOWED = MappingProxyType(
-        {
-            ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-            ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-            ("numpy", "ndarray"): np.ndarray,
-            ("numpy", "dtype"): np.dtype,
-            ("_codecs", "encode"): lambda text, encoding: text.encode("latin1"),
-        }
-    )
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._ALLOWED:
-            raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
-        return self._ALLOWED[module, name]
+def _damaged(file: Path, layout: _Layout, fault: str) -> DataError:
+    return DataError(f"{file} is damaged or no CIFAR file: fetch {layout.archive} again and extract it there ({fault})")
 
 
-def _unpickle(file: Path, layout: _Layout) -> dict[bytes, Any]:
-    if not file.is_file():
+def _unpickle(file: Path, layout: _Layout) -> dict[str, Any]:
+    """The dictionary in a file, by the closed reader of pickles: arrays are `PlainTensor`, bytes are `memoryview`."""
+    if not file.exists():
         raise DataError(f"{file} is missing: fetch {layout.archive} and extract it there")
     try:
-        content = _ArrayUnpickler(io.BytesIO(file.read_bytes()), encoding="bytes").load()
-    # A damaged stream can raise nearly anything from inside the unpickler.
-    except Exception as error:
-        raise _damaged(file, layout) from error
+        data = open_bytes(file)
+        budget = Budget(copied=len(data))
+        reader = ByteReader(data)
+        content = ClosedUnpickler(reader, budget, tensor_names(budget)).load()
+    except FormatError as error:
+        raise _damaged(file, layout, str(error)) from None
     if not isinstance(content, dict):
-        raise _damaged(file, layout)
+        raise _damaged(file, layout, "it holds no dictionary")
     return content

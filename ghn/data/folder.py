@@ -7,25 +7,21 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from ghn.common.files import replaced
+from ghn.common.untrusted.errors import FormatError
+from ghn.common.untrusted.opening import open_regular
+from ghn.data.decode import read_image
 from ghn.data.errors import DataError
 from ghn.data.image_set import ImageSet
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp")
-
-FORMATS = ("JPEG", "PNG", "BMP", "PPM", "WEBP")
-"""What is decoded, whatever a file is called: Pillow would start Ghostscript for PostScript."""
 
 
 def cache_folder() -> Path:
@@ -46,13 +42,16 @@ def list_images(folder: Path) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:
     """
     if not folder.is_dir():
         raise DataError(f"no folder {folder}: put images there as {folder.name}/<class>/*.jpg")
-    classes = tuple(sorted(entry.name for entry in visible(folder) if entry.is_dir()))
-    files = [
-        (file, index)
-        for index, name in enumerate(classes)
-        for file in sorted(visible(folder / name))
-        if file.suffix.lower() in SUFFIXES
-    ]
+    try:
+        classes = tuple(sorted(entry.name for entry in visible(folder) if entry.is_dir()))
+        files = [
+            (file, index)
+            for index, name in enumerate(classes)
+            for file in sorted(visible(folder / name))
+            if file.suffix.lower() in SUFFIXES
+        ]
+    except OSError as error:
+        raise DataError(f"cannot list {error.filename or folder}: {error.strerror or error}") from error
     if not files:
         raise DataError(f"no images in {folder}: put them there as {folder.name}/<class>/*.jpg")
     return files, classes
@@ -61,32 +60,6 @@ def list_images(folder: Path) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:
 def visible(folder: Path) -> Iterator[Path]:
     """Entries of a folder whose name does not begin with a dot (`.ipynb_checkpoints`, macOS's `._0.png`)."""
     return (entry for entry in folder.iterdir() if not entry.name.startswith("."))
-
-
-def read_image(file: Path) -> Image:
-    """A decoded RGB image; 16-bit levels are scaled to 8 bits.
-
-    Raises:
-        DataError: When the file is no image, or a damaged or a monstrously large one.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(file, formats=FORMATS) as image:
-            return _eight_bits(image).convert("RGB")
-    # What Pillow raises depends on the format and the kind of damage.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{file} cannot be read as an image ({error}); fetch the data set again") from error
-
-
-def _eight_bits(image: Image) -> Image:
-    """The image itself, or one of 16-bit grey levels scaled: Pillow's conversion would clip them at 255."""
-    if image.mode != "I" and not image.mode.startswith("I;16"):
-        return image
-    from PIL.Image import fromarray
-
-    levels = np.asarray(image, dtype=np.float64)
-    return fromarray(np.clip(np.rint(levels / 257), 0, 255).astype(np.uint8))
 
 
 def read_folder(
@@ -112,8 +85,9 @@ def read_folder(
         DataError: When an image cannot be read or has another size.
     """
     files, classes = list_images(root / split)
+    shape = (len(files), 3, image_size, image_size)
     packed = cache_folder() / "packed" / f"{name}-{split}-{_fingerprint(files)}.safetensors"
-    images = _read_packed(packed)
+    images = _read_packed(packed, shape)
     if images is None:
         images = _decode(files, image_size)
         _write_packed(packed, images)
@@ -126,7 +100,8 @@ def _fingerprint(files: list[tuple[Path, int]]) -> str:
     digest = hashlib.sha256()
     for file, _ in files:
         status = file.stat()
-        digest.update(f"{file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        text = f"{file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n"
+        digest.update(text.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]
 
 
@@ -143,13 +118,17 @@ def _decode(files: list[tuple[Path, int]], image_size: int) -> Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
 
 
-def _read_packed(file: Path) -> Tensor | None:
+def _read_packed(file: Path, shape: tuple[int, ...]) -> Tensor | None:
     """The packed images, or None where there are none or the file is damaged (they are then decoded again)."""
-    if not file.is_file():
-        return None
     try:
-        return load_file(file).get("images")
-    except (SafetensorError, OSError):
+        open_regular(file).close()
+        with safe_open(file, framework="pt") as packed:
+            stored = packed.get_slice("images")
+            if tuple(stored.get_shape()) != shape or stored.get_dtype() != "U8":
+                return None
+            images: Tensor = packed.get_tensor("images")
+            return images
+    except (FormatError, SafetensorError, OSError, KeyError):
         return None
 
 

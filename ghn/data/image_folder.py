@@ -18,8 +18,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from ghn.common.processes import start_worker
 from ghn.data import subsets
+from ghn.data.decode import read_image
 from ghn.data.errors import DataError
-from ghn.data.folder import list_images, read_image
+from ghn.data.folder import list_images
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)

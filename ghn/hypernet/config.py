@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
-from ghn.common.settings import Settings, at_least
+from ghn.common.settings import Settings, between
 
 Encoder = Literal["graphormer", "gated_gnn", "mlp"]
 
@@ -17,6 +17,9 @@ Encoder = Literal["graphormer", "gated_gnn", "mlp"]
 @dataclass(frozen=True, kw_only=True)
 class GHNConfig(Settings):
     """Architecture of a hypernetwork; `GHNConfig.preset` makes the published ones.
+
+    Sizes have limits, ten times those of the largest published one and more: what a file says is made before its
+    weights are read.
 
     Attributes:
         encoder: `graphormer` (GHN-3), `gated_gnn` (GHN-2) or `mlp` (no graph).
@@ -36,12 +39,12 @@ class GHNConfig(Settings):
     """
 
     encoder: Encoder = "graphormer"
-    hidden: int = 64
-    layers: int = 3
-    heads: int = 8
-    num_classes: int = field(default=1000, metadata=at_least(1))
-    max_channels: int = field(default=64, metadata=at_least(1))
-    spatial: int = field(default=16, metadata=at_least(1))
+    hidden: int = field(default=64, metadata=between(4, 4096))
+    layers: int = field(default=3, metadata=between(0, 256))
+    heads: int = field(default=8, metadata=between(1, 1024))
+    num_classes: int = field(default=1000, metadata=between(1, 1_000_000))
+    max_channels: int = field(default=64, metadata=between(1, 4096))
+    spatial: int = field(default=16, metadata=between(1, 64))
     centered_crop: bool = True
     virtual_edges: bool = True
     forward_edges: bool = True

@@ -8,13 +8,12 @@ from typing import ParamSpec, TypeVar
 
 import torch
 
+from ghn.common.memory import is_out_of_memory
+
+__all__ = ["is_out_of_memory", "most_memory_gb", "unless_out_of_memory"]
+
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error says that a device or the host has no memory left."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def unless_out_of_memory(function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Result | None:

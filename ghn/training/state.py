@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
+import threading
 import warnings
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,13 @@ from typing import Any
 
 import torch
 
+from ghn.common.errors import OneLineError
 from ghn.common.files import replaced
+from ghn.common.untrusted.errors import FormatError
+from ghn.common.untrusted.plain import with_tensors
+from ghn.common.untrusted.source import open_bytes
+from ghn.common.untrusted.torch_files import read_zip
+from ghn.common.untrusted.unpickler import Budget
 
 CURRENT = "state.pt"
 PREVIOUS = "state-previous.pt"
@@ -21,32 +28,67 @@ DAMAGED = "state-damaged.pt"
 LOCK = ".lock"
 
 
-class StateError(ValueError):
+_held: set[tuple[int, int]] = set()
+"""Folders that this process holds, by device and inode: the system's lock is one of processes, not of threads."""
+
+_guard = threading.Lock()
+
+
+class StateError(OneLineError):
     """A saved state cannot be used; the message is one line with the remedy."""
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Make a run's folder, and hold it for this process.
+    """Make a run's folder, and hold it for one training of one process.
 
     Raises:
-        StateError: When another process holds it, or it cannot be made.
+        StateError: When another training holds it, of whatever process or thread, or it cannot be made.
     """
+    taken = f"another training runs in {folder}; stop it, or take another folder"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / LOCK, "w")  # noqa: SIM115
+        status = folder.stat()
+    except (OSError, ValueError) as error:
+        raise StateError(f"{folder} cannot hold a run ({_cause(error)}); take another folder") from error
+    key = (status.st_dev, status.st_ino)
+    with _guard:
+        # Not later: whoever closes the lock's file ends the lock of all his process.
+        if key in _held:
+            raise StateError(taken)
+        _held.add(key)
+    try:
+        with _process_lock(folder, taken):
+            yield
+    finally:
+        _held.discard(key)
+
+
+@contextmanager
+def _process_lock(folder: Path, taken: str) -> Iterator[None]:
+    try:
+        # Neither a pipe of that name is waited for, nor what it may link to truncated.
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        raise StateError(f"{folder} cannot hold a run ({error.strerror}); take another folder") from error
-    with lock:
+        raise StateError(f"{folder} cannot hold a run ({_cause(error)}); take another folder") from error
+    try:
+        if not stat.S_ISREG(os.fstat(lock).st_mode):
+            raise StateError(f"{folder} cannot hold a run (its {LOCK} is no regular file); take another folder")
         try:
             # Unlike flock's, this lock is not inherited by workers, which may outlive a killed training for a moment.
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StateError(f"another training runs in {folder}; stop it, or take another folder") from error
+        except (BlockingIOError, PermissionError) as error:
+            raise StateError(taken) from error
         except OSError:
             # Some network file systems have no locks.
             pass
         yield
+    finally:
+        os.close(lock)
+
+
+def _cause(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
@@ -85,7 +127,7 @@ def load_state(folder: Path, *, keys: Sequence[str] = (), set_aside: bool = Fals
     problems = []
     for name in (CURRENT, PREVIOUS):
         file = folder / name
-        if not file.exists():
+        if not os.path.lexists(file):
             continue
         try:
             state = _read(file)
@@ -107,11 +149,9 @@ def load_state(folder: Path, *, keys: Sequence[str] = (), set_aside: bool = Fals
     return None
 
 
-def _read(file: Path) -> dict[str, Any]:
-    """A state after its checksums; a file that is no zip would be read by PyTorch's old format, which has none."""
-    with zipfile.ZipFile(file) as archive:
-        broken = archive.testzip()
-    if broken is not None:
-        raise zipfile.BadZipFile(f"wrong checksum of {broken}")
-    with open(file, "rb") as opened:
-        return torch.load(opened, map_location="cpu", weights_only=True)
+def _read(file: Path) -> Any:
+    """A state after its checksums, by the closed reader: PyTorch's own makes buffers of whatever size a file says."""
+    data = open_bytes(file)
+    if data[:4] != b"PK\x03\x04":
+        raise FormatError("it is no zip archive of torch.save")
+    return with_tensors(read_zip(data, Budget(copied=len(data))), most=2 * len(data))

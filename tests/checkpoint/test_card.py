@@ -52,3 +52,26 @@ def test_presets_are_recognised_whatever_the_classes() -> None:
 @pytest.mark.parametrize("name", RELEASES)
 def test_releases_are_presets(name: str) -> None:
     assert RELEASES[name].preset in PRESETS
+
+
+HOSTILE = [
+    "a`<img src=x onerror=alert(1)>`.pt",
+    "a`\n---\nlicense: other\n---\n# x",
+    "a`](javascript:alert(1))",
+    "\x1b[2J",
+    "\udcff",
+    "a|b",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_others_named_is_no_markup(name: str) -> None:
+    shapes = expected_shapes(TINY)
+    card = model_card(TINY, shapes, source=name, training={"command": f"`{name}`", "images": name})
+    plain = model_card(TINY, shapes, source="x", training={"command": "`x`", "images": "x"})
+    assert len(card.splitlines()) == len(plain.splitlines())
+    assert card.encode("utf-8").decode().replace("\n", "").isprintable()
+    line = next(line for line in card.splitlines() if "Converted from" in line)
+    assert line.count("`") == 2
+    assert all(len(re.findall(r"(?<!\\)\|", row)) == 3 for row in card.splitlines() if row.startswith("| "))
+    assert "\n---\nlicense: other" not in card

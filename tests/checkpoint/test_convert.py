@@ -113,7 +113,10 @@ def broken_states() -> dict[str, tuple[dict[Any, Any], str]]:
         "wrong shape": (state | {"ln.weight": torch.ones(5)}, r"ln.weight: \(5,\), not \(4,\)"),
         "wrong axes": (state | {"embed.weight": torch.ones(15)}, "embed.weight has shape"),
         "missing anchor": ({k: v for k, v in state.items() if k != "embed.weight"}, "no embed.weight"),
-        "empty tensor": (state | {"decoder.fc.0.weight": torch.ones(0, 4)}, "spatial must be at least 1"),
+        "empty tensor": (
+            state | {"decoder.fc.0.weight": torch.ones(0, 4)},
+            "without elements under decoder.fc.0.weight",
+        ),
         "NaN": (state | {"ln.weight": nan}, "NaN or infinity in ln.weight"),
         "infinity": (state | {"ln.weight": infinite}, "NaN or infinity in ln.weight"),
         "twice": (state | {"gnn.0.input_dist_embed.weight": state["input_dist_embed.weight"] + 1}, "twice"),

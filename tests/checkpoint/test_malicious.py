@@ -251,7 +251,7 @@ REFUSED_NAMES = [
     ("torch._utils", "_rebuild_qtensor"),
     ("torch.hub", "load"),
     ("joblib.numpy_pickle", "NDArrayWrapper"),
-    ("ghn.checkpoint.plain", "PlainTensor"),
+    ("ghn.common.untrusted.plain", "PlainTensor"),
     ("builtins", "bytearray"),
     ("", ""),
     ("a\nb", "\x1b[31m" + "x" * 1000),

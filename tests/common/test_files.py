@@ -73,7 +73,8 @@ def test_a_file_appears_when_it_is_whole(old: str | None, tmp_path: Path) -> Non
         path.write_text(old)
     with replaced(path) as temporary:
         temporary.write_text("new")
-        assert temporary.parent == tmp_path
+        assert temporary.parent.parent == tmp_path
+        assert temporary.name == "file"
         assert (path.read_text() if path.exists() else None) == old
     assert path.read_text() == "new"
     assert names(tmp_path) == ["file"]
@@ -174,22 +175,36 @@ def test_the_file_is_there_at_every_moment(tmp_path: Path, monkeypatch: pytest.M
     assert seen == ["old", "old", "old", "new"]
 
 
-def test_a_symbolic_link_gives_way_and_what_it_points_to_stays(tmp_path: Path) -> None:
-    target, path, kept = tmp_path / "target", tmp_path / "file", tmp_path / "kept"
+def test_where_a_link_leads_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    target, path, kept = tmp_path / "elsewhere" / "target", tmp_path / "file", tmp_path / "kept"
     target.write_text("old")
     path.symlink_to(target)
     with replaced(path, keep=kept) as temporary:
         temporary.write_text("new")
-    assert (target.read_text(), path.read_text(), kept.read_text()) == ("old", "new", "old")
-    assert not path.is_symlink()
+    assert (target.read_text(), path.read_text(), kept.read_text()) == ("new", "new", "old")
+    assert path.is_symlink()
+    assert names(tmp_path / "elsewhere") == ["target"]
 
 
-def test_a_dangling_link_gives_way(tmp_path: Path) -> None:
+def test_where_a_dangling_link_leads_a_file_is_made(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.symlink_to(tmp_path / "nothing")
     write_text(path, "new")
-    assert path.read_text() == "new"
-    assert names(tmp_path) == ["file"]
+    assert path.is_symlink()
+    assert (tmp_path / "nothing").read_text() == "new"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_stays(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / "thing")
+    (tmp_path / "link").symlink_to("thing")
+    before = (tmp_path / "thing").stat()
+    for name in ("thing", "link"):
+        with pytest.raises(OSError, match="no regular file"):
+            write_text(tmp_path / name, "new")
+    assert os.path.samestat((tmp_path / "thing").stat(), before)
+    assert names(tmp_path) == ["link", "thing"]
 
 
 def test_several_threads_write_the_same_file(tmp_path: Path) -> None:
@@ -355,3 +370,48 @@ def test_threads_that_make_the_same_folder_both_succeed(tmp_path: Path) -> None:
             for done in [pool.submit(write, folder, name) for name in "xy"]:
                 done.result()
             assert {file.name for file in folder.iterdir()} == {"x", "y"}
+
+
+@pytest.mark.parametrize("function", ["replaced", "replaced_folder"])
+def test_the_next_write_removes_what_a_killed_one_left(function: str, tmp_path: Path) -> None:
+    path = tmp_path / "it"
+    kill_in(function, path)
+    assert len(names(tmp_path)) == 1
+    write_text(tmp_path / "other", "x")
+    assert len(names(tmp_path)) == 2
+    if function == "replaced":
+        write_text(path, "x")
+    else:
+        with replaced_folder(path) as temporary:
+            (temporary / "file").touch()
+    assert names(tmp_path) == ["it", "other"]
+
+
+def test_what_another_writer_is_at_stays(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with replaced(path) as first, replaced(path) as second:
+        first.write_text("first")
+        second.write_text("second")
+        write_text(path, "third")
+        assert first.read_text() == "first"
+        assert second.read_text() == "second"
+    assert path.read_text() == "first"
+    assert names(tmp_path) == ["file"]
+
+
+def test_without_locks_nothing_is_taken_for_abandoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    kill_in("replaced", tmp_path / "file")
+    monkeypatch.setattr("fcntl.flock", none)
+    write_text(tmp_path / "file", "x")
+    assert len(names(tmp_path)) == 2
+    assert (tmp_path / "file").read_text() == "x"
+
+
+def test_files_of_a_folder_get_the_mode_of_new_ones(tmp_path: Path, umask: Callable[[int], int]) -> None:
+    umask(0o027)
+    with replaced_folder(tmp_path / "folder") as temporary:
+        (temporary / "file").touch(mode=0o600)
+    assert mode(tmp_path / "folder" / "file") == 0o640

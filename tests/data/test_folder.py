@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image as pillow  # noqa: N813
+from safetensors.torch import save_file
 
 from ghn.data import DataError, folder, load
-from ghn.data.folder import cache_folder, list_images, read_image
+from ghn.data.folder import cache_folder, list_images
 from tests.data.folders import Image, write_folder
 
 
@@ -111,23 +110,13 @@ def test_where_packed_images_are_kept(tmp_path: Path, monkeypatch: pytest.Monkey
     assert cache_folder() == Path("/home/someone/.cache/ghn")
 
 
-@pytest.mark.parametrize("suffix", [".png", ".ppm"])
-def test_levels_of_16_bits_are_scaled_not_clipped(tmp_path: Path, suffix: str) -> None:
-    levels = np.linspace(0, 65535, 64).round().astype(np.uint16).reshape(8, 8)
-    pillow.fromarray(levels).save(tmp_path / f"ramp{suffix}")
-    pixels = np.asarray(read_image(tmp_path / f"ramp{suffix}"))
-    assert pixels.shape == (8, 8, 3)
-    np.testing.assert_array_equal(pixels[..., 0], np.rint(levels / 257).astype(np.uint8))
-
-
-def test_formats_that_start_other_programs_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from PIL import EpsImagePlugin
-
-    def start(*_: object, **__: object) -> None:
-        raise AssertionError("Ghostscript was started")
-
-    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", start)
-    file = tmp_path / "picture.png"
-    file.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n")
-    with pytest.raises(DataError, match=r"picture\.png cannot be read as an image"):
-        read_image(file)
+def test_a_packed_file_of_other_images_is_made_again(tmp_path: Path) -> None:
+    write_folder(tmp_path / "cifar10")
+    first = load("cifar10", root=tmp_path)
+    (packed,) = (tmp_path / "cache" / "packed").iterdir()
+    for other in (torch.zeros(3, dtype=torch.uint8), torch.zeros(first.images.shape)):
+        save_file({"images": other}, packed)
+        assert torch.equal(load("cifar10", root=tmp_path).images, first.images)
+    packed.unlink()
+    os.mkfifo(packed)
+    assert torch.equal(load("cifar10", root=tmp_path).images, first.images)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from ghn.common.files import remove_partial
-from ghn.training.state import CURRENT, DAMAGED, PREVIOUS, StateError, load_state, locked, save_state
+from ghn.training.state import CURRENT, DAMAGED, LOCK, PREVIOUS, StateError, load_state, locked, save_state
 
 
 @contextmanager
@@ -220,3 +220,95 @@ def test_a_readable_file_that_is_no_state_gives_way_to_the_one_before(tmp_path: 
     (tmp_path / PREVIOUS).unlink()
     with pytest.raises(StateError, match="it lacks"):
         load_state(tmp_path, keys=("step", "config"))
+
+
+def test_a_folder_is_held_by_one_thread(tmp_path: Path) -> None:
+    program = "import sys, pathlib; from ghn.training.state import locked\nwith locked(pathlib.Path(sys.argv[1])): pass"
+    with locked(tmp_path / "run"):
+        # Closing the lock's file a second time must not free it for other processes.
+        with pytest.raises(StateError, match="another training runs in"), locked(tmp_path / "run"):
+            pytest.fail("two trainings in one folder")
+        (tmp_path / "link").symlink_to("run")
+        with pytest.raises(StateError, match="another training runs in"), locked(tmp_path / "link"):
+            pytest.fail("two trainings in one folder")
+        other = subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path / "run")], capture_output=True, text=True, check=False
+        )
+        assert "another training runs in" in other.stderr
+        with locked(tmp_path / "other"):
+            pass
+    with locked(tmp_path / "run"):
+        pass
+
+
+@pytest.mark.parametrize("name", [CURRENT, PREVIOUS])
+def test_what_is_no_file_is_no_state(tmp_path: Path, name: str) -> None:
+    save_state(tmp_path, state(1))
+    save_state(tmp_path, state(2))
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded = load_state(tmp_path)
+    assert loaded is not None
+    os.remove(tmp_path / LOCK) if (tmp_path / LOCK).exists() else None
+    os.mkfifo(tmp_path / LOCK)
+    with pytest.raises(StateError, match="no regular file"), locked(tmp_path):
+        pytest.fail("a pipe is no lock")
+
+
+def test_all_that_a_training_saves_comes_back(tmp_path: Path) -> None:
+    """Every kind of value: shared and strided tensors, numbers of each type, tuples, None."""
+    flat = torch.arange(12.0)
+    saved = {
+        "views": [flat[:6].view(2, 3), flat[6:].view(3, 2).t()],
+        "types": {name: torch.ones(3).to(getattr(torch, name)) for name in ("float16", "bfloat16", "int64", "bool")},
+        "scalar": torch.tensor(3.5),
+        "empty": torch.empty(0, 4),
+        "random_state": torch.get_rng_state(),
+        "config": {"betas": (0.9, 0.999), "none": None, "on": True, "text": "größe"},
+        "state": {0: {"step": torch.tensor(7.0)}},
+    }
+    save_state(tmp_path, saved)
+    loaded = load_state(tmp_path)
+    assert loaded is not None
+    assert loaded.pop("config") == saved.pop("config")
+    torch.testing.assert_close(loaded, saved, rtol=0, atol=0)
+
+
+BOMBS: dict[str, Callable[[], Any]] = {
+    "same tensor often": lambda: [Rebuilt(torch.ones(100_000)) for _ in range(20)],
+    "bytes by number": lambda: Reduced(bytearray, 10**10),
+    "tensor in a tuple": lambda: (torch.ones(3),),
+    "tensor on no device": lambda: torch.ones(1 << 40, device="meta"),
+}
+
+
+class Reduced:
+    """Pickles as a call."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.reduced = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self.reduced
+
+
+SHARED = torch.ones(100_000)
+
+
+class Rebuilt(Reduced):
+    """Pickles as one more view of the same storage."""
+
+    def __init__(self, _: torch.Tensor) -> None:
+        storage = torch.storage.TypedStorage(wrap_storage=SHARED.untyped_storage(), dtype=torch.float32, _internal=True)
+        super().__init__(torch._utils._rebuild_tensor_v2, storage, 0, (100_000,), (1,), False, {})
+
+
+@pytest.mark.parametrize("case", BOMBS)
+def test_states_that_ask_for_more_than_they_hold(tmp_path: Path, case: str) -> None:
+    torch.save({"step": 1, "bomb": BOMBS[case]()}, tmp_path / CURRENT)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(StateError, match=r"state\.pt is damaged"):
+        load_state(tmp_path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64_000  # KiB

@@ -15,10 +15,11 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from ghn.checkpoint.errors import CheckpointError, shown
-from ghn.checkpoint.plain import STORAGE_TYPES, Storage, StorageType, tensor_names
-from ghn.checkpoint.source import ByteReader
-from ghn.checkpoint.unpickler import Budget, ClosedUnpickler, Constructor
+from ghn.common.text import shown
+from ghn.common.untrusted.errors import FormatError
+from ghn.common.untrusted.plain import STORAGE_TYPES, Storage, StorageType, tensor_names
+from ghn.common.untrusted.source import ByteReader
+from ghn.common.untrusted.unpickler import Budget, ClosedUnpickler, Constructor
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
@@ -29,10 +30,10 @@ def _storage_id(identity: object) -> tuple[str, Storage]:
     match identity:
         case ("storage", StorageType(dtype=dtype), str() as key, str(), int() as count, *view):
             if view not in ([], [None]):
-                raise CheckpointError("holds views of storages, as torch before 0.4 wrote them: not supported")
+                raise FormatError("holds views of storages, as torch before 0.4 wrote them: not supported")
             if type(count) is int and 0 <= count < 1 << 48:
                 return key, Storage(dtype, count)
-    raise CheckpointError("is damaged: a persistent id names no storage of plain numbers")
+    raise FormatError("is damaged: a persistent id names no storage of plain numbers")
 
 
 def read_old(reader: ByteReader, budget: Budget, names: Mapping[str, object]) -> Any:
@@ -47,7 +48,7 @@ def read_old(reader: ByteReader, budget: Budget, names: Mapping[str, object]) ->
         The object, in which tensors are `PlainTensor`.
 
     Raises:
-        CheckpointError: For anything that is not admitted, and for damaged data.
+        FormatError: For anything that is not admitted, and for damaged data.
     """
     storages: dict[str, Storage] = {}
 
@@ -56,21 +57,21 @@ def read_old(reader: ByteReader, budget: Budget, names: Mapping[str, object]) ->
         return storages.setdefault(key, storage)
 
     if ClosedUnpickler(reader, budget, {}).load() != PROTOCOL:
-        raise CheckpointError(f"is a torch file of a protocol other than {PROTOCOL}")
+        raise FormatError(f"is a torch file of a protocol other than {PROTOCOL}")
     system = ClosedUnpickler(reader, budget, {}).load()
     if not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise CheckpointError("was written on a big-endian machine, which is not supported")
+        raise FormatError("was written on a big-endian machine, which is not supported")
     value = ClosedUnpickler(reader, budget, names, persistent).load()
     keys = ClosedUnpickler(reader, budget, {}).load()
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(keys) != set(storages):
-        raise CheckpointError("is damaged: its list of storages does not match its tensors")
+        raise FormatError("is damaged: its list of storages does not match its tensors")
     for key in keys:
         storage = storages[key]
         if struct.unpack("<q", reader.take(8))[0] != storage.count:
-            raise CheckpointError("is damaged: the size of a storage is not what its tensors say")
+            raise FormatError("is damaged: the size of a storage is not what its tensors say")
         storage.data = reader.take(storage.count * storage.dtype.itemsize)
     if reader.remaining:
-        raise CheckpointError(f"is damaged: {reader.remaining:,} bytes follow its last storage")
+        raise FormatError(f"is damaged: {reader.remaining:,} bytes follow its last storage")
     return value
 
 
@@ -85,7 +86,7 @@ def storage_loader(budget: Budget) -> Constructor:
                     value = read_old(reader, budget, STORAGE_TYPES)
                     if isinstance(value, Storage):
                         return value
-        raise CheckpointError("is damaged: torch.storage._load_from_bytes gets bytes that hold no storage")
+        raise FormatError("is damaged: torch.storage._load_from_bytes gets bytes that hold no storage")
 
     return Constructor(load)
 
@@ -101,7 +102,7 @@ def read_zip(data: memoryview, budget: Budget) -> Any:
         The pickled object, in which tensors are `PlainTensor`.
 
     Raises:
-        CheckpointError: For anything that is not admitted, and for damaged data.
+        FormatError: For anything that is not admitted, and for damaged data.
     """
     records = _Records(data)
     storages: dict[str, Storage] = {}
@@ -114,14 +115,28 @@ def read_zip(data: memoryview, budget: Budget) -> Any:
         return storages[key]
 
     if "constants.pkl" in records:
-        raise CheckpointError("is a TorchScript archive, which holds code; save its state_dict() instead")
+        raise FormatError("is a TorchScript archive, which holds code; save its state_dict() instead")
     if "byteorder" in records and records.read("byteorder") != b"little":
-        raise CheckpointError("was written on a big-endian machine, which is not supported")
+        raise FormatError("was written on a big-endian machine, which is not supported")
     reader = ByteReader(records.read("data.pkl"))
     value = ClosedUnpickler(reader, budget, {**tensor_names(budget), **STORAGE_TYPES}, persistent).load()
     if reader.remaining:
-        raise CheckpointError("is damaged: bytes follow its pickle")
+        raise FormatError("is damaged: bytes follow its pickle")
     return value
+
+
+MAX_DIRECTORY = 2 << 20
+"""Bytes of an archive's list of records: some 20,000 of them, which take 15 MB when they are read."""
+
+
+class _DirectoryReader(ByteReader):
+    """Gives `zipfile` the list of an archive's records, if that is of sensible length."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        count = self.remaining if size is None or size < 0 else min(size, self.remaining)
+        if count > MAX_DIRECTORY:
+            raise FormatError(f"is a zip archive whose list of records takes {count:,} bytes, more than any sound one")
+        return super().read(size)
 
 
 class _Records:
@@ -130,16 +145,21 @@ class _Records:
     def __init__(self, data: memoryview) -> None:
         self._data = data
         try:
-            with zipfile.ZipFile(ByteReader(data)) as archive:
+            with zipfile.ZipFile(_DirectoryReader(data)) as archive:
                 entries = archive.infolist()
+        except FormatError:
+            raise
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
-            raise CheckpointError(f"is a damaged or truncated zip archive ({shown(str(error))})") from None
+            raise FormatError(f"is a damaged or truncated zip archive ({shown(str(error))})") from None
         tops = [entry.filename.removesuffix("data.pkl") for entry in entries if entry.filename.endswith("/data.pkl")]
         if len(tops) != 1:
-            raise CheckpointError("is a zip archive, but not one that torch.save made")
+            raise FormatError("is a zip archive, but not one that torch.save made")
         self._entries = {entry.filename.removeprefix(tops[0]): entry for entry in entries}
         if len(self._entries) != len(entries):
-            raise CheckpointError("is a zip archive with two records of one name")
+            raise FormatError("is a zip archive with two records of one name")
+        # Each record is read, and summed up, once.
+        if sum(entry.file_size for entry in entries) > len(data):
+            raise FormatError("is damaged: the records of its zip archive lie on the same bytes")
 
     def __contains__(self, name: str) -> bool:
         return name in self._entries
@@ -148,13 +168,11 @@ class _Records:
         """The bytes of a record, not copied."""
         entry = self._entries.get(name)
         if entry is None:
-            raise CheckpointError(f"is damaged: its record {shown(name)} is missing")
+            raise FormatError(f"is damaged: its record {shown(name)} is missing")
         if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
-            raise CheckpointError(
-                f"holds a compressed or encrypted record {shown(name)}, which torch.save never writes"
-            )
+            raise FormatError(f"holds a compressed or encrypted record {shown(name)}, which torch.save never writes")
         if entry.header_offset < 0:  # zipfile corrects offsets by a possible prefix of the archive
-            raise CheckpointError(f"is damaged: its record {shown(name)} starts before the file")
+            raise FormatError(f"is damaged: its record {shown(name)} starts before the file")
         reader = ByteReader(self._data)
         reader.seek(entry.header_offset)
         header = reader.take(30)
@@ -162,5 +180,5 @@ class _Records:
         reader.take(name_length + extra_length)
         content = reader.take(entry.file_size)
         if header[:4] != b"PK\x03\x04" or zlib.crc32(content) != entry.CRC:
-            raise CheckpointError(f"is damaged: the checksum of its record {shown(name)} is wrong")
+            raise FormatError(f"is damaged: the checksum of its record {shown(name)} is wrong")
         return content

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ghn.checkpoint.errors import CheckpointError, shown
-from ghn.checkpoint.source import ByteReader
-from ghn.checkpoint.unpickler import Budget, Buildable, Constructor
+from ghn.common.text import shown
+from ghn.common.untrusted.errors import FormatError
+from ghn.common.untrusted.source import ByteReader
+from ghn.common.untrusted.unpickler import Budget, Buildable, Constructor
 
 MAX_AXES = 8
 
@@ -69,10 +70,10 @@ class PlainTensor(Buildable):
         self.shape = _naturals(shape, "shape")
         self.strides = _naturals(strides, "strides")
         if len(self.shape) != len(self.strides) or len(self.shape) > MAX_AXES:
-            raise CheckpointError(f"holds a tensor of {len(self.shape)} axes and {len(self.strides)} strides")
+            raise FormatError(f"holds a tensor of {len(self.shape)} axes and {len(self.strides)} strides")
 
     def build(self, state: object, reader: ByteReader) -> None:
-        raise CheckpointError("sets the state of a tensor, which plain tensors never need")
+        raise FormatError("sets the state of a tensor, which plain tensors never need")
 
     @property
     def dtype(self) -> torch.dtype:
@@ -88,31 +89,71 @@ class PlainTensor(Buildable):
         """The tensor, sharing memory with the file's window.
 
         Raises:
-            CheckpointError: If it reaches beyond its storage or has more elements than that.
+            FormatError: If it reaches beyond its storage or has more elements than that.
         """
         storage = self.storage
         if storage.data is None or len(storage.data) != storage.count * storage.dtype.itemsize:
-            raise CheckpointError("is damaged: a tensor's elements are missing")
+            raise FormatError("is damaged: a tensor's elements are missing")
         count = math.prod(self.shape)
         last = self.offset + sum((size - 1) * step for size, step in zip(self.shape, self.strides, strict=True))
         if count and (last >= storage.count or count > storage.count):
-            raise CheckpointError(
-                f"is damaged: a tensor of shape {self.shape} reaches beyond its storage of {storage.count:,} elements"
+            raise FormatError(
+                f"is damaged: a tensor of shape {shown(self.shape)} reaches beyond its storage "
+                f"of {storage.count:,} elements"
             )
         if not count:
+            if math.prod(size for size in self.shape if size) >= 1 << 62:
+                raise FormatError(f"is damaged: no tensor has the shape {shown(self.shape)}")
             return torch.empty(self.shape, dtype=storage.dtype)
-        return torch.frombuffer(storage.data, dtype=storage.dtype).as_strided(self.shape, self.strides, self.offset)
+        # Along an axis of one element there is no step, whatever is written.
+        strides = [step if size > 1 else 1 for size, step in zip(self.shape, self.strides, strict=True)]
+        return torch.frombuffer(storage.data, dtype=storage.dtype).as_strided(self.shape, strides, self.offset)
+
+
+def with_tensors(value: Any, most: int) -> Any:
+    """What a pickle holds, with tensors of their own memory in the place of the records of them.
+
+    Args:
+        value: Out of a `ClosedUnpickler`; its lists and dictionaries are changed.
+        most: Bytes of all tensors together.
+
+    Returns:
+        `value`, or the tensor if it is the record of one.
+
+    Raises:
+        FormatError: If a tensor is in a tuple, reaches beyond its storage, or all of them take more.
+    """
+    whole = [value]
+    made: dict[int, tuple[PlainTensor, torch.Tensor]] = {}
+    # Not by recursion: containers may be nested deeply, shared or in a circle.
+    seen, waiting = {id(whole)}, [whole]
+    while waiting:
+        container: Any = waiting.pop()
+        for key, entry in container.items() if type(container) is dict else enumerate(container):
+            if isinstance(entry, PlainTensor):
+                if type(container) is tuple:
+                    raise FormatError("holds a tensor in a tuple, where none belongs")
+                if id(entry) not in made:
+                    most -= entry.bytes
+                    if most < 0:
+                        raise FormatError("holds tensors that take more bytes than the file has")
+                    made[id(entry)] = entry, entry.tensor().clone()
+                container[key] = made[id(entry)][1]
+            elif type(entry) in (dict, list, tuple) and id(entry) not in seen:
+                seen.add(id(entry))
+                waiting.append(entry)
+    return whole[0]
 
 
 def _natural(value: object, what: str) -> int:
     if type(value) is not int or not 0 <= value < 1 << 62:
-        raise CheckpointError(f"is damaged: a tensor's {what} is no natural number")
+        raise FormatError(f"is damaged: a tensor's {what} is no natural number")
     return value
 
 
 def _naturals(values: object, what: str) -> tuple[int, ...]:
     if type(values) is not tuple:
-        raise CheckpointError(f"is damaged: a tensor's {what} is no tuple")
+        raise FormatError(f"is damaged: a tensor's {what} is no tuple")
     return tuple(_natural(value, what) for value in values)
 
 
@@ -122,21 +163,21 @@ def _rebuild_tensor(arguments: tuple[Any, ...]) -> PlainTensor:
             return PlainTensor(storage, offset, shape, strides)
         case (Storage() as storage, offset, shape, strides, bool(), hooks, *rest) if rest in ([], [None]):
             if type(hooks) is not dict or hooks:
-                raise CheckpointError("attaches hooks to a tensor (torch._utils._rebuild_tensor_v2)")
+                raise FormatError("attaches hooks to a tensor (torch._utils._rebuild_tensor_v2)")
             return PlainTensor(storage, offset, shape, strides)
-    raise CheckpointError("is damaged: torch._utils._rebuild_tensor_v2 gets arguments that make no plain tensor")
+    raise FormatError("is damaged: torch._utils._rebuild_tensor_v2 gets arguments that make no plain tensor")
 
 
 def _rebuild_parameter(arguments: tuple[Any, ...]) -> PlainTensor:
     match arguments:
         case (PlainTensor() as tensor, bool(), dict() as hooks) if not hooks:
             return tensor
-    raise CheckpointError("is damaged: torch._utils._rebuild_parameter gets arguments that make no plain parameter")
+    raise FormatError("is damaged: torch._utils._rebuild_parameter gets arguments that make no plain parameter")
 
 
 def _ordered_dict(arguments: tuple[Any, ...]) -> dict[Any, Any]:
     if arguments:
-        raise CheckpointError("fills a collections.OrderedDict by a call, which plain tensors never need")
+        raise FormatError("fills a collections.OrderedDict by a call, which plain tensors never need")
     return {}
 
 
@@ -150,8 +191,8 @@ def _encoder(budget: Budget) -> Constructor:
                 try:
                     return memoryview(bytearray(text, "latin1"))
                 except UnicodeEncodeError:
-                    raise CheckpointError("is damaged: bytes written as text hold a letter that is no byte") from None
-        raise CheckpointError("calls _codecs.encode for something else than bytes")
+                    raise FormatError("is damaged: bytes written as text hold a letter that is no byte") from None
+        raise FormatError("calls _codecs.encode for something else than bytes")
 
     return Constructor(encode)
 
@@ -181,32 +222,37 @@ class NumpyDtype(Buildable):
         self.dtype = _NUMPY_DTYPES[code]
 
     def build(self, state: object, reader: ByteReader) -> None:
+        if type(state) is tuple and len(state) > 1:
+            state = (state[0], _text(state[1]), *state[2:])
         match state:
             case (int(), "<" | "|", None, None, None, -1, -1, 0):
                 return
             case (int(), ">", *_):
-                raise CheckpointError(f"holds big-endian numpy data (dtype '>{self.code}'), which is not supported")
-        raise CheckpointError(f"holds a numpy dtype '{self.code}' with fields or metadata")
+                raise FormatError(f"holds big-endian numpy data (dtype '>{self.code}'), which is not supported")
+        raise FormatError(f"holds a numpy dtype '{self.code}' with fields or metadata")
+
+
+def _text(value: object) -> object:
+    """Short bytes as text, which is what Python 2 wrote for it; all else as it is."""
+    return str(value, "latin-1") if type(value) is memoryview and len(value) <= 8 else value
 
 
 def _numpy_dtype(arguments: tuple[Any, ...]) -> NumpyDtype:
-    match arguments:
+    match tuple(map(_text, arguments)):
         case (str() as code, bool() | int(), bool() | int()) if code in _NUMPY_DTYPES:
             return NumpyDtype(code)
         case (str() as code, *_) if code.startswith("O"):
-            raise CheckpointError(
-                f"holds an object array (numpy dtype '{shown(code)}'), which may run code when loaded"
-            )
+            raise FormatError(f"holds an object array (numpy dtype '{shown(code)}'), which may run code when loaded")
         case (str() as code, *_):
-            raise CheckpointError(f"holds numpy data of dtype '{shown(code)}', not of plain numbers")
-    raise CheckpointError("is damaged: numpy.dtype gets arguments that make no type of plain numbers")
+            raise FormatError(f"holds numpy data of dtype '{shown(code)}', not of plain numbers")
+    raise FormatError("is damaged: numpy.dtype gets arguments that make no type of plain numbers")
 
 
 def _numpy_scalar(arguments: tuple[Any, ...]) -> float | int | bool:
     match arguments:
         case (NumpyDtype(code=code, dtype=dtype), memoryview() as data) if len(data) == dtype.itemsize:
             return np.frombuffer(data, dtype=np.dtype(f"<{code}")).item()
-    raise CheckpointError("is damaged: numpy.core.multiarray.scalar gets arguments that make no number")
+    raise FormatError("is damaged: numpy.core.multiarray.scalar gets arguments that make no number")
 
 
 def array_strides(shape: tuple[int, ...], fortran: bool) -> tuple[int, ...]:
@@ -231,13 +277,13 @@ class NumpyArray(PlainTensor):
             case (1, tuple() as shape, NumpyDtype(dtype=dtype), bool() as fortran, memoryview() as data):
                 self._fill(shape, dtype, fortran, data)
                 return
-        raise CheckpointError("is damaged: the state of a numpy array is no array of plain numbers")
+        raise FormatError("is damaged: the state of a numpy array is no array of plain numbers")
 
     def _fill(self, shape: object, dtype: torch.dtype, fortran: bool, data: memoryview) -> None:
         sizes = _naturals(shape, "shape")
         count = math.prod(sizes)
         if len(sizes) > MAX_AXES or count * dtype.itemsize != len(data):
-            raise CheckpointError(f"is damaged: {len(data):,} bytes cannot fill an array of shape {shown(sizes)}")
+            raise FormatError(f"is damaged: {len(data):,} bytes cannot fill an array of shape {shown(sizes)}")
         super().__init__(Storage(dtype, count, data), 0, sizes, array_strides(sizes, fortran))
 
 
@@ -257,7 +303,7 @@ class JoblibArray(NumpyArray):
             }:
                 pass
             case _:
-                raise CheckpointError("is damaged: joblib's description of an array is no array of plain numbers")
+                raise FormatError("is damaged: joblib's description of an array is no array of plain numbers")
         # Since joblib 1.1: the length of the padding in one byte, then the padding, then the elements.
         if padded:
             reader.take(reader.take(1)[0])
@@ -269,7 +315,7 @@ def _numpy_reconstruct(arguments: tuple[Any, ...]) -> NumpyArray:
     match arguments:
         case (Token("numpy.ndarray"), (0,), memoryview()):
             return NumpyArray()
-    raise CheckpointError("is damaged: numpy.core.multiarray._reconstruct gets arguments that make no array")
+    raise FormatError("is damaged: numpy.core.multiarray._reconstruct gets arguments that make no array")
 
 
 def _joblib_array(_: tuple[Any, ...]) -> JoblibArray:

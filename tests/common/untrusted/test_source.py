@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from ghn.checkpoint import CheckpointError, convert_checkpoint, source
-from ghn.checkpoint.source import ByteReader, open_bytes
+from ghn.checkpoint import CheckpointError, convert_checkpoint
+from ghn.common.untrusted import source
+from ghn.common.untrusted.errors import FormatError
+from ghn.common.untrusted.source import ByteReader, open_bytes
 
 COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
     "zlib": zlib.compress,
@@ -49,7 +51,7 @@ def test_bombs_are_stopped(tmp_path: Path, name: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(source, "FREE_SIZE", 3 << 20)
     (tmp_path / "bomb").write_bytes(COMPRESSORS[name](b"\x00" * (64 << 20)))
     assert (tmp_path / "bomb").stat().st_size < 3 * 2**20 / source.EXPANSION
-    with pytest.raises(CheckpointError, match=r"expands from [\d,]+ to more than 3,145,728 bytes"):
+    with pytest.raises(FormatError, match=r"expands from [\d,]+ to more than 3,145,728 bytes"):
         open_bytes(tmp_path / "bomb")
 
 
@@ -58,7 +60,7 @@ def test_bombs_are_stopped(tmp_path: Path, name: str, monkeypatch: pytest.Monkey
 def test_truncated_compression_is_refused(tmp_path: Path, name: str, keep: int) -> None:
     whole = COMPRESSORS[name](os.urandom(1000))
     (tmp_path / "file").write_bytes(whole[:keep])
-    with pytest.raises(CheckpointError, match=r"truncated|damaged"):
+    with pytest.raises(FormatError, match=r"truncated|damaged"):
         open_bytes(tmp_path / "file")
 
 
@@ -66,7 +68,7 @@ def test_truncated_compression_is_refused(tmp_path: Path, name: str, keep: int) 
 def test_bytes_behind_the_compression_are_refused(tmp_path: Path, name: str) -> None:
     for more in (b"x", b"x" * (2 * source.CHUNK)):
         (tmp_path / "file").write_bytes(COMPRESSORS[name](b"abc") + more)
-        with pytest.raises(CheckpointError, match="bytes follow"):
+        with pytest.raises(FormatError, match="bytes follow"):
             open_bytes(tmp_path / "file")
 
 
@@ -75,7 +77,7 @@ def test_lzma_header_that_wants_gigabytes_is_refused(tmp_path: Path) -> None:
     alone[1:5] = struct.pack("<I", 0xF0000000)
     alone[1:3] = b"\x00\x00"
     (tmp_path / "file").write_bytes(alone)
-    with pytest.raises(CheckpointError, match="does not decode"):
+    with pytest.raises(FormatError, match="does not decode"):
         open_bytes(tmp_path / "file")
 
 
@@ -83,7 +85,7 @@ def test_full_temporary_disk_is_a_line(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "file").write_bytes(gzip.compress(os.urandom(1 << 20)))
     with open("/dev/full", "wb") as full:
         monkeypatch.setattr(tempfile, "TemporaryFile", lambda: contextlib.nullcontext(full))
-        with pytest.raises(CheckpointError, match="No space left"):
+        with pytest.raises(FormatError, match="No space left"):
             open_bytes(tmp_path / "file")
         monkeypatch.undo()
         with contextlib.suppress(OSError):
@@ -92,19 +94,19 @@ def test_full_temporary_disk_is_a_line(tmp_path: Path, monkeypatch: pytest.Monke
 
 NOT_A_FILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, "no such file"),
-    "folder": (lambda path: path.mkdir(), "is a folder"),
+    "folder": (lambda path: path.mkdir(), "is a folder, not a file"),
     "empty": (lambda path: path.touch(), "is empty"),
     "pipe": (os.mkfifo, "not a regular file"),
     "dangling link": (lambda path: path.symlink_to("nowhere"), "no such file"),
     "empty gzip": (lambda path: path.write_bytes(gzip.compress(b"")), "is empty"),
     "lz4": (lambda path: path.write_bytes(b"\x04\x22\x4d\x18" + b"x" * 50), "lz4"),
     "joblib 0.9": (lambda path: path.write_bytes(b"ZF0x10" + b"x" * 50), "older than 0.10"),
-    "text": (lambda path: path.write_text("hello, this is no checkpoint"), "no checkpoint"),
+    "text": (lambda path: path.write_text("hello, this is no checkpoint"), "no file of plain data"),
     "one byte": (lambda path: path.write_bytes(b"\x80"), "truncated"),
     "zip signature": (lambda path: path.write_bytes(b"PK\x03\x04"), "zip archive"),
-    "other zip": (lambda path: path.write_bytes(b"PK\x05\x06" + b"\x00" * 18), "no checkpoint"),
+    "other zip": (lambda path: path.write_bytes(b"PK\x05\x06" + b"\x00" * 18), "no file of plain data"),
     "safetensors": (lambda path: path.write_bytes(struct.pack("<Q", 2) + b'{"'), "safetensors"),
-    "image": (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"), "no checkpoint"),
+    "image": (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"), "no file of plain data"),
 }
 
 
@@ -123,8 +125,8 @@ def test_reader_hands_out_what_is_there_and_no_more() -> None:
     reader = ByteReader(memoryview(bytearray(b"one\ntwo")))
     assert reader.take_line() == b"one"
     assert reader.take(2) == b"tw"
-    with pytest.raises(CheckpointError, match="2 bytes are due at byte 6, 1 left"):
+    with pytest.raises(FormatError, match="2 bytes are due at byte 6, 1 left"):
         reader.take(2)
-    with pytest.raises(CheckpointError, match="no end of line"):
+    with pytest.raises(FormatError, match="no end of line"):
         reader.take_line()
     assert (reader.position, reader.remaining) == (6, 1)

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from ghn.checkpoint import CheckpointError
-from ghn.checkpoint.plain import PlainTensor, Storage, array_strides
+from ghn.common.untrusted.errors import FormatError
+from ghn.common.untrusted.plain import PlainTensor, Storage, array_strides
 from ghn.model import from_pretrained
 from tests.checkpoint.pickles import Call, old_torch, storage_of, strided, tensor_with_hooks, typed_storage
 
@@ -96,13 +97,13 @@ def test_views(case: str, dtype: torch.dtype) -> None:
     ("offset", "shape", "strides"), [(12, (), ()), (0, (13,), (1,)), (0, (3, 4), (5, 1)), (0, (13, 1), (0, 0))]
 )
 def test_views_beyond_the_storage(offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> None:
-    with pytest.raises(CheckpointError, match="reaches beyond its storage of 12 elements"):
+    with pytest.raises(FormatError, match="reaches beyond its storage of 12 elements"):
         PlainTensor(storage()[0], offset, shape, strides).tensor()
 
 
 @pytest.mark.parametrize("data", [None, memoryview(b""), memoryview(bytes(47)), memoryview(bytes(49))])
 def test_storages_without_their_bytes(data: memoryview | None) -> None:
-    with pytest.raises(CheckpointError, match="a tensor's elements are missing"):
+    with pytest.raises(FormatError, match="a tensor's elements are missing"):
         PlainTensor(Storage(torch.float32, 12, data), 0, (3,), (1,)).tensor()
 
 
@@ -117,7 +118,7 @@ def test_storages_without_their_bytes(data: memoryview | None) -> None:
     ],
 )
 def test_numbers_that_make_no_view(offset: object, shape: object, strides: object, message: str) -> None:
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(FormatError, match=message):
         PlainTensor(storage()[0], offset, shape, strides)
 
 

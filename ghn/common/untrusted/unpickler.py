@@ -15,11 +15,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from ghn.checkpoint.errors import CheckpointError, shown
-from ghn.checkpoint.source import ByteReader
+from ghn.common.text import shown
+from ghn.common.untrusted.errors import FormatError
+from ghn.common.untrusted.source import ByteReader
 
-MAX_OPERATIONS = 500_000
-"""Far above any real file (a training state of the largest hypernetwork takes under 100,000)."""
+MAX_OPERATIONS = 400_000
+"""Above any real file: a training state of the largest hypernetwork takes under 100,000, CIFAR-100 some 200,000."""
+
+
+LONGEST_NAME = 256
+"""Bytes of a key."""
 
 
 class Budget:
@@ -38,21 +43,21 @@ class Budget:
         """Count one operation.
 
         Raises:
-            CheckpointError: If there have been too many.
+            FormatError: If there have been too many.
         """
         self._operations -= 1
         if self._operations < 0:
-            raise CheckpointError(f"holds more than {MAX_OPERATIONS:,} pickle operations, which no hypernetwork needs")
+            raise FormatError(f"holds more than {MAX_OPERATIONS:,} pickle operations, far more than any sound file")
 
     def copy(self, size: int) -> None:
         """Count `size` bytes that are about to be copied.
 
         Raises:
-            CheckpointError: If it would be more than the file holds.
+            FormatError: If it would be more than the file holds.
         """
         self._copied -= size
         if self._copied < 0:
-            raise CheckpointError("uses the same bytes again and again, which no hypernetwork does")
+            raise FormatError("uses the same bytes again and again, which no sound file does")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,17 @@ _FIXED = {
     b"q": "<B",
     b"r": "<I",
 }
-_COUNTED = {b"X": "<I", b"\x8c": "<B", b"\x8d": "<Q", b"B": "<I", b"C": "<B", b"\x8e": "<Q", b"\x8a": "<B"}
+_COUNTED = {
+    b"U": "<B",
+    b"T": "<I",
+    b"X": "<I",
+    b"\x8c": "<B",
+    b"\x8d": "<Q",
+    b"B": "<I",
+    b"C": "<B",
+    b"\x8e": "<Q",
+    b"\x8a": "<B",
+}
 
 
 class ClosedUnpickler:
@@ -119,10 +134,10 @@ class ClosedUnpickler:
         self._memo: dict[int, Any] = {}
 
     def load(self) -> Any:
-        """The pickled value: str, int, float, bool, None, memoryview, list, tuple, dict and the table's values.
+        """The pickled value: str, int, float, bool, None, memoryview (bytes), list, tuple, dict and the table's values.
 
         Raises:
-            CheckpointError: For anything that is not admitted, and for damaged data.
+            FormatError: For anything that is not admitted, and for damaged data.
         """
         while True:
             self._budget.operation()
@@ -135,8 +150,9 @@ class ClosedUnpickler:
                 return value
             step = _STEPS.get(opcode)
             if step is None:
-                raise CheckpointError(
-                    f"is no checkpoint or damaged: at byte {start:,} it holds {_operation(opcode)}, not data of tensors"
+                raise FormatError(
+                    f"is damaged, or no file of plain data: at byte {start:,} it holds {_operation(opcode)}, "
+                    "not data of tensors"
                 )
             step(self, self._argument(opcode))
 
@@ -148,8 +164,8 @@ class ClosedUnpickler:
         return None
 
     def _damaged(self) -> NoReturn:
-        raise CheckpointError(
-            f"is no checkpoint or damaged: its pickle makes no sense before byte {self._reader.position:,}"
+        raise FormatError(
+            f"is damaged, or no file of plain data: its pickle makes no sense before byte {self._reader.position:,}"
         )
 
     def _pop(self) -> Any:
@@ -219,9 +235,11 @@ class ClosedUnpickler:
         if len(items) % 2:
             self._damaged()
         for key, value in zip(items[::2], items[1::2], strict=True):
+            if type(key) is memoryview and len(key) <= LONGEST_NAME:
+                key = str(key, "latin-1")  # Python 2 and CIFAR write names as bytes
             # Hashing nested tuples would recurse without bound, and large integers can be made to collide.
             if type(key) is not str and not (type(key) is int and 0 <= key < 1 << 32):
-                raise CheckpointError(f"holds a dictionary with {_kind(key)} as a key")
+                raise FormatError(f"holds a dictionary with {_kind(key)} as a key")
             target[key] = value
 
     def _put(self, index: int) -> None:
@@ -250,7 +268,7 @@ class ClosedUnpickler:
     def _find(self, module: str, name: str) -> None:
         wanted = f"{module}.{name}"
         if wanted not in self._names:
-            raise CheckpointError(
+            raise FormatError(
                 f"refers to {shown(wanted)}, which plain tensors do not need; it may be harmful and was not run"
             )
         self._push(self._names[wanted])
@@ -258,13 +276,13 @@ class ClosedUnpickler:
     def _reduce(self, _: object) -> None:
         arguments, constructor = self._pop(), self._pop()
         if type(arguments) is not tuple or type(constructor) is not Constructor or constructor.bare:
-            raise CheckpointError(f"calls {_kind(constructor)}, which is no constructor of plain tensors")
+            raise FormatError(f"calls {_kind(constructor)}, which is no constructor of plain tensors")
         self._push(constructor.call(arguments))
 
     def _new_object(self, _: object) -> None:
         arguments, constructor = self._pop(), self._pop()
         if arguments != () or type(constructor) is not Constructor or not constructor.bare:
-            raise CheckpointError(f"makes an object of {_kind(constructor)}, which is no class of plain tensors")
+            raise FormatError(f"makes an object of {_kind(constructor)}, which is no class of plain tensors")
         self._push(constructor.call(()))
 
     def _build(self, _: object) -> None:
@@ -274,11 +292,11 @@ class ClosedUnpickler:
             target.build(state, self._reader)
         elif type(target) is not dict or type(state) is not dict or list(state) != ["_metadata"]:
             # Module.state_dict() hangs the version of each module on its OrderedDict: dropped, all else refused.
-            raise CheckpointError(f"sets the state of {_kind(target)}, which plain tensors never need")
+            raise FormatError(f"sets the state of {_kind(target)}, which plain tensors never need")
 
     def _persistent_id(self, _: object) -> None:
         if self._persistent is None:
-            raise CheckpointError("holds a persistent id, which only files of torch.save have")
+            raise FormatError("holds a persistent id, which only files of torch.save have")
         self._push(self._persistent(self._pop()))
 
 
@@ -317,6 +335,8 @@ _STEPS: dict[bytes, _Step] = {
     b"X": ClosedUnpickler._text,  # BINUNICODE
     b"\x8c": ClosedUnpickler._text,  # SHORT_BINUNICODE
     b"\x8d": ClosedUnpickler._text,  # BINUNICODE8
+    b"U": ClosedUnpickler._push,  # SHORT_BINSTRING, the strings of Python 2
+    b"T": ClosedUnpickler._push,  # BINSTRING
     b"B": ClosedUnpickler._push,  # BINBYTES
     b"C": ClosedUnpickler._push,  # SHORT_BINBYTES
     b"\x8e": ClosedUnpickler._push,  # BINBYTES8

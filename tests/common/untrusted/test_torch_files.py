@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from ghn.checkpoint import CheckpointError
-from ghn.checkpoint.plain import STORAGE_TYPES, PlainTensor, tensor_names
-from ghn.checkpoint.source import ByteReader
-from ghn.checkpoint.torch_files import MAGIC, PROTOCOL, read_old, read_zip
-from ghn.checkpoint.unpickler import Budget, ClosedUnpickler
+from ghn.common.untrusted.errors import FormatError
+from ghn.common.untrusted.plain import STORAGE_TYPES, PlainTensor, tensor_names
+from ghn.common.untrusted.source import ByteReader
+from ghn.common.untrusted.torch_files import MAGIC, PROTOCOL, read_old, read_zip
+from ghn.common.untrusted.unpickler import Budget, ClosedUnpickler
 from ghn.model import from_pretrained
 from tests.checkpoint.files import FORMATS, dumped, random_state
 
@@ -96,7 +97,7 @@ ZIPS: dict[str, tuple[Mapping[str, bytes | None], str]] = {
 def test_zip_parts_that_do_not_fit(case: str) -> None:
     changes, message = ZIPS[case]
     data = repacked(changes)
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(FormatError, match=message):
         plain(read_zip(data, Budget(10 * len(data))))
 
 
@@ -104,7 +105,7 @@ def test_two_records_of_one_name() -> None:
     buffer = io.BytesIO(bytes(repacked({})))
     with zipfile.ZipFile(buffer, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr("archive/data/0", bytes(24))
-    with pytest.raises(CheckpointError, match="two records of one name"):
+    with pytest.raises(FormatError, match="two records of one name"):
         read_zip(memoryview(buffer.getvalue()), Budget(10**6))
 
 
@@ -160,10 +161,10 @@ def test_old_parts_that_do_not_fit(case: str) -> None:
     place, content, message = OLD[case]
     parts = old_parts()
     parts[place] = content
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(FormatError, match=message):
         read(parts)
 
 
 def test_old_layout_has_an_end() -> None:
-    with pytest.raises(CheckpointError, match="1 bytes follow its last storage"):
+    with pytest.raises(FormatError, match="1 bytes follow its last storage"):
         read([*old_parts(), b"x"])

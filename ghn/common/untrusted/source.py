@@ -10,14 +10,14 @@ import io
 import lzma
 import mmap
 import os
-import stat
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Protocol
 
-from ghn.checkpoint.errors import CheckpointError
+from ghn.common.untrusted.errors import FormatError
+from ghn.common.untrusted.opening import open_regular
 
 CHUNK = 1 << 20
 LZMA_MEMORY = 256 << 20
@@ -83,33 +83,26 @@ def open_bytes(path: Path) -> memoryview:
         nothing is read before it is used. Writable, but never written; the file cannot be changed through it.
 
     Raises:
-        CheckpointError: If there is no such regular file, it is empty, damaged, or expands to more than
+        FormatError: If there is no such regular file, it is empty, damaged, or expands to more than
             max(256 MiB, 32 times its size) or 16 GiB.
     """
     try:
-        status = os.stat(path)
-        if stat.S_ISDIR(status.st_mode):
-            raise CheckpointError("is a folder, not a checkpoint file")
-        if not stat.S_ISREG(status.st_mode):
-            raise CheckpointError("is not a regular file")
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             data = _map(file)
         for prefix, reason in _REFUSED.items():
             if data[: len(prefix)] == prefix:
-                raise CheckpointError(reason)
+                raise FormatError(reason)
         for prefix, (name, make) in _DECODERS.items():
             if data[: len(prefix)] == prefix:
                 return _decompressed(data, name, make())
-    except FileNotFoundError:
-        raise CheckpointError("there is no such file") from None
     except OSError as error:
-        raise CheckpointError(f"cannot be read ({error.strerror or error})") from None
+        raise FormatError(f"cannot be read ({error.strerror or error})") from None
     return data
 
 
 def _map(file: IO[bytes]) -> memoryview:
     if os.fstat(file.fileno()).st_size == 0:
-        raise CheckpointError("is empty")
+        raise FormatError("is empty")
     # A private map: torch warns about read-only buffers, and pages nobody writes are never copied.
     return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
 
@@ -120,9 +113,7 @@ def _decompressed(data: memoryview, name: str, decoder: _Decoder) -> memoryview:
         for block in _blocks(data, name, decoder):
             file.write(block)
             if file.tell() > limit:
-                raise CheckpointError(
-                    f"expands from {len(data):,} to more than {limit:,} bytes, which no hypernetwork does"
-                )
+                raise FormatError(f"expands from {len(data):,} to more than {limit:,} bytes, which no sound file does")
         file.flush()
         return _map(file)
 
@@ -133,16 +124,16 @@ def _blocks(data: memoryview, name: str, decoder: _Decoder) -> Iterator[bytes]:
         piece = b""
         if decoder.needs_input:
             if position >= len(data):
-                raise CheckpointError(f"is truncated: its {name} compression ends early")
+                raise FormatError(f"is truncated: its {name} compression ends early")
             piece = bytes(data[position : position + CHUNK])
             position += CHUNK
         try:
             block = decoder.decompress(piece, CHUNK)
         except (zlib.error, lzma.LZMAError, OSError, EOFError) as error:
-            raise CheckpointError(f"is damaged: its {name} compression does not decode ({error})") from None
+            raise FormatError(f"is damaged: its {name} compression does not decode ({error})") from None
         yield block
     if position < len(data) or decoder.unused_data:
-        raise CheckpointError(f"is damaged: bytes follow the end of its {name} compression")
+        raise FormatError(f"is damaged: bytes follow the end of its {name} compression")
 
 
 class ByteReader(io.RawIOBase):
@@ -161,10 +152,10 @@ class ByteReader(io.RawIOBase):
         """Exactly the next `count` bytes, not copied.
 
         Raises:
-            CheckpointError: If fewer are left.
+            FormatError: If fewer are left.
         """
         if count > self.remaining:
-            raise CheckpointError(
+            raise FormatError(
                 f"is truncated or damaged: {count:,} bytes are due at byte {self.position:,}, {self.remaining:,} left"
             )
         start, self.position = self.position, self.position + count
@@ -174,11 +165,11 @@ class ByteReader(io.RawIOBase):
         """The bytes up to the next newline, without it.
 
         Raises:
-            CheckpointError: If there is none within `limit` bytes.
+            FormatError: If there is none within `limit` bytes.
         """
         line, newline, _ = bytes(self.data[self.position : self.position + limit]).partition(b"\n")
         if not newline:
-            raise CheckpointError(f"is truncated or damaged: no end of line after byte {self.position:,}")
+            raise FormatError(f"is truncated or damaged: no end of line after byte {self.position:,}")
         self.position += len(line) + 1
         return line
 

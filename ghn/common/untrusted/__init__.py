@@ -1,0 +1,1 @@
+"""Files that somebody else wrote: read without running, or believing, anything in them."""

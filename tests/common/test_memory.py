@@ -1,0 +1,22 @@
+"""Want of memory is one line, and nothing else is taken for it."""
+
+import pytest
+import torch
+
+from ghn.common.errors import OneLineError
+from ghn.common.memory import is_out_of_memory, memory_errors_as
+
+
+def test_what_the_allocator_says_is_told_in_one_line() -> None:
+    with pytest.raises(OneLineError, match=r"^too little$"), memory_errors_as(OneLineError, "too little"):
+        torch.empty(1 << 55, dtype=torch.uint8)
+    with pytest.raises(OneLineError, match=r"^too little$"), memory_errors_as(OneLineError, "too little"):
+        bytearray(1 << 62)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), OSError(2, "No such file"), ValueError("memory")])
+def test_other_errors_stay(error: Exception) -> None:
+    assert not is_out_of_memory(error)
+    with pytest.raises(type(error)) as caught, memory_errors_as(OneLineError, "too little"):
+        raise error
+    assert caught.value is error
