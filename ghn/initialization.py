@@ -13,6 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from ghn.common.errors import OneLineError
+from ghn.common.memory import memory_errors_as
+from ghn.common.text import printable
 from ghn.graph.computational_graph import ComputationalGraph
 from ghn.graph.reasons import Reason
 from ghn.hypernet.ghn import GHN
@@ -53,11 +56,12 @@ class InitReport:
             f"seconds     {sum(self.seconds.values()):.3f} ({times})",
         ]
         if 0 < len(self.kept) <= LISTED_NAMES:
-            width = max(map(len, self.kept))
-            lines += ["kept", *(f"  {name:<{width}}  {reason}" for name, reason in self.kept.items())]
+            names = {name: printable(name) for name in self.kept}
+            width = max(map(len, names.values()))
+            lines += ["kept", *(f"  {names[name]:<{width}}  {printable(reason)}" for name, reason in self.kept.items())]
         elif self.kept:
             counts = Counter(self.kept.values()).most_common()
-            lines += ["kept", *(f"  {count:>5} parameters  {reason}" for reason, count in counts)]
+            lines += ["kept", *(f"  {count:>5} parameters  {printable(reason)}" for reason, count in counts)]
         return "\n".join(lines)
 
 
@@ -105,7 +109,8 @@ def initialize(
         )
     fraction = _fraction(parameters, kept, strict)
     destinations = {name: parameter.detach() for name, parameter in parameters.items() if name not in kept}
-    written = hypernet.decode_into(graph, destinations, seed=seed, head=head)
+    with memory_errors_as(OneLineError, f"there is not enough memory to predict {type(model).__name__}"):
+        written = hypernet.decode_into(graph, destinations, seed=seed, head=head)
     return _report(graph, written, kept, fraction, tracing)
 
 
@@ -146,9 +151,10 @@ def predict(
     graph, _ = _trace(model, example_inputs, graph)
     kept = reasons_to_keep(parameters, graph, hypernet.config, head)
     _fraction(parameters, kept, strict)
-    predicted = {name: _empty_like(parameter) for name, parameter in parameters.items() if name not in kept}
-    hypernet.decode_into(graph, predicted, seed=seed, head=head)
-    return _completed(predicted, parameters, model) if complete else predicted
+    with memory_errors_as(OneLineError, f"there is not enough memory to predict {type(model).__name__}"):
+        predicted = {name: _empty_like(parameter) for name, parameter in parameters.items() if name not in kept}
+        hypernet.decode_into(graph, predicted, seed=seed, head=head)
+        return _completed(predicted, parameters, model) if complete else predicted
 
 
 def _completed(

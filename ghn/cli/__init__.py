@@ -32,6 +32,9 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
 
 DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
+LONGEST_LINE = 2000
+"""Characters of an error's line."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -44,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         on stderr; `--debug` shows where an error came from.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _show_what_can_be_shown()
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
@@ -66,7 +70,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
+        if _lacks_memory(error):
+            return _fail(f"there is not enough memory for this ({_line(error)[:200]})", FAILED)
         return _fail(f"{type(error).__name__}: {_line(error)} (run again with --debug to see where)", FAILED)
+
+
+def _show_what_can_be_shown() -> None:
+    """Characters that the terminal's encoding lacks become question marks, not errors."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def parse(module: ModuleType, command: str, words: Sequence[str]) -> Any:
@@ -181,7 +194,15 @@ def _joined(rows: Sequence[str]) -> str:
 
 def _line(error: BaseException) -> str:
     """The error's text on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    from ghn.common.text import one_line
+
+    return one_line(" ".join(str(error).split()), LONGEST_LINE) or type(error).__name__
+
+
+def _lacks_memory(error: Exception) -> bool:
+    from ghn.common.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _fail(line: str, code: int) -> int:

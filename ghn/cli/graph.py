@@ -14,7 +14,8 @@ class Options:
     """Draw the computational graph of a model, or write it as JSON or DOT.
 
     Attributes:
-        model: A model, as for `ghn predict`: NAME (torchvision), timm:NAME, hf:TYPE or package.module:factory.
+        model: A model, as for `ghn predict`: NAME (torchvision), timm:NAME, hf:TYPE, package.module:factory
+            or file.py:factory.
         output: The file to write; its suffix chooses the format: .svg (a picture), .json or .dot.
         num_classes: Outputs of the model's classification head; None for its own number.
         image_size: Side in pixels of the square images the model is built for and traced with; None for its own.

@@ -32,7 +32,8 @@ class Options:
 
     Attributes:
         model: A model, built without its weights: NAME (torchvision, e.g. resnet50), timm:NAME, hf:TYPE (transformers,
-            e.g. hf:vit) or package.module:factory. Options of its constructor may follow: NAME,option=value.
+            e.g. hf:vit), package.module:factory or file.py:factory. Options of its constructor may follow:
+            NAME,option=value.
         output: The .safetensors file to write.
         ghn: The hypernetwork: a bundled or published name (see `ghn info`), user/repo on the model hub, a folder or
             a file.
@@ -250,6 +251,7 @@ def _percent(part: int, whole: int) -> str:
 def _kept_table(sizes: Mapping[str, int], kept: Mapping[str, str]) -> Table:
     """The parameters that keep the model's own initialisation, by reason."""
     from ghn.cli.terminal import make_table, quantity
+    from ghn.common.text import printable
 
     names: dict[str, list[str]] = {}
     for name, reason in kept.items():
@@ -257,6 +259,6 @@ def _kept_table(sizes: Mapping[str, int], kept: Mapping[str, str]) -> Table:
     numbers = ("tensors", "elements")
     table = make_table("kept at the model's own initialisation", "reason", *numbers, "names", right=numbers)
     for reason, members in sorted(names.items(), key=lambda item: -sum(sizes[name] for name in item[1])):
-        listed = "\n".join(members[:MAX_NAMES]) + ("\n…" if len(members) > MAX_NAMES else "")
+        listed = "\n".join(map(printable, members[:MAX_NAMES])) + ("\n…" if len(members) > MAX_NAMES else "")
         table.add_row(reason, str(len(members)), quantity(sum(sizes[name] for name in members)), listed)
     return table

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
+
+from ghn.common.text import printable
 
 
 class Steps:
@@ -27,13 +30,26 @@ class Steps:
             return
         columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
         with Progress(*columns, console=self.console, transient=True) as progress:
-            progress.add_task(text, total=None)
+            progress.add_task(printable(text), total=None)
             yield
+
+
+class TextTable(Table):
+    """A table whose cells are text: what stands in brackets is no markup, and nothing acts on the terminal."""
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        super().add_row(*(_text(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+
+
+def _text(text: str) -> Text:
+    return Text(printable(text, keep="\n"))
 
 
 def make_table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
     """An empty table without frame; columns named in `right` are aligned right and never broken."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    table = TextTable(
+        title=printable(title), title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim"
+    )
     for column in columns:
         number = column in right
         table.add_column(column, justify="right" if number else "left", no_wrap=number, overflow="fold")
@@ -44,7 +60,7 @@ def show(*parts: Table | str) -> None:
     """Print tables and texts to stdout; what stands in brackets is text, not markup."""
     console = Console(highlight=False)
     for part in parts:
-        console.print(part if isinstance(part, Table) else Text(part), soft_wrap=not isinstance(part, Table))
+        console.print(part if isinstance(part, Table) else _text(part), soft_wrap=not isinstance(part, Table))
 
 
 def quantity(number: int) -> str:

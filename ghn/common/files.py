@@ -32,7 +32,7 @@ def _partial(beside: Path, name: str) -> Path:
 
 @contextmanager
 def _workplace(beside: Path, name: str) -> Iterator[Path]:
-    """A folder in `beside` for what shall be called `name`; it goes unless the block moves it, abandoned ones go too."""
+    """A folder in `beside` for what shall be called `name`; it goes unless the block moves it; abandoned ones go."""
     _remove_abandoned(beside, name)
     folder, lock = _make_locked(beside, name)
     try:

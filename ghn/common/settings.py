@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
-from ghn.common.text import shown
+from ghn.common.text import said, shown
 
 POSITIVE: Mapping[str, Any] = {"positive": True}
 """For `field(metadata=...)`: a number above 0."""
@@ -84,7 +84,7 @@ def _check_kind(name: str, value: Any, kind: Any) -> None:
     options, origin = get_args(kind), get_origin(kind)
     if origin is Literal:
         if value not in options:
-            raise ValueError(f"{name} must be {', '.join(map(str, options[:-1]))} or {options[-1]}, not {_said(value)}")
+            raise ValueError(f"{name} must be {', '.join(map(str, options[:-1]))} or {options[-1]}, not {said(value)}")
     elif type(None) in options:
         if value is not None:
             _check_kind(name, value, options[0])
@@ -92,20 +92,15 @@ def _check_kind(name: str, value: Any, kind: Any) -> None:
         _check_tuple(name, value, options)
     elif origin is dict:
         if not isinstance(value, dict):
-            raise ValueError(f"{name} must be of type dict, not {_said(value)}")
+            raise ValueError(f"{name} must be of type dict, not {said(value)}")
         for key, entry in value.items():
             _check_kind(f"a key of {name}", key, options[0])
-            _check_kind(f"{name}[{_said(key)}]", entry, options[1])
+            _check_kind(f"{name}[{said(key)}]", entry, options[1])
     elif kind is float:
         if type(value) not in (int, float) or not _is_finite(value):
-            raise ValueError(f"{name} must be a finite number, not {_said(value)}")
+            raise ValueError(f"{name} must be a finite number, not {said(value)}")
     elif type(value) is not kind:
-        raise ValueError(f"{name} must be of type {kind.__name__}, not {_said(value)}")
-
-
-def _said(value: Any) -> str:
-    """A value of the wrong kind, as it would be written, if that is short."""
-    return repr(value) if isinstance(value, str) and len(value) < 80 and value.isprintable() else shown(value)
+        raise ValueError(f"{name} must be of type {kind.__name__}, not {said(value)}")
 
 
 def _is_finite(value: int | float) -> bool:
@@ -118,7 +113,7 @@ def _is_finite(value: int | float) -> bool:
 def _check_tuple(name: str, value: Any, options: tuple[Any, ...]) -> None:
     any_length = options[-1] is Ellipsis
     if not isinstance(value, tuple) or not (any_length or len(value) == len(options)):
-        raise ValueError(f"{name} must be {'a tuple' if any_length else f'{len(options)} values'}, not {_said(value)}")
+        raise ValueError(f"{name} must be {'a tuple' if any_length else f'{len(options)} values'}, not {said(value)}")
     for index, entry in enumerate(value):
         _check_kind(name, entry, options[0] if any_length else options[index])
 

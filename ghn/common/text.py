@@ -55,6 +55,11 @@ def shown(value: object, limit: int = 80) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def said(value: object, limit: int = 80) -> str:
+    """As `shown`, in quotation marks if it is text."""
+    return f"'{shown(value, limit)}'" if isinstance(value, str) else shown(value, limit)
+
+
 def _few_words(value: object, limit: int) -> str:
     if isinstance(value, str):
         return ascii(value[: limit + 1])[1:-1]

@@ -125,7 +125,10 @@ def _class_names(file: Path, layout: _Layout) -> tuple[str, ...]:
     names = _unpickle(file, layout).get(layout.names_key)
     if not isinstance(names, list) or len(names) > MOST_CLASSES:
         raise _damaged(file, layout, "it holds no names of classes")
-    texts = [str(name, "utf-8", "replace") if isinstance(name, memoryview) else name for name in names]
+    try:
+        texts = [str(name, "utf-8") if isinstance(name, memoryview) else name for name in names]
+    except UnicodeDecodeError:
+        raise _damaged(file, layout, "its names of classes are no text") from None
     if not all(isinstance(text, str) and len(text) <= LONGEST_NAME for text in texts):
         raise _damaged(file, layout, "its names of classes are no text")
     return tuple(printable(text) for text in texts)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from ghn.common.text import said, shown
 from ghn.deepnets.operations.table import OPERATIONS
 
 Edge = tuple[str, int]
@@ -51,7 +52,7 @@ class Genotype:
     def from_dict(cls, cells: Mapping[str, Any]) -> Genotype:
         """Read an entry of the published metadata: lists of [operation, state] and lists of states."""
         if not isinstance(cells, Mapping):
-            raise ValueError(f"a genotype must be a dict of two cells, not {cells!r}")
+            raise ValueError(f"a genotype must be a dict of two cells, not {said(cells)}")
         missing = [name for name in cls.__dataclass_fields__ if name not in cells]
         if missing:
             raise ValueError(f"the genotype has no {', '.join(missing)}")
@@ -125,16 +126,16 @@ class NetworkArguments:
         for name, most in _MOST.items():
             value = getattr(self, name)
             if type(value) is not int or not 1 <= value <= most:
-                raise ValueError(f"{name} must be an integer from 1 to {most}, not {value!r}")
+                raise ValueError(f"{name} must be an integer from 1 to {most}, not {said(value)}")
         for name in ("stem_pool", "preproc", "glob_avg"):
             if type(getattr(self, name)) is not bool:
-                raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
+                raise ValueError(f"{name} must be true or false, not {said(getattr(self, name))}")
         if self.ks % 2 == 0:
             raise ValueError(f"ks, the side of the stem's kernel, must be odd, not {self.ks}")
         if type(self.stem_type) is not int or self.stem_type not in (0, 1):
-            raise ValueError(f"stem_type must be 0 or 1, not {self.stem_type!r}")
+            raise ValueError(f"stem_type must be 0 or 1, not {said(self.stem_type)}")
         if self.norm not in ("bnorm", None):
-            raise ValueError(f'norm must be "bnorm" or None, not {self.norm!r}')
+            raise ValueError(f'norm must be "bnorm" or None, not {said(self.norm)}')
         if self.C % 2:
             raise ValueError(f"C must be even (some operations halve the channels), not {self.C}")
         if self.is_vit and self.C % 8:
@@ -167,10 +168,10 @@ class NetworkArguments:
             ValueError: When `genotype` or `n_cells` is missing, or a value cannot be.
         """
         if not isinstance(net_args, Mapping):
-            raise ValueError(f"the network arguments must be a dict, not {net_args!r}")
+            raise ValueError(f"the network arguments must be a dict, not {said(net_args)}")
         for name in ("genotype", "n_cells"):
             if name not in net_args:
-                raise ValueError(f"the network arguments have no {name!r}; they have {', '.join(map(str, net_args))}")
+                raise ValueError(f"the network arguments have no {name!r}; they have {shown(list(net_args), 300)}")
         genotype = net_args["genotype"]
         if not isinstance(genotype, Genotype):
             genotype = Genotype.from_dict(genotype)
@@ -190,13 +191,13 @@ def reduction_cells(n_cells: int) -> frozenset[int]:
 
 def _read_edges(edges: Any) -> tuple[Edge, ...]:
     if not _is_list(edges) or not all(_is_list(edge) and len(edge) == 2 for edge in edges):
-        raise ValueError(f"a cell must be a list of pairs [operation, state], not {edges!r}")
+        raise ValueError(f"a cell must be a list of pairs [operation, state], not {said(edges)}")
     return tuple((name, state) for name, state in edges)
 
 
 def _read_states(states: Any) -> tuple[int, ...]:
     if not _is_list(states):
-        raise ValueError(f"the states of a cell's output must be a list of integers, not {states!r}")
+        raise ValueError(f"the states of a cell's output must be a list of integers, not {said(states)}")
     return tuple(states)
 
 
@@ -209,12 +210,14 @@ def _check_cell(cell: str, edges: tuple[Edge, ...], concat: tuple[int, ...]) -> 
         raise ValueError(f"the {cell} cell must have two edges for each intermediate node, not {len(edges)} edges")
     for position, (name, state) in enumerate(edges):
         if name not in OPERATIONS:
-            raise ValueError(f"unknown operation {name!r} in the {cell} cell; there are {', '.join(OPERATIONS)}")
+            raise ValueError(f"unknown operation {said(name)} in the {cell} cell; there are {', '.join(OPERATIONS)}")
         if type(state) is not int or not 0 <= state < position // 2 + 2:
-            raise ValueError(f"edge {position} of the {cell} cell reads state {state!r}, which does not come before it")
+            raise ValueError(
+                f"edge {position} of the {cell} cell reads state {said(state)}, which does not come before it"
+            )
     states = range(2, len(edges) // 2 + 2)
     known = all(type(state) is int and state in states for state in concat)
     if not concat or not known or list(concat) != sorted(set(concat)):
         raise ValueError(
-            f"{cell}_concat must name some of the states {states.start} to {states.stop - 1}, not {list(concat)}"
+            f"{cell}_concat must name some of the states {states.start} to {states.stop - 1}, not {said(list(concat))}"
         )

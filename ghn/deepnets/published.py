@@ -9,6 +9,7 @@ explain. Needs h5py for the arrays, `pip install "ghn[published]"`.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,13 +17,30 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ghn.common.errors import OneLineError
 from ghn.common.files import replaced, write_text
+from ghn.common.text import shown
+from ghn.common.untrusted.errors import FormatError
+from ghn.common.untrusted.json_text import read_json
+from ghn.common.untrusted.opening import open_regular
 from ghn.deepnets.dataset import DeepNets
 from ghn.deepnets.direct_graph import graph_from_arguments, node_cells
 from ghn.deepnets.genotype import NetworkArguments
 from ghn.deepnets.sample import SPLITS, parameter_count
 from ghn.graph.computational_graph import ComputationalGraph, Node
 from ghn.graph.distances import shortest_paths
+
+MOST_BYTES = 32 << 20
+"""Of an array: networks have some hundred nodes, 5,000 would fit."""
+
+FILTERS = frozenset({1, 2, 3})
+"""By which arrays may be written: deflate, shuffle and checksums. Others are plugins, code of other files."""
+
+MOST_METADATA = 4 << 30
+"""Bytes; the published ones of a million networks take a third."""
+
+METADATA_EXPANSION = 24
+"""Bytes of memory for a byte of metadata, which consist of short lists."""
 
 LONGEST_PATH = 255
 """Longer paths do not fit the stored type and are stored as none."""
@@ -60,7 +78,7 @@ class PublishedDeepNets(DeepNets):
     ) -> None:
         stored = read_metadata(metadata)
         if split not in stored:
-            raise ValueError(f"{metadata} holds no split {split!r}, only {', '.join(stored)}")
+            raise OneLineError(f"{metadata} holds no split {split!r}, only {', '.join(stored)}")
         super().__init__(split, image_size, num_classes, seed=seed)
         self.networks_of_file = stored[split]
         self.size = len(self.networks_of_file)
@@ -94,7 +112,7 @@ def read_metadata(path: Path | str) -> dict[str, list[NetworkArguments]]:
         try:
             splits[split] = [NetworkArguments.from_dict(net_args) for net_args in content["nets"]]
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} is no metadata of DeepNets-1M: split {split!r}: {error}") from error
+            raise OneLineError(f"{path} is no metadata of DeepNets-1M: split {shown(split)!r}: {error}") from error
     return splits
 
 
@@ -114,11 +132,13 @@ def read_arrays(metadata: Path | str, split: str, index: int) -> PublishedArrays
     content = _read_json(metadata)
     path = _arrays_path(metadata)
     try:
+        open_regular(path).close()
         with h5py.File(path, "r") as file:
-            group = file[f"{split}/{index}"]
-            distances, rows = group["adj"][:], group["nodes"][:].tolist()
-    except (OSError, KeyError) as error:
-        raise ValueError(f"cannot read network {index} of split {split!r} from {path}: {error}") from error
+            distances = _dataset(file, f"{split}/{index}/adj", axes=2)
+            rows = _dataset(file, f"{split}/{index}/nodes", axes=2).tolist()
+    # The library raises errors of many kinds where a file is damaged.
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise OneLineError(f"cannot read network {index} of split {split!r} from {path}: {error}") from error
     try:
         tables = content[split]["meta"]
         primitives, names = tables["primitives_ext"], tables["unique_op_names"]
@@ -129,10 +149,37 @@ def read_arrays(metadata: Path | str, split: str, index: int) -> PublishedArrays
             names=tuple(names[str(name)] for _, _, name in rows),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
+        raise OneLineError(
             f"the tables of split {split!r} in {metadata} do not explain network {index} of {path} "
             f"({type(error).__name__}: {error}); fetch or write both files again"
         ) from error
+
+
+def _dataset(file: Any, name: str, axes: int) -> NDArray[Any]:
+    """A dataset of small numbers that lies in this file: links and virtual datasets can lead to any other."""
+    h5py = _import_h5py()
+    group = file
+    for part in name.split("/"):
+        if not isinstance(group, h5py.Group):
+            raise FormatError(f"there is no {name}")
+        if not isinstance(group.get(part, getlink=True), h5py.HardLink):
+            raise FormatError(f"{name} is not there, or is a link to elsewhere")
+        group = group.get(part)
+    if not isinstance(group, h5py.Dataset):
+        raise FormatError(f"{name} holds no numbers")
+    plan = group.id.get_create_plist()
+    if group.external or group.is_virtual or plan.get_external_count():
+        raise FormatError(f"{name} lies in another file")
+    filters = {plan.get_filter(index)[0] for index in range(plan.get_nfilters())}
+    if not filters <= FILTERS:
+        raise FormatError(f"{name} is written by a filter that is not known")
+    if group.ndim != axes or group.dtype.kind not in "iu":
+        raise FormatError(f"{name} is no table of whole numbers")
+    chunk = math.prod(group.chunks or (0,)) * group.dtype.itemsize
+    if group.nbytes > MOST_BYTES or chunk > MOST_BYTES:
+        raise FormatError(f"{name} takes {max(group.nbytes, chunk):,} bytes; a sound one at most {MOST_BYTES:,}")
+    content: NDArray[Any] = group[:]
+    return content
 
 
 def write_published(
@@ -223,13 +270,14 @@ def _arrays_path(metadata: Path | str) -> Path:
 
 def _read_json(path: Path | str) -> dict[str, Any]:
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged, or no JSON: {error}") from error
+        content = read_json(path, MOST_METADATA, expansion=METADATA_EXPANSION)
+    except FormatError as error:
+        fault = str(error)
+        if "file" in fault:
+            raise OneLineError(f"cannot read {path}: {fault}") from None
+        raise OneLineError(f"{path} is damaged, or no JSON: it {fault}") from None
     if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()):
-        raise ValueError(f"{path} is no metadata of DeepNets-1M: it must map splits to networks")
+        raise OneLineError(f"{path} is no metadata of DeepNets-1M: it must map splits to networks")
     return content
 
 

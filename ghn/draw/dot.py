@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ghn.common.text import printable
 from ghn.draw.labels import COLOURS, label_of, tooltip_of
 from ghn.graph.computational_graph import ComputationalGraph
 
@@ -19,4 +20,4 @@ def to_dot(graph: ComputationalGraph) -> str:
 
 
 def _quote(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    return '"' + printable(text, keep="\n").replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ghn.common.text import printable
 from ghn.graph.computational_graph import ComputationalGraph, Node
 
 OP_SIZE, NAME_SIZE = 11.0, 9.0
@@ -64,7 +65,7 @@ def _short_name(parameters: tuple[str, ...]) -> str:
     """The parameter's name, or the module's where several belong to the node; a long one without its first parts."""
     if not parameters:
         return ""
-    name = parameters[0]
+    name = printable(parameters[0])
     if len(parameters) > 1:
         name = name.rpartition(".")[0] or name
     if len(name) <= NAME_LIMIT:
@@ -81,5 +82,5 @@ def tooltip_of(graph: ComputationalGraph, index: int) -> str:
     for name in node.parameters:
         spec = graph.parameters.get(name)
         details = f" {spec.shape} {spec.role.value}{', head' if spec.head else ''}" if spec else ""
-        lines.append(name + details)
+        lines.append(printable(name) + details)
     return "\n".join(lines)

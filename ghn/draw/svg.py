@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import prod
 from xml.sax.saxutils import escape
 
-import numpy as np
-
+from ghn.common.text import printable
 from ghn.draw.labels import CHARACTER, COLOURS, NAME_SIZE, OP_SIZE, Label, label_of, tooltip_of
 from ghn.draw.placement import MARGIN, Placement, Point, place
 from ghn.graph.computational_graph import ComputationalGraph
@@ -39,7 +39,7 @@ def to_svg(graph: ComputationalGraph) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
         "font-family=\"ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace\">",
-        f"<title>{escape(_summary(graph))}</title>",
+        f"<title>{_text(_summary(graph))}</title>",
         _STYLE,
         *header,
         f'<g transform="translate(0 {header_height:.0f})">',
@@ -52,6 +52,11 @@ def to_svg(graph: ComputationalGraph) -> str:
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _text(text: str) -> str:
+    """Text of an element: every text of the document goes through this."""
+    return escape(printable(text, keep="\n"))
 
 
 _STYLE = f"""<style>
@@ -71,30 +76,32 @@ text {{ pointer-events: none }}
 
 def _box(graph: ComputationalGraph, index: int, label: Label, centre: Point) -> str:
     left, top = centre.x - label.width / 2, centre.y - label.height / 2
-    shape = f' <tspan class="s">{label.shape}</tspan>' if label.shape else ""
+    shape = f' <tspan class="s">{_text(label.shape)}</tspan>' if label.shape else ""
     baseline = top + (12.5 if label.name else 13.2)
-    lines = f'<text class="o" x="{centre.x:.1f}" y="{baseline:.1f}" text-anchor="middle">{label.op}{shape}</text>'
+    lines = (
+        f'<text class="o" x="{centre.x:.1f}" y="{baseline:.1f}" text-anchor="middle">{_text(label.op)}{shape}</text>'
+    )
     if label.name:
         lines += (
-            f'<text class="n" x="{centre.x:.1f}" y="{top + 24.5:.1f}" text-anchor="middle">{escape(label.name)}</text>'
+            f'<text class="n" x="{centre.x:.1f}" y="{top + 24.5:.1f}" text-anchor="middle">{_text(label.name)}</text>'
         )
     return (
         f'<g><rect class="b" x="{left:.1f}" y="{top:.1f}" width="{label.width:.1f}" height="{label.height:.1f}" '
-        f'rx="4" fill="{COLOURS[label.op]}"><title>{escape(tooltip_of(graph, index))}</title></rect>{lines}</g>'
+        f'rx="4" fill="{COLOURS[label.op]}"><title>{_text(tooltip_of(graph, index))}</title></rect>{lines}</g>'
     )
 
 
 def _edge_elements(graph: ComputationalGraph, placement: Placement) -> list[str]:
     return [
         f'<path class="e" d="{_rounded(route)}" marker-end="url(#a)"><title>'
-        f"{escape(_caption(graph, producer))} → {escape(_caption(graph, consumer))}</title></path>"
+        f"{_text(_caption(graph, producer))} → {_text(_caption(graph, consumer))}</title></path>"
         for (producer, consumer), route in zip(graph.edges.tolist(), placement.routes, strict=True)
     ]
 
 
 def _caption(graph: ComputationalGraph, index: int) -> str:
     node = graph.nodes[index]
-    return f"{index}: {node.parameters[0] if node.parameters else node.op}"
+    return f"{index}: {printable(node.parameters[0]) if node.parameters else node.op}"
 
 
 def _rounded(route: list[Point]) -> str:
@@ -119,7 +126,7 @@ def _header(graph: ComputationalGraph, width: float) -> tuple[list[str], float]:
     elements = []
     y = 22.0
     for line in _wrap(_summary(graph), int((width - 2 * MARGIN) / (CAPTION_SIZE * CHARACTER))):
-        elements.append(f'<text class="c" x="{MARGIN:g}" y="{y:g}">{escape(line)}</text>')
+        elements.append(f'<text class="c" x="{MARGIN:g}" y="{y:g}">{_text(line)}</text>')
         y += 17
     x, y = MARGIN, y - 5
     for op in (op for op in COLOURS if counts[op]):
@@ -129,14 +136,14 @@ def _header(graph: ComputationalGraph, width: float) -> tuple[list[str], float]:
             x, y = MARGIN, y + 21
         elements.append(
             f'<rect class="b" x="{x:.1f}" y="{y:.1f}" width="{size:.1f}" height="16" rx="3" fill="{COLOURS[op]}"/>'
-            f'<text class="n" x="{x + size / 2:.1f}" y="{y + 11:.1f}" text-anchor="middle">{text}</text>'
+            f'<text class="n" x="{x + size / 2:.1f}" y="{y + 11:.1f}" text-anchor="middle">{_text(text)}</text>'
         )
         x += size + 6
     return elements, y + 24
 
 
 def _summary(graph: ComputationalGraph) -> str:
-    predicted = sum(int(np.prod(spec.shape)) for spec in graph.parameters.values())
+    predicted = sum(prod(spec.shape) for spec in graph.parameters.values())
     text = f"{len(graph)} nodes, {len(graph.edges)} edges"
     if graph.parameters:
         text += f"; {predicted:,} elements in {len(graph.parameters)} tensors to predict"

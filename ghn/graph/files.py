@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ghn.common.errors import OneLineError
+from ghn.common.text import said, shown
+from ghn.common.untrusted.errors import FormatError
+from ghn.common.untrusted.json_text import parse_json
 from ghn.graph.computational_graph import ComputationalGraph, Node, ParameterSpec, Role
 from ghn.graph.reasons import Reason
 
@@ -18,6 +23,15 @@ JSON_FORMAT = "ghn-computational-graph"
 
 
 JSON_VERSION = 1
+
+LARGEST = 1 << 48
+"""Above any size or index."""
+
+Kind = TypeVar("Kind")
+
+
+class GraphError(OneLineError):
+    """A text is no computational graph; the message is one line."""
 
 
 def to_json(graph: ComputationalGraph) -> str:
@@ -42,7 +56,13 @@ def to_json(graph: ComputationalGraph) -> str:
         },
         "kept": {name: reason.text for name, reason in graph.kept.items()},
     }
-    return json.dumps(document, ensure_ascii=False) + "\n"
+    text = json.dumps(document, ensure_ascii=False)
+    # In names only: whatever acts on a terminal or is no UTF-8 is written as JSON's own escape.
+    return (text if text.isprintable() else "".join(map(_escaped, text))) + "\n"
+
+
+def _escaped(sign: str) -> str:
+    return sign if sign.isprintable() else json.dumps(sign)[1:-1]
 
 
 def from_json(text: str) -> ComputationalGraph:
@@ -52,50 +72,95 @@ def from_json(text: str) -> ComputationalGraph:
         text: The JSON document.
 
     Raises:
-        ValueError: If the text is no such document.
+        GraphError: In one line, if the text is no such document, or describes no graph.
     """
     try:
-        document: dict[str, Any] = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not a graph: the text is no JSON ({error}); give what to_json wrote") from error
+        document = parse_json(text)
+    except FormatError as error:
+        raise GraphError(f"not a graph: the text {error}; give what to_json wrote") from None
     if not isinstance(document, dict) or document.get("format") != JSON_FORMAT:
-        raise ValueError(f"not a graph: the JSON has no format {JSON_FORMAT!r}; give what to_json wrote")
+        raise GraphError(f"not a graph: the JSON has no format {JSON_FORMAT!r}; give what to_json wrote")
     if document.get("version") != JSON_VERSION:
-        raise ValueError(
-            f"the graph has version {document.get('version')!r}, this program reads {JSON_VERSION}; write it anew"
-        )
+        version = shown(document.get("version"))
+        raise GraphError(f"the graph has version {version}, this program reads {JSON_VERSION}; write it anew")
     try:
         return _build(document)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a graph: a field is missing or of the wrong kind ({error!r}); write it anew") from error
+    except KeyError as error:
+        raise GraphError(f"not a graph: it lacks the field {said(error.args[0])}; write it anew") from None
+    except GraphError:
+        raise
+    except (ValueError, OverflowError) as error:
+        raise GraphError(f"not a graph: {error}; write it anew") from None
 
 
 def _build(document: dict[str, Any]) -> ComputationalGraph:
-    nodes = tuple(
-        Node(node["op"], tuple(node["parameters"]), None if node["shape"] is None else tuple(node["shape"]))
-        for node in document["nodes"]
-    )
+    nodes = tuple(_node(_kind(entry, dict, "a node")) for entry in _kind(document["nodes"], list, "nodes"))
     parameters = {
-        name: ParameterSpec(
-            name=name,
-            node=spec["node"],
-            shape=tuple(spec["shape"]),
-            role=Role(spec["role"]),
-            axes=tuple(spec["axes"]),
-            stack=spec["stack"],
-            view=tuple(spec.get("view", ())),
-            head=spec["head"],
-        )
-        for name, spec in document["parameters"].items()
+        name: _parameter(name, _kind(entry, dict, f"parameter {shown(name)}"), len(nodes))
+        for name, entry in _kind(document["parameters"], dict, "parameters").items()
     }
-    edges = np.array(document["edges"], dtype=np.int64).reshape(-1, 2)
+    kept = _kind(document["kept"], dict, "kept")
     return ComputationalGraph(
         nodes,
-        edges,
+        _edges(_kind(document["edges"], list, "edges")),
         parameters,
-        {name: Reason.read(text) for name, text in document["kept"].items()},
-        document["traced_by"],
+        {name: Reason.read(_kind(text, str, "a reason")) for name, text in kept.items()},
+        _kind(document["traced_by"], str, "traced_by"),
     )
+
+
+def _node(entry: dict[str, Any]) -> Node:
+    names = _kind(entry["parameters"], list, "parameters of a node")
+    return Node(
+        _kind(entry["op"], str, "op"),
+        tuple(_kind(name, str, "a parameter's name") for name in names),
+        None if entry["shape"] is None else _naturals(entry["shape"], "shape"),
+    )
+
+
+def _parameter(name: str, entry: dict[str, Any], nodes: int) -> ParameterSpec:
+    shape, axes = _naturals(entry["shape"], "shape"), _naturals(entry["axes"], "axes")
+    view = _naturals(entry.get("view", []), "view")
+    if sorted(axes) != list(range(len(view or shape))) and axes:
+        raise GraphError(f"not a graph: the axes of {shown(name)} are no order of its axes; write it anew")
+    node, stack = _natural(entry["node"], "node"), _natural(entry["stack"], "stack")
+    if node >= nodes or stack > len(view or shape):
+        raise GraphError(
+            f"not a graph: {shown(name)} belongs to no node, or stacks more axes than it has; write it anew"
+        )
+    return ParameterSpec(
+        name=name,
+        node=node,
+        shape=shape,
+        role=Role(_kind(entry["role"], str, "role")),
+        axes=axes,
+        stack=stack,
+        view=view,
+        head=_kind(entry["head"], bool, "head"),
+    )
+
+
+def _edges(pairs: list[Any]) -> NDArray[np.int64]:
+    if not all(type(pair) is list and len(pair) == 2 for pair in pairs):
+        raise GraphError("not a graph: an edge is no pair of nodes; write it anew")
+    ends = [_natural(end, "an edge's end") for pair in pairs for end in pair]
+    return np.array(ends, dtype=np.int64).reshape(-1, 2)
+
+
+def _naturals(value: Any, what: str) -> tuple[int, ...]:
+    return tuple(_natural(entry, what) for entry in _kind(value, list, what))
+
+
+def _natural(value: Any, what: str) -> int:
+    if type(value) is not int or not 0 <= value < LARGEST:
+        raise GraphError(f"not a graph: {what} is {shown(value)}, no natural number; write it anew")
+    return value
+
+
+def _kind(value: Any, kind: type[Kind], what: str) -> Kind:
+    if type(value) is not kind:
+        raise GraphError(f"not a graph: {what} is {shown(value)}, not of type {kind.__name__}; write it anew")
+    return value
 
 
 def to_networkx(graph: ComputationalGraph) -> networkx.DiGraph:

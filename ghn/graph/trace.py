@@ -38,6 +38,7 @@ from ghn.graph.read.sharing import without_overlaps
 from ghn.graph.read.simplify import simplify
 from ghn.graph.record.guesses import NeedsValuesError
 from ghn.graph.run.arguments import Inputs, given_inputs
+from ghn.graph.run.calling import call_model
 from ghn.graph.run.inputs import candidate_inputs
 from ghn.graph.run.rungs import RUNGS
 
@@ -163,7 +164,7 @@ def materialise(model: nn.Module, example_inputs: Any = None) -> None:
     modes = {module: module.training for module in model.modules()}
     try:
         with _global_state_untouched(), torch.no_grad():
-            model.eval()(*args, **kwargs)
+            call_model(model.eval(), *args, **kwargs)
     except Exception as error:
         raise TraceError(_failure_line(model, inputs, error, guessed=example_inputs is None)) from error
     finally:

@@ -11,9 +11,13 @@ import torch
 from torch import Tensor
 
 from ghn.checkpoint.save import save_pretrained
+from ghn.common.text import shown
 from ghn.hypernet import GHN
 from ghn.meta.config import MetaTrainingConfig
 from ghn.training.state import StateError, load_state
+
+STATED = ("config", "hypernet", "step", "elapsed", "skipped", "out_of_memory")
+"""What of a state is needed here."""
 
 
 def export(
@@ -42,17 +46,20 @@ def export(
     Raises:
         StateError: When the run has no state, or a damaged one.
     """
-    state = load_state(Path(run), keys=("config", "hypernet", "step", "elapsed"))
+    state = load_state(Path(run), keys=STATED)
     if state is None:
         raise StateError(f"there is no state of a run in {run}; train one first with ghn train")
-    config = MetaTrainingConfig.from_dict(state["config"])
-    hypernet = GHN(config.hypernet)
     if averaged and "average" not in state:
         raise StateError(f"the run in {run} keeps no average of its weights; train one with average, or export without")
-    hypernet.load_state_dict(averaged_weights(state) if averaged else state["hypernet"])
+    try:
+        config = MetaTrainingConfig.from_dict(state["config"])
+        hypernet = GHN(config.hypernet)
+        hypernet.load_state_dict(averaged_weights(state) if averaged else state["hypernet"])
+        training = describe_training(config, state, command) | dict(card.pop("training", {}))
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise StateError(f"the state in {run} is not that of a meta-training ({shown(str(error), 200)})") from error
     if half:
         hypernet.to(torch.float16)
-    training = describe_training(config, state, command) | dict(card.pop("training", {}))
     return save_pretrained(hypernet, Path(folder), training=training, **card)
 
 

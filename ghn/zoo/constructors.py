@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ghn.common.memory import is_out_of_memory
 from ghn.zoo.request import BuiltModel, ModelRequest
 
 if TYPE_CHECKING:
@@ -53,13 +54,15 @@ def construct(builder: Callable[..., Any], options: Mapping[str, Any], request: 
         try:
             with torch.device("meta"), _quiet():
                 return builder(**options)
-        except Exception:
+        except (Exception, SystemExit):
             # Some constructors compute with numbers that the meta device does not have: build it for real.
             pass
     try:
         with _quiet():
             return builder(**options)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if is_out_of_memory(error):
+            raise ValueError(f"there is not enough memory to build {request.name}") from error
         if isinstance(error, TypeError) and (match := re.search(r"unexpected keyword argument '(\w+)'", str(error))):
             raise ValueError(f"{request.name} takes no option {match[1]}; leave it out") from error
         cause = " ".join(str(error).split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import json
 import re
@@ -12,16 +13,27 @@ from ghn.zoo.request import UnknownNameError
 
 
 def split_options(text: str) -> tuple[str, dict[str, Any]]:
-    """`name,key=value,…` in its parts; values are JSON where they can be read as such, else text."""
+    """`name,key=value,…` in its parts; values are read as JSON or Python writes them, else as text."""
     name, *assignments = re.split(r",(?=[A-Za-z_]\w*=)", text)
     options: dict[str, Any] = {}
     for assignment in assignments:
         key, _, value = assignment.partition("=")
-        try:
-            options[key] = json.loads(value)
-        except json.JSONDecodeError:
-            options[key] = {"True": True, "False": False, "None": None}.get(value, value)
+        options[key] = _value(value)
     return name, options
+
+
+def _value(text: str) -> Any:
+    """JSON, or what Python writes for a constant, tuple, list, dictionary or text; else the text itself."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    if text in ("True", "False", "None") or text.startswith(("(", "[", "{", "'")):
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            pass
+    return text
 
 
 def near(name: str, names: Sequence[str], prefix: str = "") -> str:

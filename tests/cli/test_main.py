@@ -207,3 +207,30 @@ def test_a_closed_pipe_is_no_error(folder: Path) -> None:
     command = f"{sys.executable} -m ghn info {folder / 'tiny'} | true"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert result.stderr == ""
+
+
+ASCII = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize("words", [["train"], ["info", "ghn3tm8"], ["train", "--help"], ["deepnets", "--help"]])
+def test_terminals_without_unicode(words: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ghn", *words], env=os.environ | ASCII, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert "Error" not in done.stderr
+
+
+def test_what_errors_name_does_nothing_to_the_terminal(refused: Callable[..., str]) -> None:
+    line = refused("predict", "resnet\x1b[2J\u202e", "-o", "x.safetensors")
+    assert line.isprintable()
+
+
+def test_want_of_memory_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def lacks(_: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory\nframe 0")
+
+    monkeypatch.setattr("ghn.cli.info.run", lacks)
+    assert main(["info"]) == 1
+    assert capsys.readouterr().err.startswith("error: there is not enough memory for this")

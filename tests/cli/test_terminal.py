@@ -77,3 +77,13 @@ def test_numbers_stand_right_and_are_never_broken(
     assert any(line.endswith("1,234,567") for line in lines)
     assert lines[-1].rstrip().endswith("  1")
     assert len(lines[-1].rstrip()) == len(lines[1].rstrip())
+
+
+def test_names_in_tables_are_text_and_do_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    table = make_table("[b]title\x1b[2J", "name")
+    table.add_row("[link=http://x]a[/link] \x1b]0;t\x07\u202e\nnext")
+    show(table, "\x9b31m")
+    out = capsys.readouterr().out
+    assert "[link=http://x]a[/link] \\x1b]0;t\\x07\\u202e" in out
+    assert "\\x9b31m" in out
+    assert all(line.isprintable() for line in out.splitlines())

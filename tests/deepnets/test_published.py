@@ -1,7 +1,11 @@
 import json
+import os
+import resource
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,7 +97,7 @@ def test_counts_are_those_of_the_released_files(reference: Path, tmp_path: Path)
 
 def test_damaged_files(tmp_path: Path) -> None:
     path = tmp_path / "deepnets1m_x_meta.json"
-    with pytest.raises(ValueError, match=r"cannot read .*: No such file"):
+    with pytest.raises(ValueError, match=r"cannot read .*: there is no such file"):
         read_metadata(path)
     path.write_text('{"train": {"nets": [')
     with pytest.raises(ValueError, match="is damaged, or no JSON"):
@@ -160,3 +164,82 @@ def test_without_h5py(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(ModuleNotFoundError, match=r'need h5py: pip install "ghn\[published\]"'):
         write_published(tmp_path, "x", {"val": [wild(0)]})
     assert not list(tmp_path.iterdir())
+
+
+def file_link(other: Path) -> Any:
+    import h5py
+
+    return h5py.ExternalLink(str(other), "secret")
+
+
+def _replace(file: Any, name: str, data: Any = None, **options: Any) -> None:
+    del file[f"val/0/{name}"]
+    if data is not None or options:
+        file.create_dataset(f"val/0/{name}", data=data, **options)
+
+
+def _virtual(file: Any, other: Path) -> None:
+    import h5py
+
+    del file["val/0/adj"]
+    layout = h5py.VirtualLayout(shape=(4, 4), dtype="u1")
+    layout[:] = h5py.VirtualSource(str(other), "secret", shape=(4, 4))
+    file.create_virtual_dataset("val/0/adj", layout)
+
+
+def _linked(file: Any, link: Any) -> None:
+    del file["val/0/adj"]
+    file["val/0/adj"] = link
+
+
+def _soft() -> Any:
+    import h5py
+
+    return h5py.SoftLink("/val/0/nodes")
+
+
+HOSTILE: dict[str, Callable[[Any, Path], None]] = {
+    "link to another file": lambda file, other: _linked(file, file_link(other)),
+    "link within the file": lambda file, other: _linked(file, _soft()),
+    "numbers of another file": lambda file, other: _replace(
+        file, "adj", shape=(4, 4), dtype="u1", external=[(str(other), 0, 16)]
+    ),
+    "virtual": _virtual,
+    "gigabytes of nothing": lambda file, other: _replace(
+        file, "adj", shape=(1 << 20, 1 << 20), dtype="u1", chunks=(1, 9)
+    ),
+    "huge pieces": lambda file, other: _replace(
+        file, "adj", shape=(4, 4), dtype="u1", chunks=(1 << 14, 1 << 14), maxshape=(None, None)
+    ),
+    "text": lambda file, other: _replace(file, "adj", data=np.array([[b"a"]])),
+    "fractions": lambda file, other: _replace(file, "nodes", data=np.zeros((2, 3))),
+    "one axis": lambda file, other: _replace(file, "adj", data=np.zeros(3, np.uint8)),
+    "no dataset": lambda file, other: (_replace(file, "adj"), file.create_group("val/0/adj")),  # type: ignore
+    "missing": lambda file, other: _replace(file, "nodes"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_only_numbers_of_the_file_itself_are_read(case: str, tmp_path: Path) -> None:
+    import h5py
+
+    arrays, metadata = write_published(tmp_path, "x", {"val": [DeepNets("val").arguments(0)]})
+    other = tmp_path / "other.hdf5"
+    with h5py.File(other, "w") as file:
+        file.create_dataset("secret", data=np.ones((4, 4), np.uint8))
+    with h5py.File(arrays, "r+") as file:
+        HOSTILE[case](file, other)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match="cannot read network 0 of split 'val'") as caught:
+        read_arrays(metadata, "val", 0)
+    assert str(caught.value).isprintable()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64_000  # KiB
+
+
+@pytest.mark.parametrize("name", ["x_meta.json", "x.hdf5"])
+def test_pipes_are_no_files(name: str, tmp_path: Path) -> None:
+    (tmp_path / "x_meta.json").write_text("{}")
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match="not a regular file"):
+        read_arrays(tmp_path / "x_meta.json", "val", 0)

@@ -65,3 +65,31 @@ def awkward_graph() -> ComputationalGraph:
         Node("max_pool", (), (1, 1, 3, 2)),
     )
     return ComputationalGraph(nodes, np.array([(0, 1), (1, 2), (1, 3), (2, 3)]), parameters)
+
+
+HOSTILE = {
+    "tag": "<script>alert(1)</script>",
+    "quotes": "\"'><svg onload=alert(1)>",
+    "end of data": "]]></title>",
+    "entity": "&lt;&#0;",
+    "line": "a\nb",
+    "return": "a\rb",
+    "escape": "\x1b[31m\x1b]0;title\x07",
+    "nul": "a\0b",
+    "control": "a\x9b31m",
+    "no character": "a\uffff\ufffe",
+    "direction": "\u202eevil\u2066",
+    "surrogate": "a\ud800b",
+    "line of Unicode": "a\u2028b\x85c",
+    "backslash": "a\\",
+    "backslash and quote": 'a\\"b',
+    "long": "n" * 10_000,
+}
+"""Names that modules can have."""
+
+
+def graph_named(name: str) -> ComputationalGraph:
+    """A graph of one parameter of that name, and another that is kept."""
+    spec = ParameterSpec(name=name, node=1, shape=(4, 3), role=Role.WEIGHT)
+    nodes = (Node("input"), Node("conv", (name,), (4, 3)), Node("bias", (name + ".a", name + ".b"), (4,)))
+    return ComputationalGraph(nodes, np.array([[0, 1], [1, 2]]), {name: spec}, {name + "k": Reason.read("frozen")})

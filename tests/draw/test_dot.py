@@ -2,9 +2,11 @@
 
 import re
 
+import pytest
+
 from ghn.draw.dot import to_dot
 from ghn.draw.labels import COLOURS
-from tests.draw.graphs import awkward_graph
+from tests.draw.graphs import HOSTILE, awkward_graph, graph_named
 
 
 def test_every_node_and_every_edge() -> None:
@@ -28,3 +30,13 @@ def test_names_are_quoted() -> None:
     assert r"'\\.layer" in dot
     # With escaped characters taken out, quotes come in pairs on every line.
     assert all(re.sub(r"\\.", "", line).count('"') % 2 == 0 for line in dot.splitlines())
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_each_node_is_one_statement_whatever_its_name(case: str) -> None:
+    dot = to_dot(graph_named(HOSTILE[case]))
+    text = r'"(?:[^"\\]|\\.)*"'
+    statement = rf'  \d+ (\[label={text}, tooltip={text}, fillcolor="#[0-9a-f]{{6}}"\]|-> \d+);'
+    lines = dot.removesuffix("\n").split("\n")
+    assert all(re.fullmatch(statement, line) for line in lines[2:-1])
+    assert all(line.isprintable() for line in lines)

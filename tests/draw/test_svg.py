@@ -3,11 +3,13 @@
 import re
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from ghn.draw.svg import to_svg
+from ghn.graph import ComputationalGraph, Node
 from ghn.graph.vocabulary import PRIMITIVES
-from tests.draw.graphs import AWKWARD, GRAPHS, LONG, graph_of_one_node, long_graph, rich_graph
+from tests.draw.graphs import AWKWARD, GRAPHS, HOSTILE, LONG, graph_named, graph_of_one_node, long_graph, rich_graph
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -63,3 +65,21 @@ def test_svg_stays_inside_its_view_box() -> None:
         x, y, w, h = (float(rect.get(key, "nan")) for key in ("x", "y", "width", "height"))
         assert 0 <= x <= x + w <= width
         assert 0 <= y <= y + h + float(translation[1]) <= height
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_names_are_text_whatever_they_hold(case: str) -> None:
+    svg = to_svg(graph_named(HOSTILE[case]))
+    root = ElementTree.fromstring(svg.encode("utf-8"))
+    tags = {element.tag.removeprefix(SVG) for element in root.iter()}
+    assert tags == {
+        element.tag.removeprefix(SVG) for element in ElementTree.fromstring(to_svg(graph_named("a"))).iter()
+    }
+    assert svg.replace("\n", "").isprintable()
+
+
+def test_shapes_are_text_whatever_they_hold() -> None:
+    """Nodes made by hand may hold anything."""
+    node = Node("conv", (), ("</tspan></text><script>", "&"))  # type: ignore[arg-type]
+    root = ElementTree.fromstring(to_svg(ComputationalGraph((Node("input"), node), np.array([[0, 1]]))))
+    assert not root.findall(f".//{SVG}script")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -60,3 +61,27 @@ def test_a_training_without_clipping_is_described() -> None:
     state = {"step": 1, "elapsed": 60.0, "skipped": 0, "out_of_memory": 0}
     assert describe_training(replace(CONFIG, clip=0.5), state, None)["optimiser"].endswith("gradient norm at most 0.5")
     assert describe_training(replace(CONFIG, clip=None), state, None)["optimiser"].endswith("weight decay 0.01")
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "configuration of text": {"config": "x"},
+    "configuration of another kind": {"config": {"colour": 1}},
+    "weights of another network": {"hypernet": {"a": torch.ones(1)}},
+    "weights of text": {"hypernet": "x"},
+    "steps of text": {"step": "many"},
+    "time of text": {"elapsed": [1]},
+}
+
+
+@pytest.mark.parametrize("case", [*WRONG, "skipped", "out_of_memory"])
+def test_a_readable_state_of_something_else(case: str, tmp_path: Path) -> None:
+    state = meta_trainer(CONFIG, GHN(CONFIG.hypernet)).state_dict()
+    if case in WRONG:
+        state |= WRONG[case]
+    else:
+        del state[case]
+    save_state(tmp_path / "run", state)
+    with pytest.raises(StateError) as caught:
+        export(tmp_path / "run", tmp_path / "ghn")
+    assert str(caught.value).isprintable()
+    assert not (tmp_path / "ghn").exists()

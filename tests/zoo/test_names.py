@@ -18,11 +18,21 @@ from ghn.zoo.names import near, split_options, unknown
         ("net,text=a=b", "net", {"text": "a=b"}),
         ("net,empty=", "net", {"empty": ""}),
         ("net,alone", "net,alone", {}),
+        ("net,widths=(4,8),one=(1,)", "net", {"widths": (4, 8), "one": (1,)}),
+        ("net,deep=((1, 2), [3]),text='a,b'", "net", {"deep": ((1, 2), [3]), "text": "a,b"}),
+        ("net,map={'a': (1, None)}", "net", {"map": {"a": (1, None)}}),
+        ("net,open=(4,brackets=[", "net", {"open": "(4", "brackets": "["}),
+        ("net,call=(print(1))", "net", {"call": "(print(1))"}),
     ],
 )
 def test_options_follow_the_name(text: str, name: str, options: dict[str, Any]) -> None:
     nones = dict.fromkeys(("none", "also")) if "none" in text else {}
     assert split_options(text) == (name, options | nones)
+
+
+def test_deep_values_stay_text() -> None:
+    for value in ("[" * 10**5, "(" * 10**5, "(1," * 10**4, "1" * 5000):
+        assert split_options(f"net,deep={value}") == ("net", {"deep": value})
 
 
 def test_hints() -> None:

@@ -17,6 +17,7 @@ from ghn.graph.record.recurrent import RecordedFunctions
 from ghn.graph.record.threads import followed
 from ghn.graph.record.trees import tensors_in
 from ghn.graph.run.arguments import Inputs
+from ghn.graph.run.calling import call_model
 from ghn.graph.run.copying import copy_model
 
 
@@ -27,7 +28,7 @@ def record_forward(
     args, kwargs = inputs.map(move)
     if any(is_lazy(parameter) for parameter in model.parameters()):
         with torch.no_grad():
-            model(*args, **kwargs)
+            call_model(model, *args, **kwargs)
     recorder = Recorder(answer=answer)
     graph = recorder.graph
     for name, parameter in model.named_parameters():
@@ -36,7 +37,7 @@ def record_forward(
     recorder.know(*model.buffers(), *(tensor for module in model.modules() for tensor in tensors_in(module.__dict__)))
     graph.inputs = [recorder.add(tensor) for tensor in Inputs(args, kwargs).tensors()]
     with torch.no_grad(), recorder, RecordedFunctions(recorder), followed(recorder):
-        output = model(*args, **kwargs)
+        output = call_model(model, *args, **kwargs)
     graph.outputs = [recorder.read(tensor) for tensor in output_tensors(output)]
     if not graph.outputs:
         raise ValueError(f"{type(model).__name__} returns no tensor")

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
+import os
+import sys
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ghn.zoo.constructors import SIZE_OPTIONS, construct, example_images
@@ -12,10 +18,10 @@ from ghn.zoo.request import BuiltModel, ModelRequest, Source, UnknownNameError
 
 
 def build(request: ModelRequest, name: str, options: dict[str, Any]) -> BuiltModel:
-    """`package.module:factory`, which gives a model, or a pair of a model and its example inputs."""
+    """`package.module:factory` or `file.py:factory`, which gives a model, or a pair of one and its example inputs."""
     from torch import nn
 
-    found = _find(request.name, *name.split(":", 1))
+    found = _find(request.name, *name.rsplit(":", 1))
     options = dict(options)
     if request.num_classes is not None:
         options["num_classes"] = request.num_classes
@@ -41,14 +47,16 @@ def build(request: ModelRequest, name: str, options: dict[str, Any]) -> BuiltMod
 
 def _find(name: str, module: str, attribute: str) -> Any:
     if not attribute:
-        raise ValueError(f"{name!r} lacks a name after the colon: write package.module:factory")
+        raise ValueError(f"{name!r} lacks a name after the colon: write package.module:factory or file.py:factory")
     try:
-        found: Any = importlib.import_module(module)
+        found: Any = _load_file(Path(module)) if _is_file_name(module) else importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+        if error.name is None or _is_file_name(module) or not f"{module}.".startswith(f"{error.name}."):
             raise ValueError(f"importing {module} for {name} fails: {error}") from error
         raise UnknownNameError(f"there is no module {module!r} on the Python path") from None
-    except Exception as error:
+    except UnknownNameError:
+        raise
+    except (Exception, SystemExit) as error:
         raise ValueError(f"importing {module} for {name} fails: {type(error).__name__}: {error}") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -60,4 +68,34 @@ def _find(name: str, module: str, attribute: str) -> Any:
     return found
 
 
-SOURCE = Source(usage="package.module:factory", build=build)
+def _is_file_name(module: str) -> bool:
+    return module.endswith(".py") or "/" in module or os.sep in module
+
+
+def _load_file(path: Path) -> ModuleType:
+    """The module in a file, made once; its neighbours can be imported meanwhile, as when Python runs the file."""
+    path = Path(os.path.abspath(path.expanduser()))
+    if not path.is_file():
+        hint = near(path.name, [file.name for file in path.parent.glob("*.py")])
+        raise UnknownNameError(f"there is no file {path}{hint and f'; {hint}'}")
+    name = f"{path.stem}@{path}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path, loader=SourceFileLoader(name, str(path)))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Data classes and pickles look their module up.
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    finally:
+        sys.path.remove(str(path.parent))
+    return module
+
+
+SOURCE = Source(usage="package.module:factory (also file.py:factory)", build=build)

@@ -1,6 +1,8 @@
 """What users write: functions, classes, modules, and how these may be wrong."""
 
+import re
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,3 +60,59 @@ def test_refusals(name: str, parts: list[str]) -> None:
 
 def test_a_factory_that_takes_no_number_of_classes() -> None:
     assert "zoo:vector takes no option num_classes" in refusal("zoo:vector", num_classes=3)
+
+
+FILE = """
+import dataclasses
+from torch import nn
+import neighbour
+
+@dataclasses.dataclass
+class Widths:
+    first: int = neighbour.WIDTH
+
+def make(widths=(8,)):
+    return nn.Sequential(*[nn.Linear(Widths().first, width) for width in widths])
+
+class Kept:
+    model = nn.Linear(1, 2)
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with models, and another that it imports; neither is on the Python path."""
+    (tmp_path / "neighbour.py").write_text("WIDTH = 3")
+    (tmp_path / "my models.py").write_text(FILE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "neighbour", raising=False)
+    return tmp_path / "my models.py"
+
+
+@pytest.mark.parametrize("start", ["", "./", "{folder}/"])
+def test_a_factory_in_a_file(start: str, file: Path) -> None:
+    name = start.format(folder=file.parent) + file.name
+    before = list(sys.path)
+    assert head(build(f"{name}:make")) == 8
+    assert [layer.out_features for layer in build(f"{name}:make,widths=(4,8)").children()] == [4, 8]
+    assert build(f"{name}:Kept.model") is build(f"{file}:Kept.model")
+    assert sys.path == before
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("./my_models.py:make", "there is no file .*my_models.py; did you mean my models.py"),
+        ("./my models.py:mak", "has no 'mak'; did you mean make"),
+        ("./my models.py:", "lacks a name after the colon"),
+        ("./broken.py:make", "importing ./broken.py for ./broken.py:make fails: No module named 'nothing_like_this'"),
+        ("./exits.py:make", "importing ./exits.py for ./exits.py:make fails: SystemExit: 3"),
+        ("./exits_later.py:make", "cannot be built: SystemExit: 4"),
+        (".:make", "fails|there is no"),
+    ],
+)
+def test_files_without_the_factory(name: str, part: str, file: Path) -> None:
+    (file.parent / "broken.py").write_text("import nothing_like_this")
+    (file.parent / "exits.py").write_text("import sys; sys.exit(3)")
+    (file.parent / "exits_later.py").write_text("import sys\ndef make():\n    sys.exit(4)")
+    assert re.search(part, refusal(name))

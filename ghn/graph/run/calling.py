@@ -1,0 +1,20 @@
+"""Calling a user's model: what it raises is an error of the model's, and no end of the program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+
+def call_model(model: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """The model's output.
+
+    Raises:
+        RuntimeError: If its forward pass asks for the end of the program (`sys.exit`).
+        Exception: Whatever else it raises.
+    """
+    try:
+        return model(*args, **kwargs)
+    except SystemExit as error:
+        raise RuntimeError(f"it asks for the end of the program (SystemExit: {error.code!s:.80})") from error
