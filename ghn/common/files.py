@@ -195,7 +195,11 @@ def _publish(partial: Path, target: Path) -> None:
             # Somebody else made it meanwhile.
             if not target.is_dir():
                 raise
-    for file in sorted(partial.iterdir()):
+    files = sorted(partial.iterdir())
+    for file in files:
+        if file.is_file() and (target / file.name).is_dir():
+            raise IsADirectoryError(errno.EISDIR, f"{file.name} is a folder there", str(target / file.name))
+    for file in files:
         os.replace(file, target / file.name)
 
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn.common.files import remove_partial, write_text
+from ghn.common.untrusted.json_text import read_json
 from ghn.data import ImageStream
 from ghn.data.image_folder import ImageFolderStream
 from ghn.finetuning.config import FinetuneConfig
@@ -31,6 +32,9 @@ from ghn.training.state import StateError, load_state, locked, save_state
 from ghn.training.trainer import NonFiniteError, StepReport, Trainer
 
 START, RESULT = "start", "result.json"
+
+MOST_OF_A_RESULT = 1 << 16
+"""Bytes of a result's file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +202,7 @@ def _finished(folder: Path | None, rate: float) -> _Outcome | None:
     if folder is None:
         return None
     try:
-        result = json.loads((_home(folder, rate) / RESULT).read_text(encoding="utf-8"))
+        result = read_json(_home(folder, rate) / RESULT, MOST_OF_A_RESULT)
         score, step = result["score"], result["step"]
     except (OSError, ValueError, LookupError, TypeError):
         # Not there, or no result: the training is taken up at its last state, and judged.

@@ -31,6 +31,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parameter import is_lazy
 
+from ghn.common.memory import is_out_of_memory
 from ghn.common.private_torch import FAKE_TENSOR_LOG, compiler_is_loaded
 from ghn.graph.computational_graph import ComputationalGraph
 from ghn.graph.read.modules import graph_of_modules
@@ -225,6 +226,8 @@ def _can_be_called(model: nn.Module, inputs: Inputs) -> bool:
 
 
 def _failure_line(model: nn.Module, inputs: Inputs, error: Exception, *, guessed: bool) -> str:
+    if is_out_of_memory(error):
+        return f"there is not enough memory to run {type(model).__name__} on {inputs}; take smaller inputs"
     cause = " ".join(str(error).split()) or type(error).__name__
     if len(cause) > 300:
         cause = cause[:297] + "..."

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ghn.checkpoint.architecture import check_shapes
 from ghn.checkpoint.save import save_pretrained
 from ghn.common.text import shown
 from ghn.hypernet import GHN
@@ -53,6 +54,8 @@ def export(
         raise StateError(f"the run in {run} keeps no average of its weights; train one with average, or export without")
     try:
         config = MetaTrainingConfig.from_dict(state["config"])
+        # Sizes that the configuration states are made only where the weights have them.
+        check_shapes({key: tuple(value.shape) for key, value in state["hypernet"].items()}, config.hypernet)
         hypernet = GHN(config.hypernet)
         hypernet.load_state_dict(averaged_weights(state) if averaged else state["hypernet"])
         training = describe_training(config, state, command) | dict(card.pop("training", {}))

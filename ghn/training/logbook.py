@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ghn.common.files import write_text
+from ghn.common.untrusted.errors import FormatError
+from ghn.common.untrusted.opening import open_regular
 
 FILE = "log.jsonl"
 
@@ -34,6 +37,8 @@ class Logbook:
             self._bar = _Bar(length, start)
         try:
             _cut(folder / FILE, start)
+        except FormatError as error:
+            self.say(f"{folder / FILE} {error}")
         except OSError as error:
             self.say(f"{folder / FILE} keeps lines after step {start} ({error.strerror})")
         try:
@@ -50,8 +55,7 @@ class Logbook:
             return
         line = json.dumps({"step": step, **values})
         try:
-            with open(self.folder / FILE, "a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            _append(self.folder / FILE, line + "\n")
         except OSError as error:
             self.say(f"log line of step {step} not written ({error.strerror}): {line}")
         numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
@@ -113,18 +117,26 @@ def _board(folder: Path, start: int) -> Any:
     return SummaryWriter(str(folder / "tensorboard"), purge_step=start or None)
 
 
+def _append(file: Path, text: str) -> None:
+    """Add to a file; a pipe of that name is not waited for."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    with open(descriptor, "a", encoding="utf-8") as opened:
+        opened.write(text)
+
+
 def _cut(file: Path, start: int) -> None:
     """Drop lines after step `start`, and a last line cut short by a crash."""
-    if not file.exists():
+    if not file.exists() or (file.is_file() and not file.stat().st_size):
         return
     kept = []
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    with open_regular(file) as opened:
+        lines = opened.read().decode("utf-8", errors="replace").splitlines()
     for line in lines:
         try:
             step = json.loads(line)["step"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
-        if step <= start:
+        if type(step) is int and step <= start:
             kept.append(line + "\n")
     if len(kept) < len(lines):
         write_text(file, "".join(kept))

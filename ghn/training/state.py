@@ -16,11 +16,8 @@ import torch
 
 from ghn.common.errors import OneLineError
 from ghn.common.files import replaced
-from ghn.common.untrusted.errors import FormatError
-from ghn.common.untrusted.plain import with_tensors
 from ghn.common.untrusted.source import open_bytes
-from ghn.common.untrusted.torch_files import read_zip
-from ghn.common.untrusted.unpickler import Budget
+from ghn.common.untrusted.states import read_state
 
 CURRENT = "state.pt"
 PREVIOUS = "state-previous.pt"
@@ -151,7 +148,4 @@ def load_state(folder: Path, *, keys: Sequence[str] = (), set_aside: bool = Fals
 
 def _read(file: Path) -> Any:
     """A state after its checksums, by the closed reader: PyTorch's own makes buffers of whatever size a file says."""
-    data = open_bytes(file)
-    if data[:4] != b"PK\x03\x04":
-        raise FormatError("it is no zip archive of torch.save")
-    return with_tensors(read_zip(data, Budget(copied=len(data))), most=2 * len(data))
+    return read_state(open_bytes(file))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,20 @@ def test_a_record_that_cannot_be_opened_does_not_end_the_run(
     assert shown[0].endswith("log.jsonl keeps lines after step 1 (No space left on device)")
     assert shown[1] == "no TensorBoard record (No space left on device)"
     assert (tmp_path / "log.jsonl").read_text() == '{"step": 1}\n{"step": 2}\n'
+
+
+@pytest.mark.parametrize("content", ["[" * 10**5 + "\n", '{"step": "x"}\n', '{"step": [1]}\n', "7\n", "\x00\n"])
+def test_lines_that_are_none_are_dropped(tmp_path: Path, content: str) -> None:
+    (tmp_path / "log.jsonl").write_text('{"step": 1}\n' + content)
+    Logbook(tmp_path, quiet=True, start=3).close()
+    assert (tmp_path / "log.jsonl").read_text() == '{"step": 1}\n'
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "log.jsonl")
+    log = Logbook(tmp_path, quiet=True)
+    log.write(1, {"loss": 0.5})
+    log.close()
+    lines = capsys.readouterr().err
+    assert "log.jsonl is not a regular file" in lines
+    assert "log line of step 1 not written" in lines

@@ -110,41 +110,6 @@ class PlainTensor(Buildable):
         return torch.frombuffer(storage.data, dtype=storage.dtype).as_strided(self.shape, strides, self.offset)
 
 
-def with_tensors(value: Any, most: int) -> Any:
-    """What a pickle holds, with tensors of their own memory in the place of the records of them.
-
-    Args:
-        value: Out of a `ClosedUnpickler`; its lists and dictionaries are changed.
-        most: Bytes of all tensors together.
-
-    Returns:
-        `value`, or the tensor if it is the record of one.
-
-    Raises:
-        FormatError: If a tensor is in a tuple, reaches beyond its storage, or all of them take more.
-    """
-    whole = [value]
-    made: dict[int, tuple[PlainTensor, torch.Tensor]] = {}
-    # Not by recursion: containers may be nested deeply, shared or in a circle.
-    seen, waiting = {id(whole)}, [whole]
-    while waiting:
-        container: Any = waiting.pop()
-        for key, entry in container.items() if type(container) is dict else enumerate(container):
-            if isinstance(entry, PlainTensor):
-                if type(container) is tuple:
-                    raise FormatError("holds a tensor in a tuple, where none belongs")
-                if id(entry) not in made:
-                    most -= entry.bytes
-                    if most < 0:
-                        raise FormatError("holds tensors that take more bytes than the file has")
-                    made[id(entry)] = entry, entry.tensor().clone()
-                container[key] = made[id(entry)][1]
-            elif type(entry) in (dict, list, tuple) and id(entry) not in seen:
-                seen.add(id(entry))
-                waiting.append(entry)
-    return whole[0]
-
-
 def _natural(value: object, what: str) -> int:
     if type(value) is not int or not 0 <= value < 1 << 62:
         raise FormatError(f"is damaged: a tensor's {what} is no natural number")

@@ -20,9 +20,9 @@ from ghn.common.untrusted.errors import FormatError
 from ghn.common.untrusted.opening import open_regular
 
 CHUNK = 1 << 20
-LZMA_MEMORY = 256 << 20
-FREE_SIZE = 256 << 20
-EXPANSION = 32
+LZMA_MEMORY = 80 << 20
+FREE_SIZE = 48 << 20
+EXPANSION = 6
 LARGEST = 16 << 30
 
 
@@ -84,7 +84,7 @@ def open_bytes(path: Path) -> memoryview:
 
     Raises:
         FormatError: If there is no such regular file, it is empty, damaged, or expands to more than
-            max(256 MiB, 32 times its size) or 16 GiB.
+            max(48 MiB, 6 times its size) or 16 GiB.
     """
     try:
         with open_regular(path) as file:

@@ -13,6 +13,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ghn.common.text import shown
@@ -91,12 +92,13 @@ def storage_loader(budget: Budget) -> Constructor:
     return Constructor(load)
 
 
-def read_zip(data: memoryview, budget: Budget) -> Any:
+def read_zip(data: memoryview, budget: Budget, names: Mapping[str, object] = MappingProxyType({})) -> Any:
     """Read the zip layout.
 
     Args:
         data: The whole file.
         budget: Of the whole file.
+        names: Admitted besides those of plain tensors.
 
     Returns:
         The pickled object, in which tensors are `PlainTensor`.
@@ -119,7 +121,7 @@ def read_zip(data: memoryview, budget: Budget) -> Any:
     if "byteorder" in records and records.read("byteorder") != b"little":
         raise FormatError("was written on a big-endian machine, which is not supported")
     reader = ByteReader(records.read("data.pkl"))
-    value = ClosedUnpickler(reader, budget, {**tensor_names(budget), **STORAGE_TYPES}, persistent).load()
+    value = ClosedUnpickler(reader, budget, {**tensor_names(budget), **STORAGE_TYPES, **names}, persistent).load()
     if reader.remaining:
         raise FormatError("is damaged: bytes follow its pickle")
     return value

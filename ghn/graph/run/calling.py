@@ -11,10 +11,12 @@ def call_model(model: nn.Module, *args: Any, **kwargs: Any) -> Any:
     """The model's output.
 
     Raises:
-        RuntimeError: If its forward pass asks for the end of the program (`sys.exit`).
+        RuntimeError: If its forward pass asks for the end of the program (`sys.exit`); Ctrl-C stays what it is.
         Exception: Whatever else it raises.
     """
     try:
         return model(*args, **kwargs)
-    except SystemExit as error:
-        raise RuntimeError(f"it asks for the end of the program (SystemExit: {error.code!s:.80})") from error
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"it asks for the end of the program ({type(error).__name__}: {error!s:.80})") from error
