@@ -27,6 +27,9 @@ EXPANSION = 5
 _COSTS = {"RGB": 4, "L": 5, "P": 5, "1": 5}
 """Bytes of a decoded pixel and of what is made of it; 12 where a mode is not named."""
 
+_WEBP = 16
+"""Of a WebP, which is decoded on two canvases with transparency."""
+
 
 def read_image(file: Path) -> Image:
     """A decoded RGB image; 16-bit levels are scaled to 8 bits.
@@ -75,7 +78,9 @@ def _check_memory(image: Image, allowed: int, size: int) -> None:
     for part in (1, 2, 4, 8):
         if part > 1:
             image.draft(None, (columns // part, rows // part))  # a JPEG then decodes a part of its pixels
-        needed = coefficients + image.size[0] * image.size[1] * _COSTS.get(image.mode, 12)
+        needed = coefficients + image.size[0] * image.size[1] * (
+            _WEBP if image.format == "WEBP" else _COSTS.get(image.mode, 12)
+        )
         if needed <= allowed:
             return
     raise DataError(f"{columns:,}×{rows:,} pixels take {needed >> 20:,} MB, too much for a file of {size:,} bytes")

@@ -64,6 +64,14 @@ def test_a_jpeg_that_would_take_too_much_is_decoded_smaller(tmp_path: Path, monk
         read_image(tmp_path / "b.jpg")
 
 
+def test_a_webp_takes_more_than_its_pixels(tmp_path: Path) -> None:
+    pillow.new("RGB", (2500, 2500)).save(tmp_path / "a.webp")
+    with pytest.raises(DataError, match="2,500×2,500 pixels take 95 MB"):
+        read_image(tmp_path / "a.webp")
+    pillow.new("RGB", (500, 500)).save(tmp_path / "b.webp")
+    assert read_image(tmp_path / "b.webp").size == (500, 500)
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "CMYK", "1", "LA"])
 def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     file = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")

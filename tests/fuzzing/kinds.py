@@ -130,13 +130,13 @@ def _cifar(folder: Path) -> dict[Path, Damage]:
 def _images(folder: Path) -> dict[Path, Damage]:
     pixels = np.random.default_rng(0).integers(0, 256, (12, 10, 3), dtype=np.uint8)
     picture = Image.fromarray(pixels)
-    files = {}
-    for number, (suffix, options) in enumerate(
-        [("png", {}), ("jpg", {}), ("jpg", {"progressive": True}), ("bmp", {}), ("ppm", {}), ("webp", {})]
-    ):
+    files: dict[Path, Damage] = {}
+    for number, suffix in enumerate(("png", "jpg", "bmp", "ppm", "webp")):
         file = folder / f"{number}.{suffix}"
-        picture.save(file, **options)
+        picture.save(file)
         files[file] = damaged
+    picture.save(folder / "p.jpg", progressive=True)
+    files[folder / "p.jpg"] = damaged
     for mode in ("P", "RGBA", "I;16", "1"):
         converted = Image.fromarray(pixels[..., 0].astype(np.uint16)) if mode == "I;16" else picture.convert(mode)
         converted.save(folder / f"{mode[0]}.png")

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from tests.fuzzing.judge import fault
@@ -28,7 +29,7 @@ def faults(name: str, count: int, seed: int, folder: Path) -> Iterator[str]:
         file.write_bytes(content)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = fault(lambda file=file: kind.read(file), sum(f.stat().st_size for f in files))
+            found = fault(partial(kind.read, file), sum(f.stat().st_size for f in files))
         if found:
             yield f"{found} (input {number} of seed {seed}: {file.name})"
         file.write_bytes(sound[file])

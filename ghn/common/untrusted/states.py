@@ -44,7 +44,7 @@ class SparseTensor:
 
     def tensor(self) -> torch.Tensor:
         """The tensor; its indices are checked."""
-        parts = [part.tensor().clone() for part in self.parts]
+        parts: Any = [part.tensor().clone() for part in self.parts]
         try:
             if self.layout is torch.sparse_coo:
                 tensor = torch.sparse_coo_tensor(*parts, self.size, check_invariants=True)

@@ -32,7 +32,9 @@ TENSORS = {
     },
     "complex": torch.tensor([1 + 2j, 3 - 1j]),
     "complex double": torch.tensor([1 + 2j], dtype=torch.complex128),
-    "not coalesced": torch.sparse_coo_tensor([[0, 0]], [1.0, 2.0], (3,), check_invariants=True),
+    "not coalesced": torch.sparse_coo_tensor(
+        torch.tensor([[0, 0]]), torch.tensor([1.0, 2.0]), (3,), check_invariants=True
+    ),
     "parameter": nn.Parameter(torch.ones(2)),
     "strided": torch.arange(6.0).view(2, 3).t(),
     "large step on one element": torch.ones(4, 4)[:1, :1],
