@@ -19,7 +19,7 @@ from ghn.checkpoint.errors import CheckpointError
 from ghn.checkpoint.header import StoredTensor, read_header
 from ghn.checkpoint.hub import Source, download, released_folder, resolve
 from ghn.checkpoint.save import CONFIG_FILE, WEIGHTS_FILE
-from ghn.common.memory import memory_errors_as
+from ghn.common.memory import is_out_of_memory, memory_errors_as
 from ghn.common.text import shown
 from ghn.common.untrusted.errors import FormatError
 from ghn.common.untrusted.json_text import read_json
@@ -27,6 +27,8 @@ from ghn.hypernet import GHN
 from ghn.hypernet.config import GHNConfig
 
 ALIGNMENT = 16
+
+ATTEMPTS = 3
 
 MAX_CONFIG = 1 << 20
 """Bytes of a config.json; sound ones take some hundred."""
@@ -99,15 +101,21 @@ def _with_advice(fault: str) -> str:
 
 
 def _read_folder(weights: Path) -> tuple[GHNConfig, dict[str, Tensor]]:
-    config, stored = _read_header(weights)
-    try:
-        state = load_file(weights)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{weights}: is no sound safetensors file ({shown(str(error))})") from None
-    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
-    if shapes != {key: tensor.shape for key, tensor in stored.items()}:
-        raise CheckpointError(f"{weights}: was changed while it was read; load it again")
-    return config, state
+    """Architecture and tensors; tried again where another process puts other files there meanwhile."""
+    for _ in range(ATTEMPTS):
+        config, stored = _read_header(weights)
+        try:
+            state = load_file(weights)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{weights}: is no sound safetensors file ({shown(str(error))})") from None
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            continue  # the file that PyTorch maps is smaller than the one whose header was read
+        shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
+        if shapes == {key: tensor.shape for key, tensor in stored.items()}:
+            return config, state
+    raise CheckpointError(f"{weights}: was changed while it was read; load it again")
 
 
 def read_config(folder: Path) -> GHNConfig:

@@ -117,9 +117,13 @@ def _separate(state: Mapping[str, Any]) -> dict[str, Tensor]:
     import torch
     from torch.nn.parameter import is_lazy
 
+    from ghn.common.text import shown
+
     tensors: dict[str, Tensor] = {}
     addresses: set[int] = set()
     for name, value in state.items():
+        if name == "__metadata__" or name.encode("utf-8", "replace").decode("utf-8") != name:
+            raise ValueError(f"the model's state holds {shown(name)}, a name that safetensors cannot hold")
         if is_lazy(value):
             raise ValueError(f"{name} has no shape yet (a lazy module); let the factory run the model once")
         if not isinstance(value, torch.Tensor):
@@ -162,8 +166,9 @@ def _write(options: Options, tensors: Mapping[str, Tensor], record: Mapping[str,
     from safetensors.torch import save_file
 
     from ghn.cli.files import replaced
+    from ghn.common.text import printable
 
-    metadata = {"format": "pt", "model": options.model, "hypernetwork": options.ghn}
+    metadata = {"format": "pt", "model": printable(options.model), "hypernetwork": printable(options.ghn)}
     with ExitStack() as stack:
         # Entered first, left last: the weights take their place before the report does.
         report_to = stack.enter_context(replaced(report_file))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ghn.common.files import write_text
+from ghn.common.text import printable
 from ghn.common.untrusted.errors import FormatError
 from ghn.common.untrusted.opening import open_regular
 
@@ -69,9 +70,9 @@ class Logbook:
     def say(self, text: str) -> None:
         """Print a line (first rank only)."""
         if self._bar is not None:
-            self._bar.print(text)
+            self._bar.print(printable(text))
         elif self.folder is not None:
-            print(text, file=sys.stderr, flush=True)
+            print(printable(text), file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """End the progress bar and flush."""

@@ -1,12 +1,15 @@
 """Loading is exact, initialises nothing, and errors are one line."""
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from ghn.checkpoint import CheckpointError, describe, hub, save_pretrained
+from ghn.checkpoint import CheckpointError, describe, hub, load, save_pretrained
 from ghn.checkpoint.architecture import skeleton
 from ghn.checkpoint.card import RELEASES
 from ghn.hypernet.config import GHNConfig
@@ -111,3 +114,62 @@ def test_describe_knows_releases_without_the_network(name: str, total: int, monk
     assert found["total"] == total
     assert found["path"] is None
     assert "DeepNets-1M" in found["training"]["architectures"]
+
+
+def test_files_that_change_while_they_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another writer puts other weights in their place between the look at the header and the reading."""
+    read, calls = load.load_file, []
+
+    def changed(path: Path) -> dict[str, torch.Tensor]:
+        calls.append(path)
+        if len(calls) == 1:
+            raise RuntimeError("file is smaller than the required mapping size")
+        return read(path) if len(calls) > 2 else {"other": torch.ones(1)}
+
+    monkeypatch.setattr(load, "load_file", changed)
+    assert from_pretrained(folder).config
+    assert len(calls) == 3
+    monkeypatch.setattr(load, "load_file", lambda path: {})
+    with pytest.raises(CheckpointError, match="was changed while it was read; load it again"):
+        from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_refused_at_once(folder: Path, name: str, make: Callable[[Path], object]) -> None:
+    (folder / name).unlink()
+    make(folder / name)
+    with pytest.raises(CheckpointError, match=rf"{name}: .*(is a folder|not a regular file)"):
+        from_pretrained(folder)
+
+
+def test_sizes_have_limits(folder: Path) -> None:
+    for field, value in (("layers", 257), ("hidden", 8192), ("spatial", 65), ("num_classes", 10**7), ("heads", 2048)):
+        (folder / "config.json").write_text(json.dumps({field: value}))
+        with pytest.raises(CheckpointError, match=rf"{field} must be at most [\d,]+, not {value}"):
+            from_pretrained(folder)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.complex64, torch.float8_e4m3fn])
+def test_numbers_of_another_kind_are_not_cast_in_silence(folder: Path, dtype: torch.dtype) -> None:
+    state = {key: value.to(dtype) for key, value in from_pretrained(folder).state_dict().items()}
+    save_file(state, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match="not floating-point ones"):
+        from_pretrained(folder)
+
+
+def test_text_that_names_nothing_is_one_short_line() -> None:
+    for name in (
+        "x" * 5000,
+        "a\0b",
+        "",
+        "a\nb/c.pt",
+        "\x1b[2Ja/c.pt",
+        "\udcff/x.pt",
+        Path("n" * 5000),
+        Path("a\0b/c.pt"),
+    ):
+        with pytest.raises(ValueError, match=r"\w") as caught:
+            from_pretrained(name)
+        assert len(str(caught.value)) < 1000
+        assert str(caught.value).isprintable()

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ghn.cli.predict import _separate
 from ghn.model import from_pretrained
 from ghn.zoo import ModelRequest, build_model
 from tests.cli.conftest import Run
@@ -121,7 +122,7 @@ def test_image_size(ghn: Ghn, tmp_path: Path) -> None:
         (["zoo:net", "--ghn", "TINY", "-o", "/proc/x.safetensors"], "cannot write /proc/x.safetensors"),
         (["zoo:net", "--ghn", "ghn3-tt", "-o", "OUT/x.safetensors"], "unknown hypernetwork 'ghn3-tt'"),
         (["zoo:net", "--ghn", "TINY/nothing.pt", "-o", "OUT/x.safetensors"], "there is no such file"),
-        (["zoo:net", "--ghn", "zoo.py", "-o", "OUT/x.safetensors"], "zoo.py: is no checkpoint"),
+        (["zoo:net", "--ghn", "zoo.py", "-o", "OUT/x.safetensors"], "zoo.py: is damaged, or no file of plain data"),
     ],
 )
 def test_bad_input(words: list[str], part: str, refused: Refused) -> None:
@@ -208,3 +209,11 @@ def test_resnet50_on_a_published_checkpoint(reference: Path, ghn: Ghn, tmp_path:
     model.load_state_dict(load_file(tmp_path / "resnet50.safetensors"), strict=True)
     for name, parameter in model.named_parameters():
         assert parameter.norm().item() == pytest.approx(expected["params"][name]["norm"], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["__metadata__", "a\ud800b"])
+def test_names_that_safetensors_cannot_hold(name: str) -> None:
+    with pytest.raises(ValueError, match="a name that safetensors cannot hold") as caught:
+        _separate({name: torch.ones(1)})
+    assert str(caught.value).isprintable()
+    assert list(_separate({"größe.🙂": torch.ones(1)})) == ["größe.🙂"]

@@ -44,12 +44,15 @@ class SparseTensor:
 
     def tensor(self) -> torch.Tensor:
         """The tensor; its indices are checked."""
-        parts: Any = [part.tensor().clone() for part in self.parts]
+        *indices, values = (part.tensor().clone() for part in self.parts)
         try:
             if self.layout is torch.sparse_coo:
-                tensor = torch.sparse_coo_tensor(*parts, self.size, check_invariants=True)
+                tensor = torch.sparse_coo_tensor(indices[0], values, self.size, check_invariants=True)
                 return tensor.coalesce() if self.coalesced else tensor
-            return torch.sparse_compressed_tensor(*parts, self.size, layout=self.layout, check_invariants=True)
+            outer, inner = indices
+            return torch.sparse_compressed_tensor(
+                outer, inner, values, self.size, layout=self.layout, check_invariants=True
+            )
         except (RuntimeError, TypeError, ValueError) as error:
             raise FormatError(f"is damaged: a sparse tensor does not fit its indices ({error})") from None
 
