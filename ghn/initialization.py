@@ -16,6 +16,8 @@ from torch.nn.parameter import is_lazy
 from ghn.common.errors import OneLineError
 from ghn.common.memory import memory_errors_as
 from ghn.common.text import printable
+from ghn.common.sharded import is_sharded, local_part, reshard, with_own_part
+from ghn.common.tensors import without_class
 from ghn.graph.computational_graph import ComputationalGraph
 from ghn.graph.reasons import Reason
 from ghn.hypernet.ghn import GHN
@@ -92,23 +94,25 @@ def initialize(
         graph: The model's graph, if it was traced before.
 
     Raises:
-        ValueError: If the model has no parameters, is on the meta device, cannot be traced, less than `strict` would be
-            predicted, or a prediction is not finite.
+        ValueError: If the model has no parameters, is on the meta device, cannot be traced, less than `strict` (or
+            `strict` is no fraction) would be predicted, or a prediction is not finite.
     """
     from ghn.graph.trace import materialise
 
+    _check_strict(strict)
     materialise(model, example_inputs)
+    reshard(model)
     parameters = _parameters(model)
     graph, tracing = _trace(model, example_inputs, graph)
     kept = reasons_to_keep(parameters, graph, hypernet.config, head)
-    meta = [name for name, parameter in parameters.items() if parameter.is_meta and name not in kept]
+    meta = [name for name, parameter in parameters.items() if name not in kept and without_class(parameter).is_meta]
     if meta:
         raise ValueError(
             f"{meta[0]} is on the meta device, where nothing can be written; use `predict`, or call "
             "model.to_empty(device=...) first"
         )
     fraction = _fraction(parameters, kept, strict)
-    destinations = {name: parameter.detach() for name, parameter in parameters.items() if name not in kept}
+    destinations = {name: parameter for name, parameter in parameters.items() if name not in kept}
     with memory_errors_as(OneLineError, f"there is not enough memory to predict {type(model).__name__}"):
         written = hypernet.decode_into(graph, destinations, seed=seed, head=head)
     return _report(graph, written, kept, fraction, tracing)
@@ -147,6 +151,8 @@ def predict(
     Raises:
         ValueError: As `initialize`, but for the meta device; if complete, where a tensor that is kept has no numbers.
     """
+    _check_strict(strict)
+    reshard(model)
     parameters = _parameters(model)
     graph, _ = _trace(model, example_inputs, graph)
     kept = reasons_to_keep(parameters, graph, hypernet.config, head)
@@ -168,16 +174,19 @@ def _completed(
             state[name] = by_identity[id(value)]
         elif not isinstance(value, Tensor):
             state[name] = copy.deepcopy(value)
-        elif value.is_meta or is_lazy(value):
+        elif is_lazy(value) or without_class(value).is_meta:
             raise ValueError(f"{name} is not predicted, and the model has no numbers for it; leave out complete")
         else:
             state[name] = value.detach().clone()
     return state
 
 
-def _empty_like(parameter: nn.Parameter) -> Tensor:
-    device = torch.device("cpu") if parameter.is_meta else parameter.device
-    return torch.empty(parameter.shape, dtype=parameter.dtype, device=device)
+def _empty_like(parameter: Tensor) -> Tensor:
+    if is_sharded(parameter):
+        return with_own_part(_empty_like(local_part(parameter)), parameter)
+    plain = without_class(parameter)
+    device = torch.device("cpu") if plain.is_meta else plain.device
+    return torch.empty(plain.shape, dtype=plain.dtype, device=device)
 
 
 def _parameters(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -196,9 +205,16 @@ def _trace(model: nn.Module, example_inputs: Any, graph: ComputationalGraph | No
     return graph, time.perf_counter() - began
 
 
+def _check_strict(strict: float | None) -> None:
+    if strict is not None and not 0 <= strict <= 1:
+        raise ValueError(f"strict is a fraction of all elements, between 0 and 1, not {strict:g}")
+
+
 def _fraction(parameters: Mapping[str, nn.Parameter], kept: Mapping[str, Reason], strict: float | None) -> float:
     """Fraction of elements to be predicted; an error if it is less than `strict`."""
-    sizes = {name: 0 if is_lazy(parameter) else parameter.numel() for name, parameter in parameters.items()}
+    sizes = {
+        name: 0 if is_lazy(parameter) else without_class(parameter).numel() for name, parameter in parameters.items()
+    }
     total = sum(sizes.values())
     fraction = sum(size for name, size in sizes.items() if name not in kept) / total if total else 0.0
     if strict is not None and fraction < strict:

@@ -39,6 +39,11 @@ class ReasonCode(StrEnum):
     NO_SHAPE = "no_shape"
     DTYPE = "dtype"
     NO_ELEMENTS = "no_elements"
+    CLASS = "class"
+    LAYOUT = "layout"
+    OVERLAPPING = "overlapping"
+    NO_MEMORY = "no_memory"
+    PLACEMENTS = "placements"
     OTHER_HEAD = "other_head"
     # Someone else's words.
     OTHER = "other"
@@ -70,6 +75,11 @@ TEXTS: Mapping[ReasonCode, str] = MappingProxyType(
         ReasonCode.NO_SHAPE: "has no shape yet; run the model once first",
         ReasonCode.DTYPE: "is of type {dtype}, which is not predicted",
         ReasonCode.NO_ELEMENTS: "has no elements",
+        ReasonCode.CLASS: "is a {name}, which only its own class can write",
+        ReasonCode.LAYOUT: "is stored as {layout}, which is not predicted",
+        ReasonCode.OVERLAPPING: "its elements share memory, as those of an expanded tensor do",
+        ReasonCode.NO_MEMORY: "its memory has been freed",
+        ReasonCode.PLACEMENTS: "is spread over processes as {placements}, which is not predicted",
         ReasonCode.OTHER_HEAD: "classification head of {classes} classes; the hypernetwork predicts {predicted}",
         ReasonCode.OTHER: "{text}",
     }

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from math import prod
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from ghn.common.sharded import describe_placements, is_sharded, local_part, own_range
+from ghn.common.tensors import holds_reals, is_allocated, is_opaque, memory, overlaps_itself, without_class
 from ghn.graph.computational_graph import ComputationalGraph, ParameterSpec
 from ghn.graph.reasons import Reason, ReasonCode
 from ghn.hypernet.config import GHNConfig
@@ -40,9 +42,35 @@ def _reason(
     spec = graph.parameters.get(name)
     if spec is None:
         return graph.kept.get(name, Reason(ReasonCode.NOT_IN_GRAPH))
-    if not parameter.is_floating_point():
-        return Reason(ReasonCode.DTYPE, dtype=str(parameter.dtype).removeprefix("torch."))
-    return reason_to_keep(spec, config, head)
+    return reason_not_to_write(parameter) or reason_to_keep(spec, config, head)
+
+
+def reason_not_to_write(tensor: Tensor) -> Reason | None:
+    """Why numbers cannot be written to a tensor of its class, type and layout; None if they can.
+
+    Sharded tensors can be written, and tensors on the meta device count by what they will be.
+    """
+    dtype = without_class(tensor).dtype
+    if not holds_reals(dtype):
+        return Reason(ReasonCode.DTYPE, dtype=str(dtype).removeprefix("torch."))
+    if is_sharded(tensor) and own_range(tensor) is None:
+        return Reason(ReasonCode.PLACEMENTS, placements=describe_placements(tensor))
+    held = memory(tensor)
+    if held is None:
+        return _reason_of_class(tensor)
+    if overlaps_itself(held):
+        return Reason(ReasonCode.OVERLAPPING)
+    return None if is_allocated(held) else Reason(ReasonCode.NO_MEMORY)
+
+
+def _reason_of_class(tensor: Tensor) -> Reason:
+    if is_sharded(tensor):
+        tensor = local_part(tensor)
+    if is_opaque(tensor):
+        return Reason(ReasonCode.CLASS, name=type(tensor).__name__)
+    plain = without_class(tensor)
+    layout = "nested" if plain.is_nested else str(plain.layout).removeprefix("torch.")
+    return Reason(ReasonCode.LAYOUT, layout=layout)
 
 
 def reason_to_keep(spec: ParameterSpec, config: GHNConfig, head: HeadOption) -> Reason | None:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from ghn.common.sharded import is_sharded, own_part
+from ghn.common.tensors import memory, without_class
 from ghn.graph.computational_graph import ParameterSpec
 from ghn.graph.reasons import Reason
 from ghn.hypernet.fit import KernelFit, interpolate, leading_rows, squared_norm, write_kernel, write_vector
+from ghn.hypernet.keep import reason_not_to_write
 from ghn.hypernet.plan import KernelGroup, KernelMember, Plan, VectorGroup
 from ghn.hypernet.sliced_linear import bundles
 
@@ -129,13 +133,29 @@ class Writer:
             for member, core_oihw in zip(members, part_noihw, strict=True):
                 spec = member.fit.spec
                 rows_rc = leading[member.graph].get(spec.name)
-                write_kernel(core_oihw, member.fit, self._destination(member.graph, spec), rows_rc)
+                with _whole(self._destination(member.graph, spec)) as whole:
+                    write_kernel(core_oihw, member.fit, whole, rows_rc)
         for group, values_V in zip(self.plan.vectors, self.vectors_V, strict=True):
             for vector, values_e in zip(group.members, values_V.split(group.sizes), strict=True):
-                write_vector(values_e, vector.fit, self._destination(vector.graph, vector.fit.spec))
+                with _whole(self._destination(vector.graph, vector.fit.spec)) as whole:
+                    write_vector(values_e, vector.fit, whole)
 
     def _destination(self, graph: int, spec: ParameterSpec) -> Tensor:
         return self.destinations[graph][spec.name]
+
+
+@contextmanager
+def _whole(destination: Tensor) -> Iterator[Tensor]:
+    """The memory to write a whole parameter to; of a sharded one the part of this process is copied afterwards."""
+    held = memory(destination)
+    assert held is not None, "check_destinations refuses those without plain memory"
+    if not is_sharded(destination):
+        yield held
+        return
+    whole = torch.empty(destination.shape, dtype=held.dtype, device=held.device)
+    yield whole
+    if held.numel():
+        held.copy_(own_part(whole, destination))
 
 
 def _split(group: KernelGroup, core_noihw: Tensor) -> Iterator[Run]:
@@ -159,8 +179,9 @@ def check_destinations(
     """Check that every tensor can take its prediction.
 
     Raises:
-        ValueError: If a graph has no destinations, or a tensor is no predictable parameter, has another shape, is not
-            of a floating-point type, or has no memory of its own for every element.
+        ValueError: If a graph has no destinations, or a tensor is no predictable parameter, has another shape, or
+            cannot be written to: it is on the meta device, of a type, class or layout that is not predicted, or has no
+            memory of its own for every element.
     """
     if len(parameters) != len(destinations):
         raise ValueError(f"{len(parameters)} graphs need as many dicts of destinations, not {len(destinations)}")
@@ -168,11 +189,10 @@ def check_destinations(
         for name, tensor in tensors.items():
             if name not in specs:
                 raise ValueError(f"destination {name!r} is no predictable parameter of its graph")
-            if tuple(tensor.shape) != tuple(specs[name].shape):
-                raise ValueError(f"destination {name!r} has shape {tuple(tensor.shape)}, not {specs[name].shape}")
-            if not tensor.is_floating_point():
-                raise ValueError(f"destination {name!r} must be of a floating-point type, not {tensor.dtype}")
-            if any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True)):
-                raise ValueError(f"destination {name!r} is an expanded tensor, whose elements share memory")
-            if tensor.is_meta:
+            if reason := reason_not_to_write(tensor):
+                raise ValueError(f"destination {name!r} cannot be written: {reason}")
+            shape = tuple(without_class(tensor).shape)
+            if shape != tuple(specs[name].shape):
+                raise ValueError(f"destination {name!r} has shape {shape}, not {specs[name].shape}")
+            if without_class(tensor).is_meta:
                 raise ValueError(f"destination {name!r} is on the meta device, which has no memory to write to")

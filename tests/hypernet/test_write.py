@@ -73,8 +73,8 @@ def test_values_beyond_a_type_write_nothing(hypernet: GHN) -> None:
     [
         ({"linear": torch.empty(30, 20)}, r"'linear' has shape \(30, 20\), not \(20, 30\)"),
         ({"lineal": torch.empty(20, 30)}, "'lineal' is no predictable parameter"),
-        ({"linear": torch.empty(20, 30, dtype=torch.int8)}, "floating-point type, not torch.int8"),
-        ({"linear": torch.empty(20, 30, dtype=torch.complex64)}, "floating-point type, not torch.complex64"),
+        ({"linear": torch.empty(20, 30, dtype=torch.int8)}, "is of type int8, which is not predicted"),
+        ({"linear": torch.empty(20, 30, dtype=torch.complex64)}, "is of type complex64, which is not predicted"),
         ({"linear": torch.empty(20, 30, device="meta")}, "meta device"),
         ({"linear": torch.empty(20, 1).expand(20, 30)}, "expanded tensor"),
         ([{}, {}], "1 graphs need as many dicts of destinations, not 2"),

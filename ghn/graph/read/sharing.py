@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from ghn.common.tensors import end, is_allocated, memory
 from ghn.graph.computational_graph import ComputationalGraph, Node
 from ghn.graph.reasons import Reason, ReasonCode
 
@@ -44,13 +46,14 @@ def without_overlaps(graph: ComputationalGraph, model: nn.Module) -> Computation
 
 
 def _sharing(model: nn.Module) -> list[dict[str, Tensor]]:
-    """Groups of two and more parameters of one type in one piece of memory."""
+    """Groups of two and more parameters in one piece of memory."""
     storages: list[torch.UntypedStorage] = []  # held, so that their identities stay theirs
-    groups: dict[tuple[int, torch.dtype], dict[str, Tensor]] = {}
+    groups: dict[int, dict[str, Tensor]] = {}
     for name, parameter in model.named_parameters():
-        if not is_lazy(parameter) and parameter.layout is torch.strided:
-            storages.append(parameter.untyped_storage())
-            groups.setdefault((id(storages[-1]), parameter.dtype), {})[name] = parameter.detach()
+        held = None if is_lazy(parameter) else memory(parameter)
+        if held is not None and is_allocated(held):
+            storages.append(held.untyped_storage())
+            groups.setdefault(id(storages[-1]), {})[name] = held
     return [group for group in groups.values() if len(group) > 1]
 
 
@@ -60,12 +63,12 @@ def _overlaps(parameters: Mapping[str, Tensor], graph: ComputationalGraph) -> di
     kept = [name for name in names if name in graph.kept and graph.kept[name].code is not ReasonCode.UNUSED]
     predicted = [name for name in names if name in graph.parameters]
     unused = [name for name in names if name not in kept and name not in predicted]
-    last = max(_end(tensor) for tensor in parameters.values())
-    owners = torch.full((last,), -1, dtype=torch.int32)
+    unit = math.gcd(*(tensor.element_size() for tensor in parameters.values()))
+    last = max(end(tensor) * tensor.element_size() // unit for tensor in parameters.values())
+    owners = torch.full((last,), -1, dtype=torch.int32, device="cpu")
     reasons: dict[str, Reason] = {}
     for name in [*kept, *predicted, *unused]:
-        tensor = parameters[name]
-        own = owners.as_strided(tensor.shape, tensor.stride(), int(tensor.storage_offset()))
+        own = _places(parameters[name], owners, unit)
         owner = int(own.max()) if own.numel() else -1
         if owner < 0:
             if name not in unused:
@@ -77,6 +80,8 @@ def _overlaps(parameters: Mapping[str, Tensor], graph: ComputationalGraph) -> di
     return reasons
 
 
-def _end(tensor: Tensor) -> int:
-    steps = zip(tensor.shape, tensor.stride(), strict=True)
-    return int(tensor.storage_offset()) + 1 + sum((size - 1) * step for size, step in steps if size)
+def _places(tensor: Tensor, owners: Tensor, unit: int) -> Tensor:
+    """The view of `owners`, which has an element for every `unit` bytes of memory, that the tensor's elements take."""
+    parts = tensor.element_size() // unit
+    strides = tuple(step * parts for step in tensor.stride())
+    return owners.as_strided((*tensor.shape, parts), (*strides, 1), int(tensor.storage_offset()) * parts)

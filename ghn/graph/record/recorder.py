@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 
 from ghn.common.private_torch import OperatorMode, WeakIdKeyDictionary, WeakTensorKeyDictionary
+from ghn.common.tensors import extent, storage_of
 from ghn.graph.record.guesses import NeedsValuesError, depends_on_values, guess, is_decision
 from ghn.graph.record.op_graph import WRITE, Operation, OpGraph, Ref, Value
 from ghn.graph.record.shapes import SHORTCUTS
@@ -48,9 +49,9 @@ class Recorder(OperatorMode):
     def add(self, tensor: Tensor, like: Iterable[Tensor] = ()) -> int:
         """Number a tensor; it shares memory with one of `like` if their storages are the same."""
         storage = None
-        own = tensor.untyped_storage()
+        own = storage_of(tensor)
         for other in like:
-            if other.untyped_storage() is own:
+            if own is not None and storage_of(other) is own:
                 storage = self.graph.values[self._values[other]].storage
                 break
         if storage is None:
@@ -60,7 +61,8 @@ class Recorder(OperatorMode):
 
     def _number(self, tensor: Tensor, storage: int) -> int:
         index = len(self.graph.values)
-        value = Value(tuple(tensor.shape), tensor.stride(), tensor.dtype, storage, int(tensor.storage_offset()))
+        shape, strides, offset = extent(tensor)
+        value = Value(shape, strides, tensor.dtype, storage, offset)
         self.graph.values.append(value)
         self._values[tensor] = index
         writes = self._writes.get(storage)
@@ -98,9 +100,9 @@ class Recorder(OperatorMode):
 
     def _meet(self, tensor: Tensor) -> int:
         """Number a tensor that no recorded operator made: `.data` of one that is known, a constant, or others' work."""
-        own = tensor.untyped_storage()
-        for known in list(self._values.keys()):
-            same = known.untyped_storage() is own and known.storage_offset() == tensor.storage_offset()
+        own = storage_of(tensor)
+        for known in list(self._values.keys()) if own is not None else ():
+            same = storage_of(known) is own and known.storage_offset() == tensor.storage_offset()
             if same and known.shape == tensor.shape and known.stride() == tensor.stride():
                 source, index = self.read(known), self.add(tensor, [known])
                 self.graph.operations.append(Operation("alias", (Ref(source),), {}, (source,), (index,)))
@@ -197,7 +199,8 @@ class Recorder(OperatorMode):
             return tensor
         shadow = self._shadows.get(tensor)
         if shadow is None:
-            shadow = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+            shape, strides, _ = extent(tensor)
+            shadow = torch.empty_strided(shape, strides, dtype=tensor.dtype, device="meta")
             self._shadows[tensor] = shadow
         self._values[shadow] = self.read(tensor)
         self._versions[shadow] = self._versions.get(tensor, 0)

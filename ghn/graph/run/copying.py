@@ -11,9 +11,12 @@ from torch import Tensor, nn
 
 from ghn.common.private_torch import MODULE_BUFFERS, MODULE_CHILDREN, MODULE_PARAMETERS
 from ghn.graph.record.trees import tensors_in
+from ghn.graph.run.stand_in import comes_from_ranks
 
 # Values that no forward pass can change.
 _ATOMIC = (int, float, complex, str, bytes, bool, type(None), type, torch.dtype, torch.device)
+
+_HOOKS = ("_forward_pre_hooks", "_forward_hooks")
 
 
 def copy_model(model: nn.Module, convert: Callable[[Tensor], Tensor]) -> nn.Module:
@@ -44,7 +47,8 @@ def _copy_module(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
     kind = type(module)
     if _has_own_protocol(kind):
         return copy.deepcopy(module, memo)
-    copied = kind.__new__(kind)
+    # Not the class's own `__new__`, which may want arguments: what a module is stands in its `__dict__`.
+    copied: nn.Module = object.__new__(kind)
     memo[id(module)] = copied
     state = copied.__dict__
     for name, value in module.__dict__.items():
@@ -54,6 +58,8 @@ def _copy_module(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
             state[name] = {key: None if child is None else _copy_module(child, memo) for key, child in value.items()}
         elif name in (MODULE_PARAMETERS, MODULE_BUFFERS):
             state[name] = {key: None if tensor is None else memo[id(tensor)] for key, tensor in value.items()}
+        elif name in _HOOKS:
+            state[name] = _copy_attribute(_own_hooks(value), memo)
         elif type(value) is dict and not value:
             state[name] = {}
         elif isinstance(value, dict) and not value and type(value).__module__ == "collections":
@@ -61,6 +67,17 @@ def _copy_module(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
         else:
             state[name] = _copy_attribute(value, memo)
     return copied
+
+
+def _own_hooks(hooks: dict[int, Any]) -> dict[int, Any]:
+    """Those of a module's hooks that belong to its computation."""
+    moving = [key for key, hook in hooks.items() if comes_from_ranks(hook)]
+    if not moving:
+        return hooks  # itself, to which the handles of hooks refer
+    own = copy.copy(hooks)
+    for key in moving:
+        del own[key]
+    return own
 
 
 def _copy_attribute(value: Any, memo: dict[int, Any]) -> Any:
@@ -73,7 +90,8 @@ def _copy_attribute(value: Any, memo: dict[int, Any]) -> Any:
 
 def _has_own_protocol(kind: type) -> bool:
     """Whether a class says itself how to copy it, other than PyTorch's own upgrades of old pickles."""
-    if getattr(kind, "__deepcopy__", None) is not None:
+    own = getattr(kind, "__deepcopy__", None)
+    if own is not None and not comes_from_ranks(own):
         return True
     for name in ("__getstate__", "__setstate__", "__reduce__", "__reduce_ex__"):
         method = getattr(kind, name, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from ghn.graph.record.trees import tensors_in
 from ghn.graph.run.arguments import Inputs
 from ghn.graph.run.calling import call_model
 from ghn.graph.run.copying import copy_model
+from ghn.graph.run.stand_in import blank, stand_in
 
 
 def record_forward(
@@ -74,8 +74,7 @@ def _run_fake(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
 
     def fake(tensor: Tensor) -> Tensor:
         with mode:
-            like = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
-            return nn.Parameter(like, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else like
+            return blank(tensor, "cpu")
 
     copied = copy_model(model, fake).train(training)
     with mode:
@@ -87,34 +86,17 @@ def _run_real(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
         return record_forward(copy_model(model, _to_cpu).train(training), inputs, move=_to_cpu)
 
 
+def _to_meta(tensor: Tensor) -> Tensor:
+    return stand_in(tensor, "meta")
+
+
+def _to_cpu(tensor: Tensor) -> Tensor:
+    return stand_in(tensor, "cpu")
+
+
 RUNGS: dict[str, Callable[[nn.Module, Inputs, bool], OpGraph]] = {
     "meta": _run_meta,
     "guess": _run_guess,
     "fake": _run_fake,
     "real": _run_real,
 }
-
-
-def _lazy_like(tensor: Tensor, device: str) -> Tensor:
-    kind: Any = type(tensor)
-    return kind(requires_grad=tensor.requires_grad, device=device)
-
-
-def _to_meta(tensor: Tensor) -> Tensor:
-    if is_lazy(tensor):
-        return _lazy_like(tensor, "meta")
-    # Integers and masks keep their numbers: models read sizes and indices out of them.
-    if not (tensor.is_floating_point() or tensor.is_complex()) and not tensor.is_meta:
-        return _to_cpu(tensor)
-    like = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
-    return nn.Parameter(like, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else like
-
-
-def _to_cpu(tensor: Tensor) -> Tensor:
-    if is_lazy(tensor):
-        return _lazy_like(tensor, "cpu")
-    if tensor.is_meta:
-        copied = torch.zeros(tensor.shape, dtype=tensor.dtype)
-    else:
-        copied = tensor.detach().to("cpu", copy=True)
-    return nn.Parameter(copied, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else copied
