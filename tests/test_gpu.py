@@ -54,3 +54,11 @@ def test_gradients_reach_the_hypernetwork(hypernet: GHN) -> None:
     graph = trace(network(), IMAGE)
     sum(tensor.square().sum() for tensor in moved([graph])[0].values()).backward()
     assert all(parameter.grad is not None for parameter in moved.gnn.parameters())
+
+
+def test_built_where_cuda_is_the_default(hypernet: GHN) -> None:
+    with torch.device("cuda"):
+        made = GHN(hypernet.config).eval()
+    made.load_state_dict(hypernet.state_dict())
+    for name, tensor in hypernet.predict(network(), IMAGE).items():
+        torch.testing.assert_close(made.predict(network(), IMAGE)[name], tensor, rtol=1e-4, atol=1e-5)

@@ -48,6 +48,29 @@ def nearest_rows(values: Sequence[int], exceptions: dict[int, int]) -> NDArray[n
     return rows
 
 
+class Rows:
+    """Row of every size, on whichever device it is asked for.
+
+    A constant is no buffer: neither the device that was the default when a module was made, nor `to_empty`, which
+    leaves buffers without their numbers, has a say in it.
+
+    Args:
+        rows: (sizes,) int64.
+    """
+
+    def __init__(self, rows: NDArray[np.int64]) -> None:
+        self._rows = rows
+        self._copies: dict[torch.device, Tensor] = {}
+
+    def of(self, sizes: Tensor) -> Tensor:
+        """The row of each of `sizes` (...), those beyond the table taking the last one's; (...) int64, likewise."""
+        rows = self._copies.get(sizes.device)
+        if rows is None:
+            with torch.inference_mode(False):
+                rows = self._copies[sizes.device] = torch.from_numpy(self._rows).to(sizes.device)
+        return rows[sizes.clamp(max=len(rows) - 1)]
+
+
 class ShapeEncoder(nn.Module):
     """Embeds (out, in, kh, kw) as four look-ups side by side, each D/4 wide.
 
@@ -57,22 +80,18 @@ class ShapeEncoder(nn.Module):
         spatial: S; kernels up to it have rows.
     """
 
-    channel_rows: Tensor
-    spatial_rows: Tensor
-
     def __init__(self, hidden: int, num_classes: int, spatial: int) -> None:
         super().__init__()
         channels, kernels = channel_values(num_classes), spatial_values(spatial)
         self.embed_spatial = nn.Embedding(len(kernels) + 1, hidden // 4)
         self.embed_channel = nn.Embedding(len(channels) + 1, hidden // 4)
-        channel_rows = nearest_rows(channels, dict.fromkeys(range(4, 8), 8))
-        self.register_buffer("channel_rows", torch.from_numpy(channel_rows), persistent=False)
-        self.register_buffer("spatial_rows", torch.from_numpy(nearest_rows(kernels, {2: 3})), persistent=False)
+        self.channel_rows = Rows(nearest_rows(channels, dict.fromkeys(range(4, 8), 8)))
+        self.spatial_rows = Rows(nearest_rows(kernels, {2: 3}))
 
     def forward(self, shapes_N4: Tensor) -> Tensor:
         """Look up `shapes_N4` (N, 4), zeros meaning no shape; returns (N, D)."""
-        channels_N2 = self.channel_rows[shapes_N4[..., :2].clamp(max=len(self.channel_rows) - 1)]
-        sides_N2 = self.spatial_rows[shapes_N4[..., 2:].clamp(max=len(self.spatial_rows) - 1)]
+        channels_N2 = self.channel_rows.of(shapes_N4[..., :2])
+        sides_N2 = self.spatial_rows.of(shapes_N4[..., 2:])
         return torch.cat(
             [self.embed_channel(channels_N2).flatten(-2), self.embed_spatial(sides_N2).flatten(-2)], dim=-1
         )

@@ -87,6 +87,9 @@ class GHN(nn.Module):
 
         Returns:
             For each graph a dict name → float32 tensor of the parameter's shape, in the order of its parameters.
+
+        Raises:
+            ValueError: If there are no graphs, or the hypernetwork has no weights (on the meta device).
         """
         batch = self._batch(graphs)
         plan = Plan.of(batch.parameters, batch.sizes, self.config, head)
@@ -129,8 +132,8 @@ class GHN(nn.Module):
             head: As in `forward`.
 
         Raises:
-            ValueError: If a destination does not fit, or a prediction is not finite or not in its destination's range;
-                nothing is written then.
+            ValueError: If a destination does not fit, the hypernetwork has no weights (on the meta device), or a
+                prediction is not finite or not in its destination's range; nothing is written then.
         """
         if isinstance(destinations, Mapping):
             destinations = [destinations]
@@ -209,6 +212,8 @@ class GHN(nn.Module):
             graphs = [graphs]
         if not isinstance(graphs, GraphBatch):
             graphs = GraphBatch.from_graphs(graphs)
+        if self.device.type == "meta":
+            raise ValueError("the hypernetwork is on the meta device, where it has no weights; load some first")
         return graphs.to(self.device)
 
 

@@ -111,7 +111,8 @@ def mesh(tmp_path: Path) -> Iterator[Any]:
 
 def test_true_sharded_tensors(mesh: Any) -> None:
     whole = torch.randn(5, 4)
-    plain, sharded = nn.Parameter(whole), nn.Parameter(distribute_tensor(whole.clone(), mesh, [Shard(0)]))
+    plain = nn.Parameter(whole)
+    sharded: Any = nn.Parameter(distribute_tensor(whole.clone(), mesh, [Shard(0)]))
     assert (is_sharded(plain), is_sharded(sharded)) == (False, True)
     assert not is_replicated(sharded)
     assert is_replicated(distribute_tensor(whole, mesh, [Replicate()]))

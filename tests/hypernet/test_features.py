@@ -1,9 +1,12 @@
 """The shape encoder's rows."""
 
+import copy
+
+import numpy as np
 import pytest
 import torch
 
-from ghn.hypernet.features import ShapeEncoder, channel_values, nearest_rows, spatial_values
+from ghn.hypernet.features import Rows, ShapeEncoder, channel_values, nearest_rows, spatial_values
 
 
 def slow_row(values: list[int], size: int, exceptions: dict[int, int]) -> int:
@@ -47,3 +50,23 @@ def test_four_look_ups_side_by_side() -> None:
         look_ups = [encoder.embed_channel.weight[index] for index in (out, inputs)]
         look_ups += [encoder.embed_spatial.weight[index] for index in (height, width)]
         assert torch.equal(row, torch.cat(look_ups))
+
+
+def test_rows_go_where_they_are_asked_for() -> None:
+    rows = Rows(np.array([5, 3, 4]))
+    with torch.inference_mode():
+        assert rows.of(torch.tensor([[1, 9]])).tolist() == [[3, 4]]
+    assert rows.of(torch.tensor([0, 1], device="meta")).is_meta
+    assert copy.deepcopy(rows).of(torch.tensor([2])).tolist() == [4]
+    assert not rows.of(torch.tensor([0])).is_inference()
+
+
+def test_neither_the_default_device_nor_emptying_changes_constants() -> None:
+    expected = ShapeEncoder(hidden=8, num_classes=10, spatial=11)
+    with torch.device("meta"):
+        encoder = ShapeEncoder(hidden=8, num_classes=10, spatial=11)
+    encoder.to_empty(device="cpu").load_state_dict(expected.state_dict())
+    shapes = torch.tensor([[64, 3, 7, 1], [0, 0, 0, 0]])
+    with torch.device("meta"):
+        found = encoder(shapes)
+    assert torch.equal(found, expected(shapes))
