@@ -107,7 +107,7 @@ def from_pretrained(
         The hypernetwork, in evaluation mode.
 
     Raises:
-        ValueError: If the name is not known.
+        ValueError: If the name is not known, or `dtype` is none of floating-point numbers.
         CheckpointError: A ValueError, in one line: the checkpoint cannot be fetched or read, is damaged, or is none.
     """
     return load_pretrained(

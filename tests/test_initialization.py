@@ -251,6 +251,46 @@ def test_strict(hypernet: GHN) -> None:
     assert unchanged(model, before)
 
 
+def test_fraction_that_is_met_is_not_refused(hypernet: GHN) -> None:
+    model = Net(classes=7)
+    fraction = hypernet.initialize(copy.deepcopy(model)).fraction
+    assert 0 < fraction < 1
+    assert hypernet.initialize(model, strict=fraction).fraction == fraction
+    assert hypernet.predict(model, strict=fraction)
+    with pytest.raises(ValueError, match="would be predicted, less than"):
+        hypernet.initialize(model, strict=math.nextafter(fraction, 1))
+    whole = nn.Sequential(model.hidden)
+    graph = graph_of_net(model)
+    specs = {
+        f"0.{part}": dataclasses.replace(graph.parameters[f"hidden.{part}"], name=f"0.{part}", node=1)
+        for part in ("weight", "bias")
+    }
+    nodes = (Node("input"), Node("conv", tuple(specs)))
+    complete = ComputationalGraph(nodes, np.array([[0, 1]]), specs)
+    assert hypernet.initialize(whole, strict=1.0, graph=complete).fraction == 1
+
+
+def test_elements_of_unused_parameters_count(hypernet: GHN) -> None:
+    small, large = Net(), Net()
+    large.unused = nn.Parameter(torch.ones(5000))
+    sizes = [sum(parameter.numel() for parameter in model.parameters()) for model in (small, large)]
+    fractions = [hypernet.initialize(model).fraction for model in (small, large)]
+    assert fractions[0] * sizes[0] == pytest.approx(fractions[1] * sizes[1])
+    with pytest.raises(ValueError, match="the largest left out is unused: not used"):
+        hypernet.initialize(large, strict=0.5)
+    assert hypernet.initialize(small, strict=0.5).fraction > 0.5
+
+
+@pytest.mark.parametrize("strict", [1.5, -0.1, math.nan])
+def test_strict_is_a_fraction(hypernet: GHN, strict: float) -> None:
+    model = Net()
+    before = snapshot(model)
+    for use in (hypernet.initialize, hypernet.predict):
+        with pytest.raises(ValueError, match="strict is a fraction of all elements, between 0 and 1, not"):
+            use(model, strict=strict)
+    assert unchanged(model, before)
+
+
 def test_graph_given_or_inputs_passed_on(hypernet: GHN, monkeypatch: pytest.MonkeyPatch) -> None:
     model = Net()
     seen: list[Any] = []

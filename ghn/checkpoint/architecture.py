@@ -183,7 +183,7 @@ class _NoInitialization(TorchFunctionMode):
 
 
 def skeleton(config: GHNConfig, kind: type[Kind]) -> Kind:
-    """`kind(config)` whose parameters take no memory and have no values (meta device); its constant buffers do.
+    """`kind(config)` whose parameters take no memory and have no values (meta device).
 
     Args:
         config: An architecture.

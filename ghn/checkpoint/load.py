@@ -18,6 +18,7 @@ from ghn.checkpoint.convert import read_hypernetwork
 from ghn.checkpoint.errors import CheckpointError
 from ghn.checkpoint.header import StoredTensor, read_header
 from ghn.checkpoint.hub import Source, download, released_folder, resolve
+from ghn.checkpoint.published import FLOATS
 from ghn.checkpoint.save import CONFIG_FILE, WEIGHTS_FILE
 from ghn.common.memory import is_out_of_memory, memory_errors_as
 from ghn.common.text import shown
@@ -48,6 +49,9 @@ def load_pretrained(
     dtype: torch.dtype | None = torch.float32,
 ) -> Kind:
     """Load a hypernetwork as a module of class `kind`; see `ghn.model.from_pretrained`, whose arguments these are."""
+    if dtype is not None and dtype not in FLOATS:
+        names = ", ".join(str(known).removeprefix("torch.") for known in FLOATS)
+        raise ValueError(f"dtype must be {names} or None, not {dtype}: weights are floating-point numbers")
     source = resolve(name_or_path)
     with memory_errors_as(CheckpointError, f"{shown(source.name)}: there is not enough memory to load it"):
         if source.kind == "file" and source.path is not None and source.path.suffix != ".safetensors":
@@ -62,8 +66,6 @@ def _assemble(kind: type[Kind], config: GHNConfig, state: Mapping[str, Tensor], 
     """`kind(config)` around these very tensors: nothing is initialised, nothing copied."""
     hypernet = skeleton(config, kind)
     hypernet.load_state_dict(state, strict=True, assign=True)
-    # What is left on the meta device or the CPU are constant buffers.
-    assert not any(buffer.is_meta for buffer in hypernet.buffers())
     return hypernet.to(device).eval()
 
 

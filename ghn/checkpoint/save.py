@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ghn.checkpoint.card import model_card
 from ghn.checkpoint.errors import CheckpointError
+from ghn.checkpoint.published import FLOATS
 from ghn.common import files
 from ghn.common.text import shown
 from ghn.hypernet import GHN
@@ -55,8 +56,12 @@ def write_checkpoint(folder: str | Path, state: Mapping[str, Tensor], config: GH
         The folder.
 
     Raises:
-        CheckpointError: If it cannot be written; the folder is then as it was before.
+        CheckpointError: If it cannot be written, or holds other than floating-point numbers, which loading refuses; the
+            folder is then as it was before.
     """
+    for key, tensor in state.items():
+        if tensor.dtype not in FLOATS:
+            raise CheckpointError(f"{folder}: {key} holds {tensor.dtype} numbers, not floating-point ones to be stored")
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
     dtypes = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in state.values()})
     with replaced_folder(folder) as partial:

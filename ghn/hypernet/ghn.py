@@ -214,6 +214,8 @@ class GHN(nn.Module):
             graphs = GraphBatch.from_graphs(graphs)
         if self.device.type == "meta":
             raise ValueError("the hypernetwork is on the meta device, where it has no weights; load some first")
+        if not self.dtype.is_floating_point:
+            raise ValueError(f"the hypernetwork's weights are {self.dtype}, not floating-point numbers")
         return graphs.to(self.device)
 
 

@@ -122,3 +122,12 @@ def test_several_precisions_are_named(tmp_path: Path) -> None:
     state = random_state() | {"ln.weight": torch.ones(4, dtype=torch.float16)}
     folder = write_checkpoint(tmp_path / "saved", state, TINY)
     assert "float16, float32" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.complex64, torch.float8_e4m3fn])
+def test_weights_that_could_not_be_loaded_are_not_saved(tmp_path: Path, dtype: torch.dtype) -> None:
+    hypernet = GHN(TINY)
+    hypernet.ln.weight = torch.nn.Parameter(hypernet.ln.weight.detach().to(dtype), requires_grad=False)
+    with pytest.raises(CheckpointError, match=f"saved: ln.weight holds {dtype} numbers, not floating-point ones"):
+        save_pretrained(hypernet, tmp_path / "saved")
+    assert not [*tmp_path.iterdir()]

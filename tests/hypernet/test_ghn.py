@@ -1,5 +1,6 @@
 """The whole hypernetwork: sizes, initial weights, its ways to the same result, and what it refuses."""
 
+import copy
 import math
 from typing import Any
 
@@ -211,3 +212,17 @@ def test_graphs_with_little_to_predict(options: dict[str, Any], graph: Computati
 def test_layers_count(hypernet: GHN) -> None:
     assert isinstance(hypernet.gnn, Graphormer)
     assert len(hypernet.gnn) == hypernet.config.layers
+
+
+@pytest.mark.parametrize(
+    ("change", "match"), [("meta", "on the meta device"), (torch.complex64, "are torch.complex64")]
+)
+@pytest.mark.filterwarnings("ignore:Complex modules are a new feature:UserWarning")
+def test_weights_that_cannot_predict(hypernet: GHN, change: Any, match: str) -> None:
+    graph, useless = awkward_graph(["linear"]), copy.deepcopy(hypernet).to(change)
+    with pytest.raises(ValueError, match=match):
+        useless([graph])
+    destination = torch.zeros(20, 30)
+    with pytest.raises(ValueError, match=match):
+        useless.decode_into(graph, {"linear": destination})
+    assert not destination.any()

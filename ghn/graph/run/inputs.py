@@ -18,7 +18,9 @@ def candidate_inputs(model: nn.Module) -> list[Inputs]:
     """Inputs to try in turn, the likeliest first."""
     count = _required_arguments(model)
     candidates = [*_declared_inputs(model), *(Inputs(inputs.args * count) for inputs in _image_inputs(model))]
-    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    # Features are never kept in eight bits and less: weights are.
+    dtypes = (p.dtype for p in model.parameters())
+    dtype = next((kind for kind in dtypes if kind.is_floating_point and kind.itemsize > 1), torch.float32)
     distinct: dict[str, Inputs] = {}
     for inputs in (_of_dtype(inputs, dtype) for inputs in candidates):
         distinct.setdefault(str((str(inputs), sorted(inputs.kwargs))), inputs)

@@ -33,6 +33,19 @@ def test_guessed_inputs_have_the_precision_of_the_model(dtype: torch.dtype) -> N
     assert trace(model).traced_by == "meta"
 
 
+def test_guessed_inputs_are_not_in_the_eight_bits_of_weights() -> None:
+    class Eight(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(6, 8).to(torch.float8_e4m3fn), requires_grad=False)
+            self.last = nn.Linear(6, 3, dtype=torch.float16)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(x @ self.weight.to(x.dtype).t())
+
+    assert set(trace(Eight()).parameters) == {"weight", "last.weight", "last.bias"}
+
+
 class Two(nn.Module):
     """A model of two images and an option."""
 
