@@ -1,7 +1,9 @@
 """Fixtures shared by all tests."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,3 +30,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = GHNConfig(hidden=8, layers=1, heads=2, max_channels=8, spatial=5, num_classes=10)
     save_pretrained(GHN(config), folder / "tiny")
     return folder
+
+
+@pytest.fixture
+def mesh(tmp_path: Path) -> Iterator[Any]:
+    """This process alone, as a mesh to make sharded tensors on."""
+    import torch.distributed as dist
+    from torch.distributed.device_mesh import init_device_mesh
+
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    yield init_device_mesh("cpu", (1,))
+    dist.destroy_process_group()

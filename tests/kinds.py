@@ -39,6 +39,8 @@ class Packed(Tensor):
     ) -> Any:
         if func is torch.ops.aten.detach.default:
             return cls(args[0].codes, args[0].scale)
+        if func is torch.ops.aten.view.default:
+            return cls(args[0].codes.view(args[1]), args[0].scale)
         if func is torch.ops.aten.clone.default:
             return cls(args[0].codes.clone(), args[0].scale.clone())
         if func in (torch.ops.aten.copy_.default, torch.ops.aten.fill_.Scalar):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
 
 from ghn.common.sharded import (
@@ -102,14 +99,7 @@ def test_processes_outside_the_mesh_hold_nothing() -> None:
     assert own_range(tensor) == ((0, 0), (0, 0))
 
 
-@pytest.fixture
-def mesh(tmp_path: Path) -> Iterator[Any]:
-    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    yield init_device_mesh("cpu", (1,))
-    dist.destroy_process_group()
-
-
-def test_true_sharded_tensors(mesh: Any) -> None:
+def test_true_sharded_tensors(mesh: DeviceMesh) -> None:
     whole = torch.randn(5, 4)
     plain = nn.Parameter(whole)
     sharded: Any = nn.Parameter(distribute_tensor(whole.clone(), mesh, [Shard(0)]))

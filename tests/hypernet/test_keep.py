@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
 
 from ghn.graph import ComputationalGraph, Node, ParameterSpec, Role
 from ghn.graph.reasons import Reason, ReasonCode
 from ghn.hypernet import GHNConfig
-from ghn.hypernet.keep import classes_of, reason_to_keep, reasons_to_keep
+from ghn.hypernet.keep import classes_of, reason_not_to_write, reason_to_keep, reasons_to_keep
+from tests.kinds import KEPT, WRITTEN, Packed
 
 CONFIG = GHNConfig(hidden=16, heads=2, num_classes=10, max_channels=8, spatial=11)
 
@@ -66,3 +69,21 @@ def test_reasons_of_a_model_in_its_order() -> None:
         "integers": Reason(ReasonCode.DTYPE, dtype="int64"),
     }
     assert list(reasons_to_keep(parameters, graph, CONFIG, "keep")) == ["unknown", "lazy", "kept", "integers"]
+
+
+def test_parts_that_are_sums_are_kept(mesh: DeviceMesh) -> None:
+    whole = nn.Parameter(DTensor.from_local(torch.randn(4, 3), mesh, [Shard(0)]))
+    assert reason_not_to_write(whole) is None
+    summands = nn.Parameter(DTensor.from_local(torch.randn(4, 3), mesh, [Partial()]))
+    reason = reason_not_to_write(summands)
+    assert reason is not None
+    assert reason.code is ReasonCode.PLACEMENTS
+    packed = DTensor.from_local(Packed.pack(torch.randn(4, 3)), mesh, [Replicate()])
+    assert reason_not_to_write(packed) == "is a Packed, which only its own class can write"
+
+
+@pytest.mark.filterwarnings("ignore:Sparse .* tensor support.*:UserWarning", "ignore:.*quantized tensor creation")
+@pytest.mark.parametrize("kind", [*WRITTEN, *KEPT])
+def test_kinds_of_tensors(kind: str) -> None:
+    tensor = WRITTEN[kind]() if kind in WRITTEN else KEPT[kind][0]()
+    assert (reason_not_to_write(tensor) is None) is (kind in WRITTEN)

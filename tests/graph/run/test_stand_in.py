@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 from torch.nn.parameter import UninitializedParameter, is_lazy
 
 from ghn.graph.run.stand_in import blank, comes_from_ranks, stand_in
@@ -109,3 +111,18 @@ def test_hooks_of_pytorchs_own_distribution() -> None:
     assert not comes_from_ranks(functools.partial(own))
     assert comes_from_ranks(theirs)
     assert comes_from_ranks(functools.partial(theirs, more=1))
+
+
+def test_wholes_stand_in_for_parts(mesh: DeviceMesh) -> None:
+    for values in (torch.randn(4, 3), torch.arange(12).view(4, 3)):
+        for placement in (Shard(0), Replicate()):
+            tensor = distribute_tensor(values.clone(), mesh, [placement])
+            numbers = values if isinstance(placement, Replicate) else torch.zeros_like(values)
+            for device in ("meta", "cpu"):
+                made = stand_in(tensor, device)  # type: ignore[arg-type]
+                assert (type(made), made.shape, made.dtype) == (Tensor, tensor.shape, tensor.dtype)
+                assert made.is_meta is (device == "meta" and values.is_floating_point())
+                assert made.is_meta or torch.equal(made, numbers)
+    parameter = stand_in(nn.Parameter(distribute_tensor(torch.randn(4, 3), mesh, [Shard(1)])), "meta")
+    assert isinstance(parameter, nn.Parameter)
+    assert type(parameter) is nn.Parameter
