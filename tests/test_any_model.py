@@ -240,7 +240,7 @@ def test_random_compositions(hypernet: GHN, make: Any) -> None:
     model = network(make())
     x = torch.zeros(2, 3, 8, 8)
     graph = ghn.trace(model, x)
-    networkx = nx.DiGraph(graph.edges.tolist())
+    networkx = nx.from_edgelist(graph.edges.tolist(), nx.DiGraph)
     assert nx.is_directed_acyclic_graph(networkx)
     assert set(networkx) == set(range(len(graph)))
     assert nx.descendants(networkx, 0) >= {

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 from scipy.sparse.csgraph import shortest_path
 
 from ghn.deepnets.dataset import DeepNets
 from ghn.deepnets.plan import count_parameters, plan_network
 from ghn.graph.computational_graph import ComputationalGraph
+from ghn.graph.distances import adjacency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,10 +129,7 @@ def summarise(
 
 def mean_path_length(graph: ComputationalGraph) -> float:
     """Mean length of the shortest paths between all pairs of nodes that are connected, edges taken both ways."""
-    count = len(graph)
-    shape = (count, count)
-    adjacency = csr_array((np.ones(len(graph.edges)), (graph.edges[:, 0], graph.edges[:, 1])), shape=shape)
-    lengths = shortest_path(adjacency, method="D", directed=False, unweighted=True)
+    lengths = shortest_path(adjacency(len(graph), graph.edges), method="D", directed=False, unweighted=True)
     connected = np.isfinite(lengths) & (lengths > 0)
     return float(lengths[connected].mean()) if connected.any() else 0.0
 

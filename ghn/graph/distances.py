@@ -21,11 +21,18 @@ def shortest_paths(node_count: int, edges: NDArray[np.int64], max_distance: int 
         (N, N) int64; entry (i, j) is the length of the shortest path from i to j, 0 where there is none (and on the
         diagonal). Read-only.
     """
-    adjacency = csr_array(
-        (np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(node_count, node_count)
-    )
-    lengths = shortest_path(adjacency, method="D", directed=True, unweighted=True)
+    lengths = shortest_path(adjacency(node_count, edges), method="D", directed=True, unweighted=True)
     lengths[~(lengths <= max_distance)] = 0
     distances = lengths.astype(np.int64)
     distances.setflags(write=False)
     return distances
+
+
+def adjacency(node_count: int, edges: NDArray[np.int64]) -> csr_array:
+    """Matrix with a one for each of the `edges`, for SciPy's searches.
+
+    Returns:
+        (N, N) int8, with indices of 32 bits: SciPy 1.11's searches take no others.
+    """
+    producers, consumers = edges.T.astype(np.int32)
+    return csr_array((np.ones(len(edges), dtype=np.int8), (producers, consumers)), shape=(node_count, node_count))

@@ -18,7 +18,7 @@ from ghn.common.private_torch import OperatorMode, WeakIdKeyDictionary, WeakTens
 from ghn.common.tensors import extent, storage_of
 from ghn.graph.record.guesses import NeedsValuesError, depends_on_values, guess, is_decision
 from ghn.graph.record.op_graph import WRITE, Operation, OpGraph, Ref, Value
-from ghn.graph.record.shapes import SHORTCUTS
+from ghn.graph.record.shapes import CHECKS, SHORTCUTS
 from ghn.graph.record.trees import map_tensors, tensors_in
 
 
@@ -161,6 +161,9 @@ class Recorder(OperatorMode):
             result = shortcut(*args, **kwargs)
             if result is not NotImplemented:
                 return result
+        check = CHECKS.get(full)
+        if check is not None:
+            check(*args)
         if not depends_on_values(full, args, tensors):
             return func(*args, **kwargs)
         if self.answer is None:

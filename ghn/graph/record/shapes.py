@@ -93,6 +93,28 @@ def _matching_layer_norm(x: Tensor, normalised: list[int], weight: Any, bias: An
     return _layer_norm(x, normalised) if fits else NotImplemented
 
 
+def _check_convolution(
+    x: Tensor,
+    weight: Tensor,
+    bias: Any,
+    stride: Any,
+    padding: list[int],
+    dilation: list[int],
+    transposed: bool,
+    *_: Any,
+) -> None:
+    axes = weight.dim() - 2
+    if transposed or x.dim() != axes + 2:
+        return
+    for size, kernel, pad, step in zip(x.shape[2:], weight.shape[2:], _each(padding, axes), _each(dilation, axes)):
+        if size + 2 * pad < step * (kernel - 1) + 1:
+            raise RuntimeError(f"a kernel of {tuple(weight.shape[2:])} is larger than an image of {tuple(x.shape[2:])}")
+
+
+def _each(values: list[int], axes: int) -> list[int]:
+    return values * axes if len(values) == 1 else values
+
+
 _UNCHECKED: dict[str, Shortcut] = {
     "aten.native_batch_norm.default": _matching_batch_norm,
     "aten.native_layer_norm.default": _matching_layer_norm,
@@ -123,3 +145,9 @@ _UNCHECKED: dict[str, Shortcut] = {
 SHORTCUTS: Mapping[str, Shortcut] = {operator: _slow_dtype(shortcut) for operator, shortcut in _UNCHECKED.items()}
 """Operator, as `str` gives it → function of its arguments that returns the result or, where PyTorch must decide,
 `NotImplemented`."""
+
+CHECKS: Mapping[str, Callable[..., None]] = {"aten.convolution.default": _check_convolution}
+"""Operator → what raises a RuntimeError for arguments that the operator refuses, for operators that do not always.
+
+Without numbers a convolution gives empty images where its kernel does not fit, up to PyTorch 2.6 at least.
+"""

@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from ghn.graph.record import recorder, shapes
-from ghn.graph.record.shapes import SHORTCUTS
+from ghn.graph.record.shapes import CHECKS, SHORTCUTS
 from ghn.graph.trace import trace
 
 
@@ -143,3 +144,58 @@ def test_importing_asks_for_no_operator(monkeypatch: pytest.MonkeyPatch) -> None
     again = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(again)
     assert again.SHORTCUTS.keys() == SHORTCUTS.keys()
+
+
+CONVOLUTIONS: list[tuple[int, dict[str, Any]]] = [
+    (3, {}),
+    (3, {"padding": 1}),
+    (3, {"dilation": 2}),
+    (3, {"padding": 2, "dilation": 3}),
+    (1, {"stride": 2}),
+]
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize(("kernel", "options"), CONVOLUTIONS)
+def test_a_kernel_is_refused_where_it_does_not_fit_a_real_image(
+    kernel: int, options: dict[str, Any], axes: int, transposed: bool
+) -> None:
+    """With a list of one number for all axes, or of as many as there are."""
+    assert list(CHECKS) == ["aten.convolution.default"]
+    settings = {"stride": 1, "padding": 0, "dilation": 1, **options}
+    for sides in itertools.product((1, 2, 5, 7), repeat=axes):
+        x, weight = torch.zeros(1, 2, *sides), torch.zeros(2, 2, *[kernel] * axes)
+        answers = []
+        for repeated in (1, axes):
+            stride, padding, dilation = ([settings[name]] * repeated for name in ("stride", "padding", "dilation"))
+            answers.append(
+                refuses(CHECKS["aten.convolution.default"], x, weight, None, stride, padding, dilation, transposed)
+            )
+        real = refuses(
+            torch.ops.aten.convolution.default,
+            x,
+            weight,
+            None,
+            *[[settings[n]] * axes for n in settings],
+            False,
+            [0],
+            1,
+        )
+        assert answers == [real and not transposed] * 2, sides
+
+
+def refuses(function: Callable[..., Any], *args: Any) -> bool:
+    try:
+        function(*args)
+    except RuntimeError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("layer", [nn.Conv1d(3, 4, 3), nn.Conv2d(3, 4, (1, 3), padding="valid"), nn.Conv3d(3, 4, 3)])
+def test_models_whose_kernels_do_not_fit_are_refused(layer: nn.Module) -> None:
+    axes = layer.get_parameter("weight").dim() - 2
+    with pytest.raises(ValueError, match="forward pass of Sequential fails"):
+        trace(nn.Sequential(layer, nn.ReLU()), torch.zeros(2, 3, *[2] * axes))
+    assert trace(nn.Sequential(layer, nn.ReLU()), torch.zeros(2, 3, *[3] * axes)).traced_by == "meta"
