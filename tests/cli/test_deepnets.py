@@ -114,3 +114,16 @@ def test_networks_of_a_published_file(tmp_path: Path, capsys: pytest.CaptureFixt
     assert json.loads(capsys.readouterr().out)["count"] == 2
     with pytest.raises(ValueError, match="holds no split 'wide', only test"):
         run("wide", "--metadata", str(metadata))
+
+
+def test_options_reach_the_networks(capsys: pytest.CaptureFixture[str]) -> None:
+    run("test", "3", "--seed", "2", "--image-size", "64", "--num-classes", "7", "--json")
+    record = json.loads(capsys.readouterr().out)
+    split = DeepNets("test", 64, 7, seed=2)
+    network, graph, arguments = split[3]
+    assert split.arguments(3) != DeepNets("test").arguments(3)
+    assert record["net_args"] == arguments
+    assert record["nodes"] == len(graph)
+    assert record["parameters"] == sum(parameter.numel() for parameter in network.parameters())
+    run("test", "--count", "3", "--seed", "2", "--image-size", "64", "--num-classes", "7", "--json")
+    assert json.loads(capsys.readouterr().out) == statistics.summarise(split, 3).to_dict()

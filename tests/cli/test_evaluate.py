@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+import ghn.evaluate
 from ghn.cli import evaluate, parse
+from ghn.evaluate import EvaluationConfig
 
 FEW = ("--data", "digits", "--test", "1", "--wide", "0", "--deep", "0", "--dense", "0", "--bnfree", "0")
 
@@ -55,3 +57,38 @@ def test_a_device_that_is_not_there(device: str, count: int, message: str, monke
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     with pytest.raises(ValueError, match=message):
         run(*FEW, "--device", device)
+
+
+def config_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> EvaluationConfig:
+    """What would be evaluated."""
+    seen: list[EvaluationConfig] = []
+
+    class SeenError(Exception):
+        pass
+
+    def stop(_: object, config: EvaluationConfig) -> None:
+        seen.append(config)
+        raise SeenError
+
+    monkeypatch.setattr(ghn.evaluate, "evaluate", stop)
+    with pytest.raises(SeenError):
+        run(*words)
+    return seen[0]
+
+
+def test_every_option_reaches_the_evaluation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    words = "--data digits --data-root here --test 1 --wide 2 --deep 3 --dense 4 --bnfree 5 --no-predefined"
+    config = config_of(monkeypatch, *words.split(), "--metadata", "some.json", "--images", "6", "--seed", "7")
+    assert config == EvaluationConfig(
+        data="digits",
+        data_root="here",
+        splits={"test": 1, "wide": 2, "deep": 3, "dense": 4, "bnfree": 5},
+        metadata="some.json",
+        predefined=False,
+        images=6,
+        seed=7,
+    )
+
+
+def test_without_options_it_evaluates_what_the_library_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert config_of(monkeypatch) == EvaluationConfig()

@@ -7,6 +7,7 @@ import pickle
 import resource
 import struct
 import time
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 import torch
 
 from ghn.data import DataError, load
-from tests.data.folders import write_folder
+from tests.data.folders import Image, write_folder
 
 
 def write_batches(root: Path, name: str) -> np.ndarray:
@@ -176,3 +177,34 @@ def test_another_data_set_in_the_folder_is_not_mistaken(tmp_path: Path) -> None:
     write_folder(tmp_path, classes=4)
     with pytest.raises(DataError, match="no cifar10 in"):
         load("cifar10", root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "std"),
+    [
+        ("cifar10", (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)),
+        ("cifar100", (129.3, 124.1, 112.4), (68.2, 65.4, 70.4)),
+    ],
+)
+def test_statistics_as_wide_resnet_published_them(
+    tmp_path: Path, name: str, mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
+    """In levels of 0..255; (0.2023, 0.1994, 0.2010), which many copy for CIFAR-10, are means over single images."""
+    write_batches(tmp_path, name)
+    images = load(name, root=tmp_path)
+    assert [255 * value for value in images.mean] == pytest.approx(mean, abs=0.1)
+    assert [255 * value for value in images.std] == pytest.approx(std, abs=0.1)
+
+
+def test_statistics_are_those_of_the_training_images(reference: Path, tmp_path: Path) -> None:
+    pixels = []
+    with tarfile.open(reference / "data" / "cifar10.tar.xz") as archive:
+        for number, member in enumerate(archive):
+            file = archive.extractfile(member) if number % 25 == 0 and "train/" in member.name else None
+            if file is not None:
+                pixels.append(np.asarray(Image.open(file), dtype=np.float64).reshape(-1, 3) / 255)
+    assert len(pixels) > 1000
+    write_batches(tmp_path, "cifar10")
+    images = load("cifar10", root=tmp_path)
+    assert np.concatenate(pixels).std(axis=0) == pytest.approx(images.std, abs=0.01)
+    assert np.concatenate(pixels).mean(axis=0) == pytest.approx(images.mean, abs=0.015)

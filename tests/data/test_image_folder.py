@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import pickle
 import re
@@ -11,10 +12,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from ghn.data import DataError, ImageFolder, ImageFolderStream
+from ghn.data.image_folder import make_transform
 
 Image = pytest.importorskip("PIL.Image")
 pytest.importorskip("torchvision")
@@ -167,3 +170,30 @@ def test_real_photographs(reference: Path) -> None:
     assert images.shape == (8, 3, 64, 64)
     assert 0.3 < images.std() < 3
     assert len(labels.unique()) == 8
+
+
+def test_batches_of_an_epoch_are_augmented_differently(tmp_path: Path) -> None:
+    (tmp_path / "train" / "same").mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    for number in range(6):
+        Image.fromarray(pixels).save(tmp_path / "train" / "same" / f"{number}.png")
+    stream = ImageFolderStream(ImageFolder.open(tmp_path, "train", image_size=24), batch_size=2, augment=True)
+    batches = [stream.batch(index)[0] for index in range(2 * stream.batches_per_epoch)]
+    assert stream.batches_per_epoch == 3
+    assert not any(torch.equal(one, other) for one, other in itertools.combinations(batches, 2))
+
+
+@pytest.mark.parametrize("side", [32, 64, 128])
+def test_for_evaluation_the_image_is_enlarged_by_8_7_before_its_centre_is_cut_out(side: int) -> None:
+    """A sixteenth of the image is lost on every side, whatever its size: here the frame, and none of what it frames."""
+    margin = side // 16
+    pixels = np.full((side, side, 3), 255, dtype=np.uint8)
+    pixels[margin:-margin, margin:-margin] = 100
+    pixels[2 * margin : -2 * margin, 2 * margin : -2 * margin] = 0
+    made = make_transform(28, augment=False)(Image.fromarray(pixels))[0]
+    assert made.shape == (28, 28)
+    columns = made[14].tolist()
+    # 7/8 of the side are 28 pixels, so a sixteenth are 2: the inner frame, blurred where it meets the rest.
+    assert columns == columns[::-1]
+    assert 60 < min(columns[:2]) <= max(columns[:2]) < 150
+    assert max(columns[3:-3]) < 15

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -52,3 +53,12 @@ def test_images_that_must_not_be_mirrored_are_not(make_set: MakeSet) -> None:
 def test_a_batch_size_that_cannot_be_is_refused(make_set: MakeSet, size: int) -> None:
     with pytest.raises(DataError, match=r"take a batch size of 1\.\.3"):
         ImageStream(make_set([0, 1, 2]), batch_size=size)
+
+
+def test_batches_of_an_epoch_are_augmented_differently(make_set: MakeSet) -> None:
+    gradient = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8).expand(48, 3, 8, 8).contiguous()
+    alike = replace(make_set([0] * 48), images=gradient)
+    stream = ImageStream(alike, batch_size=16, augmentation=Augmentation(pad=2))
+    batches = [stream.batch(index)[0] for index in range(2 * stream.batches_per_epoch)]
+    assert stream.batches_per_epoch == 3
+    assert not any(torch.equal(one, other) for one, other in itertools.combinations(batches, 2))

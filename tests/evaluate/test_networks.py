@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import statistics
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from ghn.data import DataError, ImageSet, load
+from ghn.data import DataError, ImageSet, ImageStream, load
 from ghn.deepnets import DeepNets, write_published
-from ghn.evaluate import EvaluationConfig, NetworkResult, evaluate
+from ghn.evaluate import Evaluation, EvaluationConfig, NetworkResult, Scores, evaluate, networks
 from ghn.hypernet import GHN, GHNConfig
 
 HYPERNET = GHNConfig(hidden=8, layers=1, heads=2, num_classes=10, max_channels=8, spatial=3)
@@ -34,9 +35,6 @@ def test_every_network_is_there_and_results_repeat(digits: ImageSet) -> None:
     assert [replace(result, seconds=0.0) for result in again.networks] == [
         replace(result, seconds=0.0) for result in seen
     ]
-    row = evaluation.rows()[0]
-    accuracies = [100 * result.top1 for result in seen[:2]]
-    assert (row["mean"], row["std"]) == (statistics.fmean(accuracies), statistics.pstdev(accuracies))
     assert json.loads(json.dumps(evaluation.to_dict()))["summary"][1]["split"] == "bnfree"
     assert str(evaluation).splitlines()[1].split()[:2] == ["test", "2"]
 
@@ -84,6 +82,41 @@ def test_classes_must_agree(digits: ImageSet) -> None:
 def test_missing_images_say_what_to_fetch(tmp_path: object) -> None:
     with pytest.raises(DataError, match="no cifar10 in"):
         evaluate(GHN(HYPERNET), replace(CONFIG, data="cifar10", data_root=str(tmp_path)))
+
+
+def test_rows_are_those_of_a_population() -> None:
+    some = NetworkResult(
+        split="test", index=0, top1=0.1, top5=0.2, loss=2.0, images=8, parameters=1, nodes=2, cells=3, megamacs=4.0,
+        attention=False, batch_norm=True, seconds=0.1,
+    )  # fmt: skip
+    results = [replace(some, top1=top1) for top1 in (0.1, 0.3, 0.8)] + [replace(some, split="deep", top1=0.5)]
+    test, deep = Evaluation(config=CONFIG, hypernet={}, networks=tuple(results)).rows()
+    assert test == {
+        "split": "test",
+        "networks": 3,
+        "mean": pytest.approx(40.0),
+        # The square root of (30² + 10² + 40²) / 3.
+        "std": pytest.approx(29.4392, abs=1e-4),
+        "least": pytest.approx(10.0),
+        "most": pytest.approx(80.0),
+    }
+    assert (deep["split"], deep["networks"], deep["mean"], deep["std"]) == ("deep", 1, 50.0, 0.0)
+
+
+def test_each_network_sees_images_of_its_own(digits: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.Tensor] = []
+
+    def remember(_: object, stream: ImageStream, **__: object) -> Scores:
+        seen.append(stream.batch(0)[0])
+        return Scores(top1=0.0, top5=0.0, loss=0.0, images=8)
+
+    monkeypatch.setattr(networks, "score", remember)
+    hypernet = GHN(HYPERNET)
+    for seed in (0, 1, 0):
+        evaluate(hypernet, replace(CONFIG, seed=seed), images=digits)
+    assert len(seen) == 9
+    assert not any(torch.equal(one, other) for one, other in itertools.combinations(seen[:6], 2))
+    assert all(torch.equal(one, other) for one, other in zip(seen[:3], seen[6:], strict=True))
 
 
 @pytest.mark.slow

@@ -94,6 +94,18 @@ def test_leading_rows_depend_on_the_seed_only(name: str) -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
+@pytest.mark.parametrize("name", LEADING)
+def test_leading_rows_do_not_depend_on_the_rest_of_the_batch(hypernet: GHN, name: str) -> None:
+    graph, others = awkward_graph([name]), awkward_graph(list(LEADING))
+    (alone,) = hypernet([graph])
+    for batch in ([others, graph], [graph, others], [graph, graph], [others, others, graph]):
+        for predicted, of in zip(hypernet(batch), batch, strict=True):
+            if of is graph:
+                rows = AWKWARD[name].get("axes", tuple(range(predicted[name].dim())))
+                drawn, expected = (t.permute(rows)[..., : LEADING[name], :] for t in (predicted[name], alone[name]))
+                assert torch.equal(drawn, expected)
+
+
 def test_leading_rows_are_small_normal_numbers(hypernet: GHN) -> None:
     spec = ParameterSpec(name="table", node=1, shape=(1, 13, 4096), role=Role.POSITION)
     graph = awkward_graph(["linear"])

@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ghn.graph import Role
+from ghn.graph.reasons import ReasonCode
 from ghn.graph.trace import trace
-from tests.graph.graphs import IMAGE, Lambda, chain, conv, edges
+from tests.graph.graphs import IMAGE, Lambda, chain, conv, edges, with_parameters
 
 
 def test_plain_chain() -> None:
@@ -120,3 +121,37 @@ def test_gate_that_is_expanded() -> None:
 
     graph = trace(Lambda(forward, a=conv(), fc=nn.Linear(3, 3, bias=False)), IMAGE)
     assert [node.op for node in graph.nodes] == ["input", "conv", "conv", "cse"]
+
+
+@pytest.mark.parametrize("norm", [nn.LayerNorm(8, bias=False), nn.LayerNorm(8)])
+def test_a_norm_takes_one_bias(norm: nn.LayerNorm) -> None:
+    """Its own, or the first of those that follow; any other is a bias."""
+    model = Lambda(lambda self, x: self.norm(self.a(x)) + self.first + self.second, a=nn.Linear(4, 8), norm=norm)
+    graph = trace(with_parameters(model, first=(8,), second=(8,)), torch.zeros(2, 3, 4))
+    biases = ["norm.bias", "first", "second"] if norm.bias is not None else ["first", "second"]
+    assert chain(graph) == ["input", "conv", "bias", "ln", *(["bias"] * (len(biases) - 1))]
+    assert graph.nodes[3].parameters == ("norm.weight", biases[0])
+    assert [graph.parameters[name].role for name in biases] == [Role.NORM_BIAS] + [Role.BIAS] * (len(biases) - 1)
+    assert [node.parameters for node in graph.nodes[4:]] == [(name,) for name in biases[1:]]
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_position"),
+    [
+        ((6, 8), True),
+        ((1, 6, 8), True),
+        ((2, 6, 8), True),
+        ((5, 1, 1, 8), False),
+        ((5, 1, 6, 1), False),
+        ((3, 2, 1, 1), False),
+    ],
+)
+def test_a_position_table_matches_positions_and_channels(shape: tuple[int, ...], is_position: bool) -> None:
+    """What broadcasts features along an axis of its own, and matches only one of theirs, tells no positions apart."""
+    model = with_parameters(Lambda(lambda self, x: self.a(x) + self.table, a=nn.Linear(4, 8)), table=shape)
+    graph = trace(model, torch.zeros(2, 6, 4))
+    assert ("table" in graph.parameters) == is_position
+    if is_position:
+        assert graph.parameters["table"].role is Role.POSITION
+    else:
+        assert graph.kept["table"].code is ReasonCode.SHAPE
