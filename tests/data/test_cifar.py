@@ -6,8 +6,8 @@ import os
 import pickle
 import resource
 import struct
-import time
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
