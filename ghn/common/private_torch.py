@@ -7,7 +7,7 @@ breaks. What takes long to import, or is needed seldom, is looked up when it is 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
@@ -33,7 +33,14 @@ __all__ = [
     "foreach_mul_",
     "foreach_norm",
     "foreach_sub",
+    "is_backward_running",
     "is_batch_norm",
+    "is_composite",
+    "is_higher_order",
+    "is_wrapper",
+    "parts_of",
+    "with_parts",
+    "without_levels",
 ]
 
 # `WeakTensorKeyDictionary` maps tensors by identity while they live (`WeakIdKeyDictionary` is its type). Public:
@@ -73,6 +80,63 @@ def compiler_is_loaded() -> bool:
     Public: `torch.compiler.set_stance` without this question, which imports it.
     """
     return "torch._dynamo" in sys.modules
+
+
+def is_composite(operator: Any) -> bool:
+    """Whether an operator consists of others, on any device, and says so itself.
+
+    Public: `OpOverload.decompose`, which cannot be asked before it is called.
+    """
+    name = getattr(operator, "name", None)
+    if name is None or not hasattr(operator, "decompose"):
+        return False
+    try:
+        return bool(torch._C._dispatch_has_kernel_for_dispatch_key(name(), "CompositeImplicitAutograd"))
+    except RuntimeError:
+        # Those of TorchScript (prim::device) are not registered.
+        return False
+
+
+def is_higher_order(function: Any) -> bool:
+    """Whether it is an operator that takes functions, as `torch.cond` does. Public: none; they fail without it."""
+    from torch._ops import HigherOrderOperator
+
+    return isinstance(function, HigherOrderOperator)
+
+
+def is_backward_running() -> bool:
+    """Whether the automatic differentiation of this thread is at work. Public: none."""
+    return bool(torch._C._current_graph_task_id() != -1)
+
+
+def without_levels(tensor: Tensor) -> Tensor:
+    """The tensor inside those that `torch.func` wraps around it, level by level. Public: none."""
+    while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = torch._C._functorch.get_unwrapped(tensor)
+    return tensor
+
+
+def is_wrapper(kind: type) -> bool:
+    """Whether a class of tensors handles operators itself by calls on tensors that it holds (jagged layout, sharded).
+
+    Public: `__tensor_flatten__` is documented for subclasses; that fake tensors lack it is not.
+    """
+    return issubclass(kind, Tensor) and hasattr(kind, "__tensor_flatten__") and hasattr(kind, "__tensor_unflatten__")
+
+
+def parts_of(tensor: Tensor) -> list[Tensor]:
+    """The plain tensors that a tensor of a class as in `is_wrapper` holds; else the tensor itself."""
+    if type(tensor) in (Tensor, torch.nn.Parameter) or not is_wrapper(type(tensor)):
+        return [tensor]
+    names, _ = tensor.__tensor_flatten__()  # type: ignore[attr-defined]
+    return [part for name in names for part in parts_of(getattr(tensor, name))]
+
+
+def with_parts(tensor: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """A tensor of a class as in `is_wrapper` with `function` of each tensor that it holds."""
+    from torch.utils._python_dispatch import transform_subclass
+
+    return transform_subclass(tensor, lambda _, part: function(part))
 
 
 def is_batch_norm(module: nn.Module) -> TypeGuard[_BatchNorm]:

@@ -27,6 +27,12 @@ USES = {
     "torch.utils.weak.WeakIdKeyDictionary": "a type annotation of the recorder",
     "torch._subclasses.fake_tensor.FakeTensorMode": "the rung `fake` of tracing fails; the rung `real` takes its place",
     "torch.nn.modules.batchnorm._BatchNorm": "evaluation of predicted networks cannot find batch norms",
+    "torch._C._dispatch_has_kernel_for_dispatch_key": "no model can be traced: composite operators are not told apart",
+    "torch._C._current_graph_task_id": "no model can be traced: gradients are not told from layers",
+    "torch._C._functorch.is_functorch_wrapped_tensor": "models that differentiate in their forward pass fail",
+    "torch._C._functorch.get_unwrapped": "models that use torch.func.grad in their forward pass fail",
+    "torch.utils._python_dispatch.transform_subclass": "models that are given jagged tensors fail",
+    "torch._ops.HigherOrderOperator": "no model can be traced: every function is asked whether it is one",
     "torch._foreach_norm": "meta-training: norms of weights and gradients",
     "torch._foreach_sub": "meta-training: the norm of an update",
     "torch._foreach_add_": "meta-training: the gradient of the penalty",
@@ -151,7 +157,9 @@ def private_names(text: str) -> set[str]:
             found.add(f"torch.nn.Module.{node.value}")
     names = {name for name in found if re.fullmatch(r"torch\.[\w.]+", name)}
     private = {name for name in names if any(part[0] == "_" != part[1] for part in name.split(".") if len(part) > 1)}
-    return private | {name for name in names if name.startswith("torch.utils.weak")}
+    private |= {name for name in names if name.startswith("torch.utils.weak")}
+    # Of a dotted name the beginning is found as well.
+    return {name for name in private if not any(other.startswith(f"{name}.") for other in private)}
 
 
 @pytest.mark.parametrize(
@@ -161,6 +169,7 @@ def private_names(text: str) -> set[str]:
         ("def f():\n    import torch._dynamo", {"torch._dynamo"}),
         ("torch._foreach_norm([])", {"torch._foreach_norm"}),
         ("torch.finfo(self._dtype).max", set()),
+        ("torch._C._functorch.get_unwrapped(x)", {"torch._C._functorch.get_unwrapped"}),
         ("from torch.utils.weak import WeakTensorKeyDictionary", {"torch.utils.weak.WeakTensorKeyDictionary"}),
         ("from torch import nn, __version__\nx = torch.__version__\ny = 'torch._C'", set()),
         ("for m in module.__dict__['_modules']: ...", {"torch.nn.Module._modules"}),
@@ -179,3 +188,48 @@ def test_no_other_file_uses_private_names() -> None:
     keys = {f"torch.nn.Module.{key}" for key in ("_modules", "_parameters", "_buffers")}
     assert found["common/private_torch.py"] - keys <= set(USES), "each name has a line on what breaks without it"
     assert found.keys() == {"common/private_torch.py"}, found
+
+
+def test_composite_operators_are_told() -> None:
+    assert private_torch.is_composite(torch.ops.aten.linear.default)
+    assert not private_torch.is_composite(torch.ops.aten.mm.default)
+    assert not private_torch.is_composite(torch.ops.prim.device.default), "of TorchScript, without a registration"
+
+
+def test_whether_differentiation_is_at_work() -> None:
+    seen: list[bool] = []
+    x = torch.zeros(2, requires_grad=True)
+    x.register_hook(lambda gradient: seen.append(private_torch.is_backward_running()))
+    x.sum().backward()
+    assert seen == [True]
+    assert not private_torch.is_backward_running()
+
+
+def test_levels_of_functions_are_taken_off() -> None:
+    x = torch.zeros(2)
+    found: list[torch.Tensor] = []
+
+    def function(tensor: torch.Tensor) -> torch.Tensor:
+        found.append(private_torch.without_levels(tensor))
+        return tensor.sum()
+
+    torch.func.grad(function)(x)
+    assert found[0].data_ptr() == x.data_ptr()
+    assert private_torch.without_levels(x) is x
+
+
+def test_jagged_tensors_are_wrappers_and_others_are_not() -> None:
+    jagged = torch.nested.nested_tensor([torch.zeros(1, 2), torch.zeros(2, 2)], layout=torch.jagged)
+    with private_torch.fake_tensor_mode():
+        fake = torch.zeros(2)
+    assert private_torch.is_wrapper(type(jagged))
+    assert not any(private_torch.is_wrapper(kind) for kind in (torch.Tensor, nn.Parameter, type(fake), int))
+    assert (3, 2) in [tuple(part.shape) for part in private_torch.parts_of(jagged)]
+    assert private_torch.parts_of(fake) == [fake]
+
+
+def test_operators_that_take_functions_are_told() -> None:
+    from torch._higher_order_ops.cond import cond_op
+
+    assert private_torch.is_higher_order(cond_op)
+    assert not private_torch.is_higher_order(torch.add)

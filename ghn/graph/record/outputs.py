@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ghn.common.private_torch import parts_of
+
 
 def output_tensors(tree: Any) -> list[Tensor]:
     """The tensors in whatever a model returns, the primary one first.
@@ -17,7 +19,8 @@ def output_tensors(tree: Any) -> list[Tensor]:
     found = list(_leaves(tree, set()))
     primary = _named_output(tree)
     if primary is not None:
-        found = [primary, *(tensor for tensor in found if tensor is not primary)]
+        first = parts_of(primary)
+        found = [*first, *(tensor for tensor in found if all(tensor is not part for part in first))]
     return found
 
 
@@ -31,7 +34,7 @@ def _named_output(tree: Any) -> Tensor | None:
 
 def _leaves(tree: Any, seen: set[int]) -> Iterator[Tensor]:
     if isinstance(tree, Tensor):
-        yield tree
+        yield from parts_of(tree)
         return
     if id(tree) in seen or isinstance(tree, (str, bytes, int, float, type(None))):
         return

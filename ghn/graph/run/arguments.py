@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ghn.graph.record.trees import map_tensors, tensors_in
+from ghn.graph.run.containers import holds_data, tensors_anywhere, with_tensors
 
 BATCH = 2
 """Images in a traced batch; batch normalisation refuses a single value per channel in training mode."""
@@ -22,18 +22,28 @@ class Inputs:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def tensors(self) -> Iterator[Tensor]:
-        """Every tensor in the arguments."""
-        yield from tensors_in((self.args, dict(self.kwargs)))
+        """Every tensor in the arguments, wherever it stands in them, once."""
+        yield from tensors_anywhere((self.args, dict(self.kwargs)))
+
+    @property
+    def tell(self) -> bool:
+        """Whether they hold texts or numbers that are no tensors."""
+        return holds_data((self.args, dict(self.kwargs)))
 
     def map(self, function: Callable[[Tensor], Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The arguments with each tensor replaced."""
-        mapped = map_tensors((self.args, dict(self.kwargs)), function)
+        """The arguments with each tensor replaced, in objects of the same types (see `with_tensors`)."""
+        mapped = with_tensors((self.args, dict(self.kwargs)), function)
         return mapped[0], mapped[1]
 
     def __str__(self) -> str:
-        return (
-            ", ".join(f"{str(t.dtype).removeprefix('torch.')}{tuple(t.shape)}" for t in self.tensors()) or "no inputs"
-        )
+        arguments = (*self.args, *self.kwargs.values())
+        return ", ".join(_described(tensor) for given in arguments for tensor in tensors_anywhere(given)) or "no inputs"
+
+
+def _described(tensor: Tensor) -> str:
+    # A nested tensor that is not jagged has no shape.
+    shape = "(nested)" if tensor.is_nested else str(tuple(tensor.shape))
+    return str(tensor.dtype).removeprefix("torch.") + shape
 
 
 def given_inputs(example_inputs: Any) -> Inputs:

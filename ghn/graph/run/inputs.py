@@ -17,7 +17,7 @@ IMAGE_SIZES = (224, 299, 32, 256, 384, 512, 28)
 def candidate_inputs(model: nn.Module) -> list[Inputs]:
     """Inputs to try in turn, the likeliest first."""
     count = _required_arguments(model)
-    candidates = [*_declared_inputs(model), *(Inputs(inputs.args * count) for inputs in _image_inputs(model))]
+    candidates = [*_declared_inputs(model), *(_repeated(inputs, count) for inputs in _image_inputs(model))]
     # Features are never kept in eight bits and less: weights are.
     dtypes = (p.dtype for p in model.parameters())
     dtype = next((kind for kind in dtypes if kind.is_floating_point and kind.itemsize > 1), torch.float32)
@@ -36,6 +36,11 @@ def _required_arguments(model: nn.Module) -> int:
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     required = [a for a in arguments if a.kind in positional and a.default is inspect.Parameter.empty]
     return max(len(required), 1)
+
+
+def _repeated(inputs: Inputs, count: int) -> Inputs:
+    """As many arguments alike; two that were the same tensor would say that a model compares it with itself."""
+    return Inputs(tuple(tensor.clone() for _ in range(count) for tensor in inputs.args))
 
 
 def _of_dtype(inputs: Inputs, dtype: torch.dtype) -> Inputs:
