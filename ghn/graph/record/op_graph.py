@@ -11,6 +11,18 @@ import torch
 WRITE = "write"
 """Name of the operation that the recorder inserts where a tensor shares memory with one that was written to."""
 
+GRADIENT = "gradient"
+"""Name of operators that differentiation calls, which compute from what is differentiated whatever they return.
+
+Of those with two arguments the first is the gradient by the second.
+"""
+
+BRANCHES = "branches"
+"""Name of the operation that is one or the other of two tensors, whichever its first argument says."""
+
+FLEX_ATTENTION = "flex_attention"
+"""Name of attention whose scores a function modifies: of queries, keys, values and one of the modified scores."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ref:
@@ -57,6 +69,20 @@ class Value:
     def carries(self) -> bool:
         """Whether features can flow in it: integers and masks select or count, they carry none."""
         return self.dtype.is_floating_point or self.dtype.is_complex
+
+
+def overlap(first: Value, second: Value) -> bool:
+    """Whether two views of one memory can share an element (exact for equal strides, else by their extents)."""
+    low, high = (first, second) if first.offset <= second.offset else (second, first)
+    gap = high.offset - low.offset
+    if low.stride == high.stride and all(low.stride):
+        for axis in sorted(range(len(low.stride)), key=lambda axis: -low.stride[axis]):
+            steps = gap // low.stride[axis]
+            if steps >= low.shape[axis]:
+                return False
+            gap -= steps * low.stride[axis]
+        return gap == 0
+    return gap <= sum((size - 1) * step for size, step in zip(low.shape, low.stride, strict=True))
 
 
 @dataclass(slots=True)

@@ -14,10 +14,18 @@ import torch
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 
-from ghn.common.private_torch import OperatorMode, WeakIdKeyDictionary, WeakTensorKeyDictionary
+from ghn.common.private_torch import (
+    OperatorMode,
+    WeakIdKeyDictionary,
+    WeakTensorKeyDictionary,
+    is_backward_running,
+    is_composite,
+    is_wrapper,
+    without_levels,
+)
 from ghn.common.tensors import extent, storage_of
 from ghn.graph.record.guesses import NeedsValuesError, depends_on_values, guess, is_decision
-from ghn.graph.record.op_graph import WRITE, Operation, OpGraph, Ref, Value
+from ghn.graph.record.op_graph import GRADIENT, WRITE, Operation, OpGraph, Ref, Value, overlap
 from ghn.graph.record.shapes import CHECKS, SHORTCUTS
 from ghn.graph.record.trees import map_tensors, tensors_in
 
@@ -31,17 +39,21 @@ class Recorder(OperatorMode):
     Args:
         answer: What to say where values decide yes or no; other operators that need numbers are answered with a guess
             then. None lets them raise `NeedsValuesError`.
+        told: Whether the arguments hold more than tensors (texts, numbers), of which the model may make tensors.
     """
 
-    def __init__(self, *, answer: bool | None = None) -> None:
+    def __init__(self, *, answer: bool | None = None, told: bool = False) -> None:
         super().__init__()
         self.answer = answer
+        self.told = told
         self.graph = OpGraph()
         self._values: WeakIdKeyDictionary = WeakTensorKeyDictionary()
         self._versions: WeakIdKeyDictionary = WeakTensorKeyDictionary()
         self._writes: dict[int, list[int]] = {}
         self._shadows: WeakIdKeyDictionary = WeakTensorKeyDictionary()
         self._names: dict[Any, tuple[str, str]] = {}
+        self._composite: dict[Any, bool] = {}
+        self._differentiated: tuple[int, ...] = ()
         self._storages = 0
         self._paused = False
         self._lock = threading.RLock()
@@ -76,6 +88,20 @@ class Recorder(OperatorMode):
             if not is_lazy(tensor) and tensor not in self._values:
                 self.add(tensor)
 
+    def make(self, tensor: Tensor) -> None:
+        """Number a tensor that a model makes of numbers in its forward pass, as an input where they may be data.
+
+        Integers may be (tokens of a text) where they do more than count. Other numbers may be where the model was
+        called with no tensor at all.
+        """
+        if tensor in self._values:
+            return
+        index = self.add(tensor)
+        if tensor.dim() and tensor.dtype != torch.bool:
+            data = self.told or not _counts(tensor)
+            if data and (not tensor.is_floating_point() or (self.told and not self.graph.inputs)):
+                self.graph.inputs.append(index)
+
     def read(self, tensor: Tensor) -> int:
         """The value that a tensor holds now."""
         index = self._values.get(tensor)
@@ -89,7 +115,7 @@ class Recorder(OperatorMode):
         missed = [
             write
             for write in writes[self._versions.get(tensor, 0) :]
-            if write != index and _overlap(value, self.graph.values[write])
+            if write != index and overlap(value, self.graph.values[write])
         ]
         self._versions[tensor] = len(writes)
         if not missed:
@@ -109,13 +135,25 @@ class Recorder(OperatorMode):
                 return index
         # Constants hold numbers until an operator brings them to the meta device.
         self.graph.out_of_sight |= tensor.is_meta and tensor.is_floating_point()
+        if self.told and not tensor.is_meta:
+            self.make(tensor)
+            return self._values[tensor]
         return self.add(tensor)
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Run the operator and record it."""
+        """Run the operator and record it; what it consists of, where it consists of others."""
         with self._lock:
+            if not self._paused:
+                if types and any(map(is_wrapper, types)):
+                    return NotImplemented
+                # They arrive whole where nothing can be differentiated: in inference mode, in jagged layout.
+                if self._composite.get(func) or (func not in self._composite and self._is_composite(func)):
+                    with self:
+                        result = func.decompose(*args, **(kwargs or {}))
+                    if result is not NotImplemented:
+                        return result
             return self._record(func, args, kwargs or {})
 
     def _record(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -127,7 +165,7 @@ class Recorder(OperatorMode):
             tensors = list(tensors_in((args, kwargs)))
         full, name = self._names_of(func)
         if name == "lift_fresh":
-            self.know(*tensors)
+            self.make(tensors[0])
         inputs = tuple([self.read(tensor) for tensor in tensors])
         positional, named = map_tensors((args, kwargs), lambda tensor: Ref(self._values[tensor]))
         result = self._run(full, func, args, kwargs, tensors)
@@ -142,8 +180,14 @@ class Recorder(OperatorMode):
                 outputs.append(self._overwrite(tensor))
             else:
                 outputs.append(self.add(tensor, tensors))
+        if is_backward_running():
+            name, inputs = GRADIENT, (*self._differentiated, *inputs)
         self.graph.operations.append(Operation(name, positional, named, inputs, tuple(outputs), in_place))
         return result
+
+    def _is_composite(self, func: Any) -> bool:
+        composite = self._composite[func] = is_composite(func)
+        return composite
 
     def _names_of(self, func: Any) -> tuple[str, str]:
         """An operator's full name, and the one that `Operation` gives it."""
@@ -172,6 +216,40 @@ class Recorder(OperatorMode):
             self.graph.decided_at = len(self.graph.operations)
         return guess(full, func, args, kwargs, answer=self.answer)
 
+    def differentiate(self, outputs: Any, inputs: Any, function: Callable[[], Any]) -> Any:
+        """Run a function that differentiates, and record what it computes as gradients.
+
+        Args:
+            outputs: Tensors that are differentiated.
+            inputs: By which; the function returns a gradient for each, or nothing.
+            function: What runs.
+        """
+        with self._lock:
+            before, self._differentiated = self._differentiated, self._read_inside(outputs)
+            try:
+                result = function()
+                gradients = list(result) if isinstance(result, (tuple, list)) else []
+                for gradient, by in zip(gradients, [inputs] if isinstance(inputs, Tensor) else inputs, strict=False):
+                    if isinstance(gradient, Tensor) and isinstance(by, Tensor):
+                        self._note_gradient(without_levels(gradient), without_levels(by))
+            finally:
+                self._differentiated = before
+        return result
+
+    def _read_inside(self, tree: Any) -> tuple[int, ...]:
+        return tuple([self.read(without_levels(tensor)) for tensor in tensors_in(tree)])
+
+    def _note_gradient(self, gradient: Tensor, by: Tensor) -> None:
+        source, by_value = self.read(gradient), self.read(by)
+        index = self._number(gradient, self.graph.values[source].storage)
+        inputs = (source, by_value, *self._differentiated)
+        self.graph.operations.append(Operation(GRADIENT, (Ref(source), Ref(by_value)), {}, inputs, (index,)))
+
+    @property
+    def paused(self) -> bool:
+        """Whether something runs that is recorded as a whole."""
+        return self._paused
+
     def record_whole(self, name: str, function: Callable[..., Any], args: Sequence[Any]) -> Any:
         """Run a function and record it as one operation, whatever operators it consists of."""
         with self._lock:
@@ -191,8 +269,11 @@ class Recorder(OperatorMode):
         return result
 
     def _overwrite(self, tensor: Tensor) -> int:
-        storage = self.graph.values[self._values[tensor]].storage
+        before = self.graph.values[self._values[tensor]]
+        storage = before.storage
         index = self._number(tensor, storage)
+        # What stands for a view on the meta device begins at its own memory's start.
+        self.graph.values[index].offset = before.offset
         self._writes.setdefault(storage, []).append(index)
         self._versions[tensor] = len(self._writes[storage])
         return index
@@ -210,22 +291,16 @@ class Recorder(OperatorMode):
         return shadow
 
 
+def _counts(tensor: Tensor) -> bool:
+    """Whether the numbers of each row are equally spaced, as far as they are known."""
+    if tensor.is_meta or tensor.is_floating_point() or tensor.is_complex() or type(tensor) is not Tensor:
+        return True
+    rows = tensor.reshape(-1, tensor.shape[-1])[:, :4096]
+    return not bool(rows.diff(n=2).any())
+
+
 def _operator_name(full: str) -> str:
-    namespace, name = full.split(".")[:2]
+    namespace, _, name = full.rpartition(".")[0].partition(".") if full.count(".") > 1 else full.rpartition(".")
     if name.endswith("_") and not name.endswith("__"):
         name = name[:-1]
     return name if namespace == "aten" else f"{namespace}.{name}"
-
-
-def _overlap(first: Value, second: Value) -> bool:
-    """Whether two views of one memory can share an element (exact for equal strides, else by their extents)."""
-    low, high = (first, second) if first.offset <= second.offset else (second, first)
-    gap = high.offset - low.offset
-    if low.stride == high.stride and all(low.stride):
-        for axis in sorted(range(len(low.stride)), key=lambda axis: -low.stride[axis]):
-            steps = gap // low.stride[axis]
-            if steps >= low.shape[axis]:
-                return False
-            gap -= steps * low.stride[axis]
-        return gap == 0
-    return gap <= sum((size - 1) * step for size, step in zip(low.shape, low.stride, strict=True))

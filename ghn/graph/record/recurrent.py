@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from ghn.common.private_torch import is_higher_order, parts_of
+from ghn.graph.record.higher_order import HIGHER_ORDER
 from ghn.graph.record.recorder import Recorder
 from ghn.graph.record.trees import tensors_in
 
@@ -23,8 +25,23 @@ CONSTRUCTORS = {"tensor", "as_tensor", "asarray", "new_tensor"}
 """Functions that make a tensor of numbers. Some versions of PyTorch call no operator for it on the meta device."""
 
 
+ATTENTION = "scaled_dot_product_attention"
+"""The function of attention."""
+
+DIFFERENTIATION = {"grad", "backward"}
+"""Functions that differentiate."""
+
+
+class NeedsGradientsError(RuntimeError):
+    """A run without gradients reached a function that differentiates."""
+
+
 class RecordedFunctions(TorchFunctionMode):
-    """Context in which the recorder sees what no operator shows: recurrent functions as wholes, and constants."""
+    """Context in which the recorder sees what no operator shows.
+
+    These are recurrent functions as wholes, functions run by operators that take functions, what is differentiated by
+    what, and constants.
+    """
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
@@ -34,17 +51,49 @@ class RecordedFunctions(TorchFunctionMode):
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Run a function."""
+        if self.recorder.paused:
+            return func(*args, **(kwargs or {}))
         name = getattr(func, "__name__", "")
         # With a packed sequence the third argument is the state, not the weights: PyTorch decides the shapes there too.
         if name in RECURRENT and not kwargs:
             return self.recorder.record_whole(name, _shaped(name, func), args)
+        if is_higher_order(func) and str(func) in HIGHER_ORDER:
+            with self:
+                return HIGHER_ORDER[str(func)](self.recorder, func, *args, **(kwargs or {}))
+        if name == ATTENTION and isinstance(args[0], Tensor) and len(parts_of(args[0])) > 1:
+            return self._attend_jagged(*args, **(kwargs or {}))
+        if name in DIFFERENTIATION:
+            return self._differentiate(func, args, kwargs or {})
         result = func(*args, **(kwargs or {}))
         if name in CONSTRUCTORS and isinstance(result, Tensor):
             # What is made of another tensor (or is that one itself) is known or unknown as that is.
             numbers = args[1:] if name == "new_tensor" else args
             if next(tensors_in((numbers, kwargs or {})), None) is None:
-                self.recorder.know(result)
+                self.recorder.make(result)
         return result
+
+    def _attend_jagged(self, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        # Where attention is fused, jagged tensors are served on some devices only; its result is shaped like queries.
+        results: list[Tensor] = []
+
+        def attend(*_: Tensor) -> Tensor:
+            results.append(torch.zeros_like(query))
+            return _rows(results[0])
+
+        self.recorder.record_whole(ATTENTION, attend, [_rows(tensor) for tensor in (query, key, value)])
+        return results[0]
+
+    def _differentiate(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        outputs = args[0] if args else kwargs.get("outputs")
+        inputs = args[1] if len(args) > 1 else kwargs.get("inputs")
+        try:
+            return self.recorder.differentiate(outputs, inputs or (), lambda: func(*args, **kwargs))
+        except RuntimeError as error:
+            raise NeedsGradientsError(str(error)) from error
+
+
+def _rows(jagged: Tensor) -> Tensor:
+    return next(part for part in parts_of(jagged) if part.is_floating_point())
 
 
 def _shaped(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,7 +102,7 @@ def _shaped(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any) -> Any:
         sequence = args[0]
         batched = len(args) == 9 and isinstance(args[2], (list, tuple)) and isinstance(args[4], int)
-        if not (sequence.is_meta and batched):
+        if not (sequence.is_meta and batched) or torch.is_grad_enabled():
             return function(*args)
         state, weights, biases, layers = args[1], args[2], args[3], args[4]
         directions = 2 if args[7] else 1

@@ -12,7 +12,7 @@ from ghn.common.private_torch import fake_tensor_mode
 from ghn.graph.record.op_graph import OpGraph
 from ghn.graph.record.outputs import output_tensors
 from ghn.graph.record.recorder import Recorder
-from ghn.graph.record.recurrent import RecordedFunctions
+from ghn.graph.record.recurrent import NeedsGradientsError, RecordedFunctions
 from ghn.graph.record.threads import followed
 from ghn.graph.record.trees import tensors_in
 from ghn.graph.run.arguments import Inputs
@@ -24,19 +24,31 @@ from ghn.graph.run.stand_in import blank, stand_in
 def record_forward(
     model: nn.Module, inputs: Inputs, *, move: Callable[[Tensor], Tensor], answer: bool | None = None
 ) -> OpGraph:
-    """Run a model (already a copy) once under a recorder; twice where lazy modules find their shapes first."""
+    """Run a model (already a copy) once under a recorder; twice where lazy modules find their shapes first.
+
+    Gradients cost time and memory: they are computed only where the model itself differentiates.
+    """
+    try:
+        return _record_forward(model, inputs, move=move, answer=answer, gradients=False)
+    except NeedsGradientsError:
+        return _record_forward(model, inputs, move=move, answer=answer, gradients=True)
+
+
+def _record_forward(
+    model: nn.Module, inputs: Inputs, *, move: Callable[[Tensor], Tensor], answer: bool | None, gradients: bool
+) -> OpGraph:
     args, kwargs = inputs.map(move)
     if any(is_lazy(parameter) for parameter in model.parameters()):
         with torch.no_grad():
             call_model(model, *args, **kwargs)
-    recorder = Recorder(answer=answer)
+    recorder = Recorder(answer=answer, told=inputs.tell)
     graph = recorder.graph
     for name, parameter in model.named_parameters():
         if not is_lazy(parameter):
             graph.parameters[name] = recorder.add(parameter)
     recorder.know(*model.buffers(), *(tensor for module in model.modules() for tensor in tensors_in(module.__dict__)))
     graph.inputs = [recorder.add(tensor) for tensor in Inputs(args, kwargs).tensors()]
-    with torch.no_grad(), recorder, RecordedFunctions(recorder), followed(recorder):
+    with torch.set_grad_enabled(gradients), recorder, RecordedFunctions(recorder), followed(recorder):
         output = call_model(model, *args, **kwargs)
     graph.outputs = [recorder.read(tensor) for tensor in output_tensors(output)]
     if not graph.outputs:
