@@ -38,6 +38,7 @@ from ghn.graph.read.modules import graph_of_modules
 from ghn.graph.read.sharing import without_overlaps
 from ghn.graph.read.simplify import simplify
 from ghn.graph.record.guesses import NeedsValuesError
+from ghn.graph.record.op_graph import OpGraph
 from ghn.graph.run.arguments import Inputs, given_inputs
 from ghn.graph.run.calling import call_model
 from ghn.graph.run.inputs import candidate_inputs
@@ -72,12 +73,13 @@ def trace(model: nn.Module, example_inputs: Any = None) -> ComputationalGraph:
             graph = ladder.climb()
         except _OutOfSightError:
             graph = graph_of_modules(model)
-    if graph is None and not _can_be_called(model, candidates[0]):
+    guessed = example_inputs is None
+    if graph is None and not (_has_forward(model) and (not guessed or _takes(model, candidates[0]))):
         graph = graph_of_modules(model)
     if graph is not None:
         return without_overlaps(graph, model)
     first = ladder.failures[0]
-    raise TraceError(_failure_line(model, candidates[0], first, guessed=example_inputs is None)) from first
+    raise TraceError(_failure_line(model, candidates[0], first, guessed=guessed)) from first
 
 
 class _OutOfSightError(Exception):
@@ -117,7 +119,7 @@ class _Ladder:
 
     def _attempt(self, rung: str, training: bool, inputs: Inputs) -> ComputationalGraph | None:
         try:
-            record = RUNGS[rung](self.model, inputs, training)
+            record = _run_uncompiled(rung, self.model, inputs, training)
         except Exception as error:
             # Whatever a user's forward raises is a failed attempt; the first one is reported if all fail.
             if isinstance(error, NeedsValuesError):
@@ -164,7 +166,7 @@ def materialise(model: nn.Module, example_inputs: Any = None) -> None:
     args, kwargs = inputs.map(lambda tensor: torch.zeros(tensor.shape, dtype=tensor.dtype, device=device))
     modes = {module: module.training for module in model.modules()}
     try:
-        with _global_state_untouched(), torch.no_grad():
+        with _global_state_untouched(), torch.no_grad(), _compiled_parts_eager():
             call_model(model.eval(), *args, **kwargs)
     except Exception as error:
         raise TraceError(_failure_line(model, inputs, error, guessed=example_inputs is None)) from error
@@ -183,7 +185,6 @@ def _global_state_untouched() -> Iterator[None]:
         torch.random.fork_rng(devices=[]),
         sdpa_kernel(SDPBackend.MATH),
         warnings.catch_warnings(),
-        _compiled_parts_eager(),
     ):
         # What a forward pass warns of would come again, and better, when the user runs it.
         warnings.simplefilter("ignore")
@@ -204,6 +205,19 @@ def _global_state_untouched() -> Iterator[None]:
             np.random.set_state(numpy_state)
 
 
+def _run_uncompiled(rung: str, model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
+    """Run a rung; once more where it fails and has only now loaded the compiler, which then compiled the recorder."""
+    loaded = compiler_is_loaded()
+    try:
+        with _compiled_parts_eager():
+            return RUNGS[rung](model, inputs, training)
+    except Exception:
+        if loaded or not compiler_is_loaded():
+            raise
+    with _compiled_parts_eager():
+        return RUNGS[rung](model, inputs, training)
+
+
 @contextlib.contextmanager
 def _compiled_parts_eager() -> Iterator[None]:
     """Compiled modules run as they were written: nobody wants the tracer compiled."""
@@ -214,10 +228,12 @@ def _compiled_parts_eager() -> Iterator[None]:
         yield
 
 
-def _can_be_called(model: nn.Module, inputs: Inputs) -> bool:
-    """Whether there is a forward pass, and it takes these arguments."""
-    if getattr(type(model), "forward", None) is nn.Module.forward:
-        return False
+def _has_forward(model: nn.Module) -> bool:
+    return getattr(type(model), "forward", None) is not nn.Module.forward
+
+
+def _takes(model: nn.Module, inputs: Inputs) -> bool:
+    """Whether the forward pass takes as many arguments."""
     try:
         inspect.signature(model.forward).bind(*inputs.args, **inputs.kwargs)
     except TypeError:
@@ -231,5 +247,6 @@ def _failure_line(model: nn.Module, inputs: Inputs, error: Exception, *, guessed
     cause = " ".join(str(error).split()) or type(error).__name__
     if len(cause) > 300:
         cause = cause[:297] + "..."
-    advice = "pass example_inputs that fit the model" if guessed else "check the shapes of example_inputs"
+    fit = not guessed and _takes(model, inputs)
+    advice = "pass example_inputs that fit the model" if not fit else "check the shapes of example_inputs"
     return f"the forward pass of {type(model).__name__} fails on {inputs}: {cause} ({advice})"

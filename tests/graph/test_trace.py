@@ -1,6 +1,7 @@
 """The ladder of ways to run a model, and what tracing must leave alone."""
 
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,3 +165,29 @@ def test_lazy_part_that_never_runs() -> None:
             return self.a(x)
 
     assert set(trace(Model(), torch.zeros(2, 4)).parameters) == {"a.weight", "a.bias"}
+
+
+@pytest.mark.parametrize("inputs", [[IMAGE, torch.zeros(2)], {"pictures": IMAGE}, (IMAGE, IMAGE, IMAGE), ()])
+def test_given_inputs_that_do_not_fit_are_an_error(inputs: Any) -> None:
+    class Net(nn.Sequential):
+        def forward(self, image: Tensor) -> Tensor:
+            return super().forward(image)
+
+    with pytest.raises(TraceError, match=r"the forward pass of Net fails on .*forward\(\).*\(pass example_inputs"):
+        trace(Net(nn.Conv2d(3, 4, 3)), inputs)
+
+
+def test_guessed_inputs_that_do_not_fit_are_none() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Conv2d(3, 4, 3)
+
+        def forward(self, *, image: Tensor) -> Tensor:
+            return self.a(image)
+
+    assert trace(Net()).traced_by == "modules"
+
+
+def test_without_a_forward_pass_given_inputs_change_nothing() -> None:
+    assert trace(nn.ModuleList([nn.Linear(3, 4)]), torch.zeros(2, 3)).traced_by == "modules"
