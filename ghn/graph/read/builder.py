@@ -8,11 +8,12 @@ from types import MappingProxyType
 from typing import Any
 
 from ghn.graph.computational_graph import ParameterSpec, Role
-from ghn.graph.read.flow import CONSTANT, NONE, Flow
+from ghn.graph.read import operators
+from ghn.graph.read.flow import CONSTANT, NONE, Flow, join
 from ghn.graph.read.layout import Layout
-from ghn.graph.read.weights import WeightSides
+from ghn.graph.read.weights import Pieces, WeightSides
 from ghn.graph.reasons import Reason, ReasonCode
-from ghn.graph.record.op_graph import Operation, OpGraph, Ref, Value
+from ghn.graph.record.op_graph import Operation, OpGraph, Ref, Value, overlap
 
 INPUT = 0
 """Index of the input node."""
@@ -35,6 +36,29 @@ class Draft:
     shape: tuple[int, ...] | None = None
     squeeze: bool = False
     processed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What was written into a tensor, or what it was before: its provenance, and where it stands in memory."""
+
+    flow: Flow
+    place: Value
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.place.distinct
+
+    def is_at(self, other: Part) -> bool:
+        """Whether both stand at the same place."""
+        own, others = self.place, other.place
+        return (own.storage, own.offset, own.shape, own.stride) == (
+            others.storage,
+            others.offset,
+            others.shape,
+            others.stride,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +100,8 @@ class Builder:
         self._lookups: set[str] = set()
         self._choices: dict[int, frozenset[int]] = {}  # by value, the nodes that integers and masks come from
         self._deciders: set[int] = set()
+        self._parts: dict[int, list[Part]] = {}  # by value, what was written into it
+        self._pieces: dict[int, Pieces] = {}
         self._sides = WeightSides(record)
         for name, value in record.parameters.items():
             self._flows[value] = Flow(leaves=(name,), pure=True)
@@ -121,11 +147,48 @@ class Builder:
         """Sizes and strides that make up an axis (see `WeightSides.factors`)."""
         return self._sides.factors(reference.value, axis, storage)
 
+    def parts(self, value: int) -> list[Part]:
+        """What a value was before parts were written into it, and these parts; empty if none were."""
+        return self._parts.get(value, [])
+
+    def note_parts(self, operation: Operation, parts: list[Part]) -> None:
+        """Note of what parts an operation's output consists."""
+        self._parts[operation.outputs[0]] = parts
+
     def set_result(self, operation: Operation, flow: Flow) -> None:
         """Let `flow` be the provenance of what an operation returns."""
         for output in operation.outputs:
             self._flows[output] = flow if self._record.values[output].carries else Flow(data=flow.data)
         self._note_choices(operation)
+        self._follow_pieces(operation)
+        if operation.name in operators.VIEWS and operation.inputs[0] in self._parts:
+            self._see_parts(operation, self._parts[operation.inputs[0]])
+
+    def _see_parts(self, operation: Operation, parts: list[Part]) -> None:
+        """Let a view of a tensor that parts were written into come from those that it shows."""
+        for output in operation.outputs:
+            view = self._record.values[output]
+            if any(part.place.storage != view.storage for part in parts):
+                continue
+            shown = [part for part in parts[1:] if overlap(part.place, view)]
+            if len(shown) < len(parts) - 1:
+                covered = sum(part.size for part in shown) >= view.distinct
+                self._flows[output] = join(part.flow for part in (shown if covered else [parts[0], *shown]))
+
+    def _follow_pieces(self, operation: Operation) -> None:
+        """Note what parameters stand side by side in outputs, and which of them a part of such a tensor holds."""
+        if operation.name in ("cat", "stack"):
+            pieces = Pieces.joined(operation, self._record.values, self._flows, self._pieces)
+            if pieces is not None:
+                self._pieces[operation.outputs[0]] = pieces
+            return
+        known = self._pieces.get(operation.inputs[0]) if operation.inputs else None
+        if known is None:
+            return
+        for output, pieces in zip(operation.outputs, known.taken(operation, self._record.values), strict=False):
+            self._flows[output] = pieces.flow
+            if len(pieces.parts) > 1:
+                self._pieces[output] = pieces
 
     def _note_choices(self, operation: Operation) -> None:
         """Remember which nodes integers and masks were computed from, and which of them decide over features by these.
@@ -166,6 +229,10 @@ class Builder:
         if keep_kind and flows:
             flow = replace(flow, score=flows[0].score, attention=flows[0].attention)
         return flow
+
+    def note_used(self, flow: Flow) -> None:
+        """Note that what feeds a tensor is used, though no features come of it."""
+        self._deciders |= flow.carriers
 
     def note_pointwise(self, convolution: Flow) -> None:
         """Note that the convolution whose output this is has kernels of one position."""

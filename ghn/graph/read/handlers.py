@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from ghn.graph.computational_graph import Role
 from ghn.graph.read import operators
 from ghn.graph.read.attention import (
@@ -17,13 +19,13 @@ from ghn.graph.read.attention import (
     normalised_exponentials,
     softmax,
 )
-from ghn.graph.read.builder import INPUT, Builder
+from ghn.graph.read.builder import INPUT, Builder, Part
 from ghn.graph.read.flow import CONSTANT, Flow, Stage, join
 from ghn.graph.read.layout import bilinear_layout, convolution_layout, mixed_kernel_layout
 from ghn.graph.read.pooling import averaged_sum, avg_pool, global_avg_pool, global_max_pool, max_pool, reduction
 from ghn.graph.read.rules import add_parameters, channel_gate, layer, meeting, product_layout, total, with_bias
 from ghn.graph.reasons import ReasonCode
-from ghn.graph.record.op_graph import Operation, Ref, Value
+from ghn.graph.record.op_graph import FLEX_ATTENTION, GRADIENT, WRITE, Operation, Ref, Value
 from ghn.graph.record.recurrent import RECURRENT, cells
 
 Handler = Callable[[Builder, Operation], Flow | None]
@@ -115,6 +117,9 @@ def _product_added(builder: Builder, operation: Operation) -> Flow | None:
     if spread and builder.flow(added).is_parameter and (product.score or product.attention):
         builder.keep(builder.flow(added).leaves, ReasonCode.SCORE_BIAS)
         return product
+    if table is not None and spread and builder.flow(added).is_parameter:
+        # Those of a stack of layers, one for each.
+        return add_parameters(builder, product, builder.output(operation), builder.flow(added), table)
     return with_bias(builder, product, added)
 
 
@@ -241,6 +246,11 @@ def _concatenation(builder: Builder, operation: Operation) -> Flow | None:
     for flow in flows:
         if flow.is_parameter:
             builder.keep(flow.leaves, ReasonCode.TOKEN)
+    return _side_by_side(builder, flows)
+
+
+def _side_by_side(builder: Builder, flows: list[Flow]) -> Flow | None:
+    """`concat` of features; scores and attention weights stay what they are."""
     if all(flow.attention for flow in flows if flow.runs) or all(flow.score for flow in flows if flow.runs):
         return None
     return meeting(builder, "concat", flows)
@@ -284,6 +294,58 @@ def _copy(builder: Builder, operation: Operation) -> Flow | None:
     return builder.flow(source) if isinstance(source, Ref) else CONSTANT
 
 
+def _written(builder: Builder, operation: Operation) -> Flow | None:
+    """A tensor of which parts were written: `concat` where these, or they and what is left of it, are different paths.
+
+    What was written over since, and what lies below parts that cover everything, is gone.
+    """
+    values = [builder.tensor(Ref(value)) for value in operation.inputs]
+    new = [Part(builder.flow(Ref(at)), value) for at, value in zip(operation.inputs, values, strict=True)]
+    parts = builder.parts(operation.inputs[0]) or new[:1]
+    for part in new[1:]:
+        parts = [*(known for known in parts if known is parts[0] or not known.is_at(part)), part]
+    if sum(part.size for part in parts[1:]) >= values[0].distinct:
+        parts = [Part(CONSTANT, values[0]), *parts[1:]]
+    return _of_parts(builder, operation, parts)
+
+
+def _written_into(builder: Builder, operation: Operation) -> Flow | None:
+    """slice_scatter(input, source, ...) and such: a part is written, at places that data does not choose."""
+    references = [argument for argument in operation.args if isinstance(argument, Ref)]
+    base, source = references[0], references[-1]
+    if operation.name == "index_put":
+        indices = [index for index in operation.args[1] if isinstance(index, Ref)]
+        masks = any(builder.tensor(index).dtype == torch.bool or builder.flow(index).runs for index in indices)
+        if masks or operation.argument(3, "accumulate", False):
+            return None
+    parts = builder.parts(base.value) or [Part(builder.flow(base), builder.tensor(base))]
+    return _of_parts(builder, operation, [*parts, Part(builder.flow(source), builder.tensor(source))])
+
+
+def _of_parts(builder: Builder, operation: Operation, parts: list[Part]) -> Flow | None:
+    builder.note_parts(operation, parts)
+    flows = [part.flow for part in parts]
+    if sum(bool(flow.carriers) for flow in flows) < 2:
+        return join(flows) if parts[0].flow is CONSTANT and not any(flow.is_parameter for flow in flows) else None
+    for flow in flows:
+        if flow.is_parameter:
+            builder.keep(flow.leaves, ReasonCode.WRITTEN)
+    return _side_by_side(builder, flows)
+
+
+def _gradient(builder: Builder, operation: Operation) -> Flow | None:
+    """What differentiation computes comes from what is differentiated; steps of parameters leave them parameters.
+
+    Parameters that a loss updates (meta-learning, Finn et al., ICML 2017) are the weights of layers as before, so their
+    gradients are no features. Whatever computed these is used.
+    """
+    flow = join(builder.inputs(operation))
+    if len(operation.args) == 2 and flow.runs and builder.flow(operation.args[1]).is_parameter:
+        builder.note_used(flow)
+        return CONSTANT
+    return replace(flow, processed=True) if flow.runs else None
+
+
 def _shape_only(builder: Builder, operation: Operation) -> Flow | None:
     return CONSTANT
 
@@ -306,6 +368,7 @@ HANDLERS: dict[str, Handler] = {
     "_flash_attention_forward": fused_attention,
     "_efficient_attention_forward": fused_attention,
     "scaled_dot_product_attention": fused_attention,
+    FLEX_ATTENTION: fused_attention,
     **dict.fromkeys(operators.MAX_POOLS, max_pool),
     **dict.fromkeys(operators.AVG_POOLS, avg_pool),
     **dict.fromkeys(operators.GLOBAL_AVG_POOLS, global_avg_pool),
@@ -321,6 +384,9 @@ HANDLERS: dict[str, Handler] = {
     "stack": _concatenation,
     **dict.fromkeys(operators.LOOKUPS, _lookup),
     "copy": _copy,
+    WRITE: _written,
+    **dict.fromkeys(operators.SCATTERS, _written_into),
+    GRADIENT: _gradient,
     **dict.fromkeys(RECURRENT, _recurrent),
     **dict.fromkeys(operators.SHAPE_ONLY, _shape_only),
 }

@@ -7,6 +7,9 @@ CONVOLUTIONS |= {"conv_depthwise3d", "_conv_depthwise2d"}
 MATRIX_PRODUCTS = {"mm", "bmm", "matmul", "mv", "dot"}
 MATRIX_PRODUCTS_ADDED = {"addmm", "baddbmm", "addbmm", "addmv"}
 
+LAYERS = CONVOLUTIONS | MATRIX_PRODUCTS | MATRIX_PRODUCTS_ADDED
+"""Operators whose operands may be features and a weight."""
+
 # Position of the weight and the bias among the arguments.
 NORMALISATIONS = {
     "native_batch_norm": ("bn", 1, 2),
@@ -58,6 +61,9 @@ ACTIVATIONS = {"relu", "relu6", "gelu", "silu", "hardswish", "hardsigmoid", "elu
 ACTIVATIONS |= {"selu", "softplus", "hardtanh", "prelu", "_prelu_kernel", "tanh", "rrelu", "rrelu_with_noise", "glu"}
 
 LOOKUPS = {"embedding", "_embedding_bag", "_embedding_bag_forward_only", "embedding_bag", "embedding_renorm"}
+
+SCATTERS = {"slice_scatter", "select_scatter", "diagonal_scatter", "as_strided_scatter", "index_copy"}
+SCATTERS |= {"index_put"}
 
 MIXING = VIEWS | {"mul", "div", "add", "sub", "neg", "sum", "mean", "cat", "stack"}
 """Operators through which data-dependent kernels are followed back to the parameters that are mixed."""

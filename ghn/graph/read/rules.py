@@ -78,9 +78,12 @@ def layer(builder: Builder, op: str, features: Flow, weight: Ref, layout: Layout
     value = builder.tensor(weight)
     names = _weight_names(builder, builder.flow(weight), value)
     shape = value.shape
-    if len(names) == 1:
-        own = builder.parameter(names[0]).shape
-        shape = layout.of(own).merged if layout else own
+    if names:
+        own = [builder.parameter(name).shape for name in names]
+        merged = [layout.of(one).merged if layout else one for one in own]
+        # Those of a stack, or one below the other, have their outputs together.
+        if len(names) == 1 or (layout and len({one[1:] for one in merged}) == 1):
+            shape = (sum(one[0] for one in merged), *merged[0][1:])
     node = builder.add_node(op, [features], shape)
     builder.claim(names, node, Role.WEIGHT, layout)
     return builder.after(node, features, keep_kind=True)
@@ -153,7 +156,7 @@ def add_parameters(builder: Builder, features: Flow, value: Value, flow: Flow, a
         return join([features])
     if len(sizes) <= 1:
         return add_bias(builder, features, flow)
-    if flow.pure and _is_per_channel(builder, features, added):
+    if (flow.pure or _is_whole(builder, flow, added)) and _is_per_channel(builder, features, added):
         return add_bias(builder, features, flow, per_channel=True)
     tables = [leaf for leaf in flow.leaves if _is_position(builder.parameter(leaf).shape, added.shape, flow)]
     aligned = zip(reversed(value.shape), reversed(added.shape), strict=False)
@@ -167,6 +170,11 @@ def add_parameters(builder: Builder, features: Flow, value: Value, flow: Flow, a
     builder.claim(tables, node, Role.POSITION, layout)
     builder.keep(flow.leaves, ReasonCode.SHAPE)
     return total(builder, features, Flow(carriers=frozenset({node})))
+
+
+def _is_whole(builder: Builder, flow: Flow, added: Value) -> bool:
+    """Whether a tensor is filled by parameters that were stacked or concatenated, each of them once."""
+    return not flow.gathered and sum(builder.parameter(leaf).numel for leaf in flow.leaves) == added.numel
 
 
 def _is_per_channel(builder: Builder, features: Flow, added: Value) -> bool:

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ghn.graph import Role
+from ghn.graph.reasons import ReasonCode
 from ghn.graph.trace import trace
 from tests.graph.graphs import IMAGE, Lambda, chain, conv, edges, with_parameters
 
@@ -154,3 +155,130 @@ def test_offsets_of_deformable_convolutions_are_paths() -> None:
         ("offset.weight", "deform.weight"),
         ("deform.weight", "deform.bias"),
     }
+
+
+# --- parts written into a tensor ---
+
+
+def narrowed(joined: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    joined.narrow(1, 0, 4).copy_(first)
+    joined[:, 4:].add_(second)
+    return joined
+
+
+def interleaved(joined: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    joined[:, ::2], joined[:, 1::2] = first, second
+    return joined
+
+
+def views_written(joined: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    for view, part in zip(joined.split(4, 1), (first, second), strict=True):
+        view.copy_(part)
+    return joined
+
+
+def scattered(joined: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    return torch.slice_scatter(torch.slice_scatter(joined, first, 1, 0, 4), second, 1, 4, 8)
+
+
+def at_places(joined: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    joined[:, [0, 1, 2, 3]], joined[:, [4, 5, 6, 7]] = first, second
+    return joined
+
+
+def copied_to_places(joined: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    joined.index_copy_(1, torch.arange(4), first)
+    return joined.index_copy_(1, torch.arange(4, 8), second)
+
+
+def written_over(joined: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    joined[:, :4], joined[:, 4:] = second.detach() * 2, second
+    joined[:, :4] = first
+    return joined
+
+
+@pytest.mark.parametrize(
+    "write", [narrowed, interleaved, views_written, scattered, at_places, copied_to_places, written_over]
+)
+def test_parts_written_into_a_tensor_are_concatenated(write) -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        return self.head(write(x.new_zeros(2, 8, 16, 16), self.a(x), self.b(x)))
+
+    graph = trace(Lambda(forward, a=conv(3, 4), b=conv(3, 4), head=conv(8, 5)), IMAGE)
+    assert edges(graph) == {
+        ("input", "a.weight"),
+        ("input", "b.weight"),
+        ("a.weight", "concat"),
+        ("b.weight", "concat"),
+        ("concat", "head.weight"),
+    }
+
+
+def test_however_many_are_written_they_are_one_concatenation() -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        joined = x.new_empty(2, 12, 16, 16)
+        for number, branch in enumerate((self.a, self.b, self.c)):
+            joined[:, 4 * number : 4 * number + 4] = branch(x)
+        return self.head(joined)
+
+    graph = trace(Lambda(forward, a=conv(3, 4), b=conv(3, 4), c=conv(3, 4), head=conv(12, 5)), IMAGE)
+    assert [node.op for node in graph.nodes].count("concat") == 1
+    assert {edge for edge in edges(graph) if edge[1] == "concat"} == {(f"{name}.weight", "concat") for name in "abc"}
+
+
+def test_what_is_left_of_a_tensor_is_a_part_and_what_is_gone_is_none() -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        y = self.a(x)
+        y[:, :2] = self.b(x)
+        return self.head(y)
+
+    modules = {"a": conv(3, 4), "b": conv(3, 2), "head": conv(4, 5)}
+    assert ("a.weight", "concat") in edges(trace(Lambda(forward, **modules), IMAGE))
+
+    def forward_whole(self: Lambda, x: Tensor) -> Tensor:
+        y = self.a(x)
+        y[:, :2], y[:, 2:] = self.b(x), self.c(x)
+        return self.head(y)
+
+    graph = trace(Lambda(forward_whole, **modules, c=conv(3, 2)), IMAGE)
+    assert graph.kept["a.weight"].code is ReasonCode.UNUSED
+
+
+# --- stacked biases ---
+
+
+def fused(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return torch.baddbmm(bias, x, weight)
+
+
+def added(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return x @ weight + bias
+
+
+def mapped(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return torch.func.vmap(lambda x, weight, bias: F.linear(x, weight.t(), bias[0]))(x, weight, bias)
+
+
+@pytest.mark.parametrize("layer", [fused, added, mapped])
+def test_biases_of_a_stack_of_layers(layer) -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        x = layer(x.expand(4, *x.shape), self.w, self.b).relu()
+        return layer(x, self.v, self.c).mean(0)
+
+    model = with_parameters(Lambda(forward), w=(4, 8, 16), b=(4, 1, 16), v=(4, 16, 3), c=(4, 1, 3))
+    graph = trace(model, torch.zeros(5, 8))
+    assert chain(graph) == ["input", "conv", "bias", "conv", "bias"]
+    assert graph.parameters["b"].role is graph.parameters["c"].role is Role.BIAS
+
+
+def test_modules_stacked_for_one_call() -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        own = [dict(member.named_parameters()) for member in self.members]
+        stacked = {name: torch.stack([tensors[name] for tensors in own]) for name in own[0]}
+        call = torch.func.functional_call
+        return torch.func.vmap(lambda tensors: call(self.members[0], tensors, (x,)))(stacked).mean(0)
+
+    members = nn.ModuleList(nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3)) for _ in range(3))
+    graph = trace(Lambda(forward, members=members), torch.zeros(5, 8))
+    assert not graph.kept
+    assert chain(graph) == ["input", "conv", "bias", "conv", "bias"]

@@ -5,13 +5,13 @@ import torch
 
 from ghn.graph.read import operators
 from ghn.graph.read.handlers import HANDLERS
-from ghn.graph.record.op_graph import WRITE
+from ghn.graph.record.op_graph import FLEX_ATTENTION, GRADIENT, WRITE
 from ghn.graph.record.recurrent import RECURRENT
 
 SETS = {name: set(value) for name, value in vars(operators).items() if name.isupper()}
 # Of PyTorch 2.6 and later, or of builds with other backends.
 ELSEWHERE = {"_fused_rms_norm", "_batch_norm_no_update", "mkldnn_convolution", "mkldnn_max_pool2d"}
-NO_FUNCTION = {WRITE, "torchvision.deform_conv2d"}
+NO_FUNCTION = {WRITE, GRADIENT, FLEX_ATTENTION, "torchvision.deform_conv2d"}
 
 
 @pytest.mark.parametrize("name", sorted(set().union(*SETS.values(), HANDLERS) - ELSEWHERE - NO_FUNCTION))

@@ -1,6 +1,7 @@
 """Weights that are computed from parameters, or from parameters and data."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -175,3 +176,91 @@ def test_factors_of_an_axis_that_was_copied(function, axis: int, factors: list[t
         result = function(parameter)
     found = WeightSides(recorder.graph)
     assert found.factors(recorder.read(result), axis, recorder.graph.values[index].storage) == factors
+
+
+# --- parameters laid side by side and taken apart again ---
+
+
+def one_below_the_other(*weights: Tensor) -> tuple[Tensor, ...]:
+    return torch.cat(weights).chunk(len(weights))
+
+
+def stacked(*weights: Tensor) -> tuple[Tensor, ...]:
+    return torch.stack(weights).unbind()
+
+
+def stacked_last(*weights: Tensor) -> tuple[Tensor, ...]:
+    together = torch.stack(weights, -1)
+    return tuple(together[..., number] for number in range(len(weights)))
+
+
+def in_one_vector(*weights: Tensor) -> tuple[Tensor, ...]:
+    vector = torch.cat([weight.flatten() for weight in weights])
+    parts = vector.split([weight.numel() for weight in weights])
+    return tuple(part.view_as(weight) for part, weight in zip(parts, weights, strict=True))
+
+
+def sliced_and_transposed(*weights: Tensor) -> tuple[Tensor, ...]:
+    together = torch.cat(weights, 1).t()
+    return tuple(together[8 * number : 8 * number + 8].t() for number in range(len(weights)))
+
+
+@pytest.mark.parametrize("apart", [one_below_the_other, stacked, stacked_last, in_one_vector, sliced_and_transposed])
+def test_a_part_of_parameters_together_is_the_parameter_that_lies_in_it(apart: Callable[..., Any]) -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        for weight in apart(self.q, self.k, self.v):
+            x = F.linear(x, weight).relu()
+        return x
+
+    graph = trace(with_parameters(Lambda(forward), q=(8, 8), k=(8, 8), v=(8, 8)), torch.zeros(4, 8))
+    assert [node.parameters for node in graph.nodes] == [(), ("q",), ("k",), ("v",)]
+
+
+def test_a_part_of_several_parameters_is_all_of_these() -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        together = torch.cat([self.q, self.k, self.v])
+        return F.linear(F.linear(x, together[:8]), together[8:].view(3, 8))
+
+    graph = trace(with_parameters(Lambda(forward), q=(4, 8), k=(4, 8), v=(3, 8)), torch.zeros(4, 8))
+    assert [node.parameters for node in graph.nodes] == [(), ("q", "k"), ("v",)]
+
+
+# --- computations among weights that are no layers ---
+
+
+def norm_scales(self: Lambda, x: Tensor) -> Tensor:
+    update = self.b(self.a(torch.eye(8, device=x.device))).t()
+    scale = (self.m / (self.l.weight + update).norm(dim=1).detach()).view(1, -1)
+    base = F.linear(x, self.l.weight)
+    return self.out(base + self.l.bias + (scale - 1) * base + scale * self.b(self.a(x)))
+
+
+def test_the_norm_of_an_updated_weight_is_no_feature() -> None:
+    modules = {"a": nn.Linear(8, 2, bias=False), "b": nn.Linear(2, 8, bias=False)}
+    model = with_parameters(Lambda(norm_scales, l=nn.Linear(8, 8), out=nn.Linear(8, 3), **modules), m=(8,))
+    graph = trace(model, torch.zeros(4, 8))
+    ops = [node.op for node in graph.nodes]
+    assert (ops.count("conv"), ops.count("pos_enc")) == (4, 0)
+    assert set(graph.kept) == {"m"}
+    assert ("b.weight", "sum") in edges(graph)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_penalty_on_weights_is_no_layer(first: bool) -> None:
+    def forward(self: Lambda, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = None if first else self.b(self.a(x))
+        penalty = (self.a.weight @ self.a.weight.t() - torch.eye(8)).pow(2).sum()
+        return self.b(self.a(x)) if y is None else y, penalty
+
+    graph = trace(Lambda(forward, a=nn.Linear(8, 8), b=nn.Linear(8, 3)), torch.zeros(4, 8))
+    assert chain(graph) == ["input", "conv", "bias", "conv", "bias"]
+
+
+def test_learned_queries_are_features_of_layers() -> None:
+    """What parameters alone go through is a layer where nothing else uses them as a weight."""
+
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        return (self.a(self.q) @ x.transpose(1, 2)).softmax(-1) @ x
+
+    graph = trace(with_parameters(Lambda(forward, a=nn.Linear(8, 8)), q=(3, 8)), torch.zeros(2, 5, 8))
+    assert {"a.weight", "a.bias"} == set(graph.parameters)

@@ -3,15 +3,18 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ghn.graph import Role
+from ghn.graph.reasons import ReasonCode
 from ghn.graph.record.guesses import NeedsValuesError
 from ghn.graph.record.op_graph import WRITE, OpGraph, Ref
 from ghn.graph.record.recorder import Recorder
 from ghn.graph.trace import trace
-from tests.graph.graphs import IMAGE, Lambda, chain, conv, edges
+from tests.graph.graphs import IMAGE, Lambda, chain, conv, edges, isomorphic, named
 
 
 def test_written_slices() -> None:
@@ -26,8 +29,9 @@ def test_written_slices() -> None:
     assert edges(graph) == {
         ("input", "a.weight"),
         ("a.weight", "b.weight"),
-        ("a.weight", "c.weight"),
-        ("b.weight", "c.weight"),
+        ("a.weight", "concat"),
+        ("b.weight", "concat"),
+        ("concat", "c.weight"),
     }
 
 
@@ -192,3 +196,106 @@ def test_a_function_that_fails_leaves_the_recorder_recording() -> None:
             recorder.record_whole("fails", lambda x: 1 // 0, (X,))
         X.neg()
     assert [operation.name for operation in recorder.graph.operations] == ["neg"]
+
+
+# --- composite operators, which arrive whole where nothing can be differentiated ---
+
+
+class Inferring(nn.Module):
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    @torch.inference_mode()
+    def forward(self, *args: Tensor) -> Tensor:
+        return self.net(*args)
+
+
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], Tensor]] = {
+    "linear": (lambda: nn.Linear(8, 8), torch.zeros(2, 4, 8)),
+    "bilinear": (lambda: Lambda(lambda self, x: self.a(x, x), a=nn.Bilinear(8, 8, 4)), torch.zeros(2, 8)),
+    "attention": (lambda: nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), torch.zeros(2, 4, 8)),
+    "recurrent": (lambda: nn.GRU(8, 8), torch.zeros(4, 2, 8)),
+    "image": (lambda: nn.Sequential(conv(3, 4), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten()), IMAGE),
+    "norms": (lambda: nn.Sequential(conv(3, 4), nn.InstanceNorm2d(4, affine=True), nn.GroupNorm(2, 4)), IMAGE),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_graph_does_not_depend_on_what_can_be_differentiated(name: str) -> None:
+    make, x = NETWORKS[name]
+    model = make()
+    plain = trace(model, x)
+    inside = trace(Inferring(model), x)
+    assert [node.op for node in inside.nodes] == [node.op for node in plain.nodes]
+    assert inside.edges.tolist() == plain.edges.tolist()
+    for context in (torch.inference_mode, torch.no_grad, torch.enable_grad):
+        with context():
+            assert isomorphic(named(trace(model, x)), named(plain))
+
+
+def test_a_part_of_the_forward_pass_may_infer() -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        with torch.inference_mode():
+            features = self.a(x)
+        return self.b(features.clone())
+
+    model = Lambda(forward, a=nn.Linear(8, 8), b=nn.Linear(8, 3))
+    assert chain(trace(model, torch.zeros(2, 8))) == ["input", "conv", "bias", "conv", "bias"]
+
+
+# --- numbers of which tensors are made ---
+
+
+def made_of(*numbers: Any, told: bool = False, inputs: int = 0) -> int:
+    """How many inputs a record has after a tensor is made of numbers."""
+    recorder = Recorder(told=told)
+    recorder.graph.inputs = [recorder.add(torch.zeros(1)) for _ in range(inputs)]
+    with recorder:
+        torch.tensor(*numbers)
+    return len(recorder.graph.inputs)
+
+
+def test_integers_that_count_are_no_data_unless_the_arguments_tell() -> None:
+    assert made_of([[3, 1, 4]]) == 1
+    assert made_of([[0, 1, 2], [5, 6, 7]]) == made_of([7, 7, 7]) == made_of([5]) == made_of(5) == made_of([True]) == 0
+    assert made_of([[0, 1, 2]], told=True) == 1
+    assert made_of([0.5, 2.0]) == made_of([0.5, 2.0], told=True, inputs=1) - 1 == 0
+    assert made_of([0.5, 2.0], told=True) == 1
+
+
+READERS: dict[str, tuple[Callable[[Any], Tensor], Any]] = {
+    "texts": (lambda texts: torch.tensor([[ord(sign) for sign in text] for text in texts]), ["hello", "world"]),
+    "bytes": (lambda texts: torch.as_tensor([list(text) for text in texts]), [b"abcde", b"abcde"]),
+    "lists": (torch.LongTensor, [[1, 2, 3], [2, 3, 4]]),
+    "arrays": (torch.from_numpy, np.array([[1, 2, 3], [2, 3, 4]])),
+    "tensor": (lambda x: torch.tensor([[i * 7 % 5 for i in row] for row in x.tolist()]), torch.tensor([[1, 5, 3]])),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_table_that_is_looked_up_by_data_is_no_position_embedding(name: str) -> None:
+    read, given = READERS[name]
+
+    def forward(self: Lambda, given: Any) -> Tensor:
+        x = self.embed(read(given))
+        return self.head((x + self.mix(self.norm(x))).mean(1))
+
+    modules = {"embed": nn.Embedding(128, 8), "norm": nn.LayerNorm(8), "mix": nn.Linear(8, 8), "head": nn.Linear(8, 3)}
+    graph = trace(Lambda(forward, **modules), (given,))
+    assert {name: reason.code for name, reason in graph.kept.items()} == {"embed.weight": ReasonCode.LOOKUP}
+
+
+def test_a_table_that_is_looked_up_by_positions_is_one() -> None:
+    for positions in (torch.arange, lambda size: torch.tensor(list(range(size)))):
+
+        def forward(self: Lambda, x: Tensor, positions: Any = positions) -> Tensor:
+            return self.head(x + self.table(positions(5)))
+
+        graph = trace(Lambda(forward, table=nn.Embedding(9, 8), head=nn.Linear(8, 3)), torch.zeros(2, 5, 8))
+        assert graph.parameters["table.weight"].role is Role.POSITION
+
+
+def test_features_may_be_made_of_numbers() -> None:
+    model = Lambda(lambda self, points: self.a(torch.tensor(points).relu()), a=nn.Linear(2, 3))
+    assert chain(trace(model, ([[1.0, 2.0], [3.0, 4.0]],))) == ["input", "conv", "bias"]

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_sequence
 
 from ghn.graph.record.recorder import Recorder
 from ghn.graph.record.recurrent import RECURRENT, RecordedFunctions, cells
+from ghn.graph.trace import trace
+from tests.graph.graphs import Lambda, chain, isomorphic, named
 
 LAYERS: dict[str, Any] = {
     "lstm": nn.LSTM,
@@ -80,3 +82,97 @@ def test_constants_made_of_numbers_are_no_work_of_others() -> None:
         made = torch.tensor([1.0, 2.0], device="meta")
         made + 1
     assert not recorder.graph.out_of_sight
+
+
+# --- gradients inside the forward pass ---
+
+
+def forces(self: Any, x: Tensor) -> Tensor:
+    x.requires_grad_(True)
+    (gradient,) = torch.autograd.grad(self.net(x).sum(), x, create_graph=self.training)
+    return -gradient
+
+
+def forces_of_given_gradients(self: Any, x: Tensor) -> Tensor:
+    x = x.clone().requires_grad_()
+    energy = self.net(x)
+    return torch.autograd.grad(energy, x, grad_outputs=torch.ones(energy.shape, device=x.device))[0]
+
+
+def forces_by_backward(self: Any, x: Tensor) -> Tensor:
+    x = x.detach().requires_grad_()
+    self.net(x).sum().backward()
+    assert x.grad is not None
+    return x.grad
+
+
+def forces_by_function(self: Any, x: Tensor) -> Tensor:
+    return torch.func.vmap(torch.func.grad(lambda one: self.net(one).sum()))(x)
+
+
+def laplacian(self: Any, x: Tensor) -> Tensor:
+    x = x.requires_grad_()
+    (first,) = torch.autograd.grad(self.net(x).sum(), x, create_graph=True)
+    return torch.autograd.grad(first.sum(), x, create_graph=True)[0].sum(-1)
+
+
+@pytest.mark.parametrize(
+    "forward", [forces, forces_of_given_gradients, forces_by_backward, forces_by_function, laplacian]
+)
+def test_a_gradient_comes_from_all_that_is_differentiated(forward: Any) -> None:
+    model = Lambda(forward, net=nn.Sequential(nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 1)))
+    assert chain(trace(model, torch.zeros(4, 8))) == ["input", "conv", "bias", "conv", "bias"]
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_recurrent_layer_is_differentiated() -> None:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        x.requires_grad_()
+        return torch.autograd.grad(self.lstm(x)[0].sum(), x)[0]
+
+    graph = trace(Lambda(forward, lstm=nn.LSTM(8, 6)), torch.zeros(3, 2, 8))
+    assert chain(graph) == ["input", "conv", "bias", "conv", "bias"]
+
+
+def adapted(self: Any, x: Tensor) -> Tensor:
+    own = dict(self.net.named_parameters())
+    loss = torch.func.functional_call(self.net, own, (x,)).pow(2).mean()
+    steps = torch.autograd.grad(loss, list(own.values()), create_graph=True)
+    fast = {name: tensor - 0.1 * step for (name, tensor), step in zip(own.items(), steps, strict=True)}
+    return torch.func.functional_call(self.net, fast, (x,))
+
+
+def adapted_by_function(self: Any, x: Tensor) -> Tensor:
+    own = dict(self.net.named_parameters())
+    steps = torch.func.grad(lambda tensors: torch.func.functional_call(self.net, tensors, (x,)).pow(2).mean())(own)
+    fast = {name: tensor - 0.1 * steps[name] for name, tensor in own.items()}
+    return torch.func.functional_call(self.net, fast, (x,))
+
+
+@pytest.mark.parametrize("forward", [adapted, adapted_by_function])
+def test_weights_after_a_step_are_weights(forward: Any) -> None:
+    model = Lambda(forward, net=nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 4)))
+    graph = trace(model, torch.zeros(4, 8))
+    assert not graph.kept
+    assert [node.op for node in graph.nodes].count("conv") == 4, "once for the loss, once for the output"
+    assert "msa" not in {node.op for node in graph.nodes}
+
+
+# --- jagged tensors ---
+
+
+class Jagged(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv, self.out = nn.Linear(8, 24), nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (part.unflatten(-1, [2, 4]).transpose(1, 2) for part in self.qkv(x).chunk(3, -1))
+        return x + self.out(nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(-2))
+
+
+def test_jagged_attention_is_what_it_is_for_padded_sequences() -> None:
+    jagged = torch.nested.nested_tensor([torch.zeros(3, 8), torch.zeros(5, 8)], layout=torch.jagged)
+    plain, graph = trace(Jagged(), torch.zeros(2, 5, 8)), trace(Jagged(), jagged)
+    assert isomorphic(named(plain), named(graph))
+    assert set(graph.parameters) == set(plain.parameters)
