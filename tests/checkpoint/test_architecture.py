@@ -147,3 +147,12 @@ def test_numbers_that_are_not_finite(value: float, dtype: torch.dtype) -> None:
     check_finite({"a": sound, "b": torch.zeros((), dtype=dtype)})
     with pytest.raises(CheckpointError, match=r"^holds a NaN or infinity in b$"):
         check_finite({"a": sound, "b": torch.tensor([0, value, 1], dtype=dtype)})
+
+
+@pytest.mark.parametrize(("stored", "heads"), [(None, 8), ({}, 8), ({"heads": 4}, 4)])
+def test_heads_that_nothing_tells_are_those_of_the_released_hypernetworks(
+    stored: dict[str, Any] | None, heads: int
+) -> None:
+    sizes = TINY.to_dict() | {"hidden": 16, "heads": heads, "forward_edges": False, "backward_edges": False}
+    config = GHNConfig(**sizes)
+    assert infer_config(expected_shapes(config), stored) == config

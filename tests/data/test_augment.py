@@ -47,3 +47,11 @@ def test_the_generator_governs_all_draws() -> None:
     first, again, other = (Augmentation()(images, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_half_of_the_images_are_mirrored_and_all_offsets_are_equally_often() -> None:
+    image = torch.arange(1, 10, dtype=torch.uint8).reshape(1, 1, 3, 3).expand(18_000, 3, 3, 3)
+    augmented = Augmentation(pad=1)(image, torch.Generator().manual_seed(0))
+    _, counts = augmented.flatten(1).unique(dim=0, return_counts=True)
+    # Of 18 kinds a thousand each; five standard deviations are 154.
+    assert counts.tolist() == pytest.approx([1000] * 18, abs=154)

@@ -196,6 +196,7 @@ def test_statistics_as_wide_resnet_published_them(
     assert [255 * value for value in images.std] == pytest.approx(std, abs=0.1)
 
 
+@pytest.mark.slow
 def test_statistics_are_those_of_the_training_images(reference: Path, tmp_path: Path) -> None:
     pixels = []
     with tarfile.open(reference / "data" / "cifar10.tar.xz") as archive:

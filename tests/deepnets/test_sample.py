@@ -213,8 +213,11 @@ SMALL = cells(("conv_1x1", 1), ("skip_connect", 0), stem_pool=True)
     ("changes", "widest"),
     [
         ({}, 128),
+        ({"n_cells": 8}, 128),
         ({"n_cells": 9}, 96),
+        ({"n_cells": 10}, 96),
         ({"n_cells": 11}, 80),
+        ({"n_cells": 14}, 80),
         ({"n_cells": 15}, 32),
         ({"glob_avg": False}, 32),
         ({"genotype": cells(("conv_5x5", 1), ("none", 0)).genotype}, 32),
@@ -229,7 +232,8 @@ def test_training_widths(changes: dict[str, object], widest: int) -> None:
     arguments = dataclasses.replace(SMALL, **changes)  # type: ignore[arg-type]
     found = widths(arguments)
     assert {channels for channels, _, _ in found} == set(range(32, widest + 1, 16))
-    assert {fc_dim for channels, fc_dim, _ in found if channels <= 64} == set(range(64, 513, 64))
+    for narrow in range(32, min(widest, 64) + 1, 16):
+        assert {fc_dim for channels, fc_dim, _ in found if channels == narrow} == set(range(64, 513, 64))
     assert {fc_dim for channels, fc_dim, _ in found if channels > 64} <= set(range(64, 257, 64))
     assert {stride for _, _, stride in found} == {4}
 

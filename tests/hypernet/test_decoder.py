@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from ghn.hypernet import GHN
+from ghn.hypernet.decoder import ConvDecoder
 from ghn.hypernet.mlp import linear_layer
 from ghn.hypernet.sliced_linear import Crop
 from tests.hypernet.conftest import small_hypernet
@@ -94,3 +95,16 @@ def test_vector_rows(hypernet: GHN, row: int) -> None:
     states = states_of([3])[0]
     expected = hypernet.decoder_1d.fc(states).view(3, 2, 8)[:, row]
     torch.testing.assert_close(hypernet.decoder_1d(states, row), expected)
+
+
+@pytest.mark.parametrize("spatial", [5, 11, 12, 16])
+def test_centred_windows_stand_on_the_middle_of_the_square(spatial: int) -> None:
+    """Of two middles, the later: there the window's own middle lies, which of two is the later as well."""
+    with torch.device("meta"):
+        decoder = ConvDecoder(4, 2, spatial, 10, True)
+    for side in range(1, spatial + 1):
+        rows, columns = decoder.window(side, 1)
+        assert rows.stop - rows.start == side
+        assert rows.start + side // 2 == columns.start == spatial // 2
+        assert 0 <= rows.start < rows.stop <= spatial
+        assert decoder.window(1, side) == (columns, rows)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ghn.graph.reasons import ReasonCode
 from ghn.graph.trace import trace
 from tests.graph.graphs import Lambda, chain, edges, with_parameters
 
@@ -229,3 +230,18 @@ def test_sum_of_attention_maps() -> None:
     layers = {name: nn.Linear(4, 4, bias=False) for name in ("q", "k", "positions", "v")}
     graph = trace(Lambda(forward, **layers), torch.zeros(2, 4, 4))
     assert {("sum", "msa"), ("v.weight", "msa"), ("q.weight", "sum"), ("positions.weight", "sum")} <= edges(graph)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_logits_that_other_features_are_added_to(swapped: bool) -> None:
+    """As distances between tokens are, where data gives them."""
+
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        content, bias = self.q(x) @ self.k(x).transpose(1, 2), self.bias(x)
+        logits = bias + content if swapped else content + bias
+        return (logits + self.get_parameter("table")).softmax(-1) @ self.v(x)
+
+    layers = {name: nn.Linear(4, 4, bias=False) for name in ("q", "k", "bias", "v")}
+    graph = trace(with_parameters(Lambda(forward, **layers), table=(4, 4)), torch.zeros(2, 4, 4))
+    assert graph.kept["table"].code is ReasonCode.SCORE_BIAS
+    assert {("q.weight", "sum"), ("bias.weight", "sum"), ("sum", "msa"), ("v.weight", "msa")} <= edges(graph)

@@ -299,3 +299,16 @@ def test_a_table_that_is_looked_up_by_positions_is_one() -> None:
 def test_features_may_be_made_of_numbers() -> None:
     model = Lambda(lambda self, points: self.a(torch.tensor(points).relu()), a=nn.Linear(2, 3))
     assert chain(trace(model, ([[1.0, 2.0], [3.0, 4.0]],))) == ["input", "conv", "bias"]
+
+
+def test_what_was_written_into_a_constant_is_known_once_it_meets_features() -> None:
+    def function(x: Tensor) -> Tensor:
+        constant = torch.zeros(4, 6)
+        constant[0] = 1
+        constant[2:] = 2
+        return (x + constant) * constant
+
+    graph = record(function, X.to("meta"))
+    writes = [operation for operation in graph.operations if operation.name == WRITE]
+    same = record(function, X)
+    assert len(writes) == sum(operation.name == WRITE for operation in same.operations) > 0
