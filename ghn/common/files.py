@@ -100,7 +100,10 @@ def replaced(path: Path, *, keep: Path | None = None) -> Iterator[Path]:
     """
     path = Path(os.path.realpath(path))
     with suppress(FileNotFoundError):
-        if not stat.S_ISREG(path.lstat().st_mode):
+        kind = path.lstat().st_mode
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, "it is a directory and no regular file", str(path))
+        if not stat.S_ISREG(kind):
             raise OSError(errno.EEXIST, "it is there and is no regular file", str(path))
     with _workplace(path.parent, path.name) as folder:
         temporary = folder / path.name

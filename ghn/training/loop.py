@@ -15,7 +15,6 @@ from typing import Any, Generic
 import torch
 
 from ghn.common.files import remove_partial, write_text
-from ghn.common.text import said
 from ghn.training.config import TrainingConfig
 from ghn.training.logbook import Logbook
 from ghn.training.memory import most_memory_gb
@@ -233,8 +232,7 @@ def check_same_run(config: TrainingConfig, saved: dict[str, Any], folder: Path, 
     for name, value in now.items():
         if before[name] != value:
             raise StateError(
-                f"{folder} holds {what} with {name}={said(before[name])}, not {said(value)}; "
-                "take another folder, or that value"
+                f"{folder} holds {what} with {name}={before[name]!r}, not {value!r}; take another folder, or that value"
             )
 
 

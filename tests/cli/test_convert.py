@@ -28,7 +28,7 @@ def test_convert(ghn: Ghn, folder: Path, tmp_path: Path) -> None:
     ("words", "part"),
     [
         (["nothing.pt", "-o", "OUT/new"], "there is no such file"),
-        (["zoo.py", "-o", "OUT/new"], "is no checkpoint"),
+        (["zoo.py", "-o", "OUT/new"], "no file of plain data"),
         (["training.pt", "-o", "zoo.py"], "is a file, not a folder"),
     ],
 )

@@ -40,6 +40,8 @@ def test_info_of_a_published_name_needs_no_network(ghn: Ghn, monkeypatch: pytest
     assert "predict with it: ghn predict MODEL -o FILE --ghn ghn3xlm16" in result.out
 
 
-@pytest.mark.parametrize(("name", "part"), [("ghn3xlm61", "did you mean ghn3xlm16"), ("zoo.py", "is no checkpoint")])
+@pytest.mark.parametrize(
+    ("name", "part"), [("ghn3xlm61", "did you mean ghn3xlm16"), ("zoo.py", "no file of plain data")]
+)
 def test_info_refuses(name: str, part: str, refused: Refused) -> None:
     assert part in refused("info", name)

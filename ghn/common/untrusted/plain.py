@@ -127,7 +127,7 @@ def _rebuild_tensor(arguments: tuple[Any, ...]) -> PlainTensor:
         case (Storage() as storage, offset, shape, strides):
             return PlainTensor(storage, offset, shape, strides)
         case (Storage() as storage, offset, shape, strides, bool(), hooks, *rest) if rest in ([], [None]):
-            if type(hooks) is not dict or hooks:
+            if not isinstance(hooks, dict) or hooks:
                 raise FormatError("attaches hooks to a tensor (torch._utils._rebuild_tensor_v2)")
             return PlainTensor(storage, offset, shape, strides)
     raise FormatError("is damaged: torch._utils._rebuild_tensor_v2 gets arguments that make no plain tensor")

@@ -5,6 +5,7 @@ What a released hypernetwork may hold is in `plain`; here is what the state of a
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -95,6 +96,12 @@ def _typed(arguments: tuple[Any, ...]) -> PlainTensor:
     raise FormatError("is damaged: torch._utils._rebuild_tensor_v3 gets arguments that make no plain tensor")
 
 
+def _ordered(arguments: tuple[Any, ...]) -> OrderedDict[Any, Any]:
+    if arguments:
+        raise FormatError("fills a collections.OrderedDict by a call, which no state needs")
+    return OrderedDict()
+
+
 def _no_bytes(arguments: tuple[Any, ...]) -> memoryview:
     """Protocol 2 writes empty bytes as a call; others as text, see `plain`."""
     if arguments:
@@ -109,6 +116,7 @@ NAMES: Mapping[str, object] = MappingProxyType(
         "torch.ComplexFloatStorage": StorageType(torch.complex64),
         "torch.ComplexDoubleStorage": StorageType(torch.complex128),
         "torch.storage.UntypedStorage": StorageType(torch.uint8),
+        "collections.OrderedDict": Constructor(_ordered),
         "__builtin__.bytes": Constructor(_no_bytes),
         "torch.Size": Constructor(_size),
         "torch.serialization._get_layout": Constructor(_layout),
@@ -144,7 +152,7 @@ def _with_tensors(value: Any, most: int) -> Any:
     seen, waiting = {id(whole)}, [whole]
     while waiting:
         container: Any = waiting.pop()
-        for key, entry in container.items() if type(container) is dict else enumerate(container):
+        for key, entry in container.items() if isinstance(container, dict) else enumerate(container):
             if isinstance(entry, PlainTensor | SparseTensor | memoryview):
                 if type(container) is tuple:
                     raise FormatError("holds a tensor in a tuple, where none belongs")
@@ -154,7 +162,7 @@ def _with_tensors(value: Any, most: int) -> Any:
                         raise FormatError("holds tensors that take more bytes than the file has")
                     made[id(entry)] = entry, _made(entry)
                 container[key] = made[id(entry)][1]
-            elif type(entry) in (dict, list, tuple) and id(entry) not in seen:
+            elif type(entry) in (dict, OrderedDict, list, tuple) and id(entry) not in seen:
                 seen.add(id(entry))
                 waiting.append(entry)
             elif isinstance(entry, StorageType | Token | Storage | Constructor):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import pickletools
 import struct
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -231,7 +232,9 @@ class ClosedUnpickler:
         self._update(items)
 
     def _update(self, items: list[Any]) -> None:
-        target = self._top(dict)
+        target: Any = self._stack[-1] if self._stack else None
+        if type(target) not in (dict, OrderedDict):
+            self._damaged()
         if len(items) % 2:
             self._damaged()
         for key, value in zip(items[::2], items[1::2], strict=True):
@@ -290,9 +293,11 @@ class ClosedUnpickler:
         target = self._stack[-1] if self._stack else None
         if isinstance(target, Buildable):
             target.build(state, self._reader)
-        elif type(target) is not dict or type(state) is not dict or list(state) != ["_metadata"]:
-            # Module.state_dict() hangs the version of each module on its OrderedDict: dropped, all else refused.
+        # Module.state_dict() hangs the version of each module on its OrderedDict; all else is refused.
+        elif type(target) not in (dict, OrderedDict) or type(state) is not dict or list(state) != ["_metadata"]:
             raise FormatError(f"sets the state of {_kind(target)}, which plain tensors never need")
+        elif type(target) is OrderedDict:
+            target.__dict__.update(state)
 
     def _persistent_id(self, _: object) -> None:
         if self._persistent is None:

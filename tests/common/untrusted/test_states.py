@@ -115,3 +115,12 @@ def test_no_archive() -> None:
     torch.save([1], buffer, _use_new_zipfile_serialization=False)
     with pytest.raises(FormatError, match="no zip archive"):
         read_state(memoryview(bytearray(buffer.getvalue())))
+
+
+def test_states_of_modules_stay_what_they_are() -> None:
+    """An ordered dictionary with the versions of modules, which `load_state_dict` asks for."""
+    state = nn.Sequential(nn.BatchNorm1d(2)).state_dict()
+    found = read(state)
+    assert type(found) is type(state)
+    assert vars(found)["_metadata"] == vars(state)["_metadata"]
+    assert list(found) == list(state)
