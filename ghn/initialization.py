@@ -19,7 +19,9 @@ from ghn.common.sharded import is_sharded, local_part, reshard, with_own_part
 from ghn.common.tensors import without_class
 from ghn.common.text import printable
 from ghn.graph.computational_graph import ComputationalGraph
+from ghn.graph.parts import named_parameters
 from ghn.graph.reasons import Reason
+from ghn.graph.run.depth import with_room
 from ghn.hypernet.ghn import GHN
 from ghn.hypernet.keep import HeadOption, reasons_to_keep
 from ghn.hypernet.write import Written
@@ -169,7 +171,7 @@ def _completed(
     """The model's state with predictions in the place of its parameters, under every name that these have."""
     by_identity = {id(parameters[name]): tensor for name, tensor in predicted.items()}
     state: dict[str, Any] = {}
-    for name, value in model.state_dict(keep_vars=True).items():
+    for name, value in with_room(lambda: model.state_dict(keep_vars=True), model).items():
         if id(value) in by_identity:
             state[name] = by_identity[id(value)]
         elif not isinstance(value, Tensor):
@@ -190,7 +192,7 @@ def _empty_like(parameter: Tensor) -> Tensor:
 
 
 def _parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    parameters = dict(model.named_parameters())
+    parameters = named_parameters(model)
     if not parameters:
         raise ValueError(f"{type(model).__name__} has no parameters: there is nothing to predict")
     return parameters

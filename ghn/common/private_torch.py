@@ -7,6 +7,7 @@ breaks. What takes long to import, or is needed seldom, is looked up when it is 
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -39,6 +40,8 @@ __all__ = [
     "is_higher_order",
     "is_wrapper",
     "parts_of",
+    "referent",
+    "storage_address",
     "with_parts",
     "without_levels",
 ]
@@ -137,6 +140,26 @@ def with_parts(tensor: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     from torch.utils._python_dispatch import transform_subclass
 
     return transform_subclass(tensor, lambda _, part: function(part))
+
+
+def referent(reference: weakref.ref[Tensor]) -> Tensor | None:
+    """What a weak reference to a tensor refers to, if it lives.
+
+    Some versions of PyTorch want to be told where Python gets hold again of a tensor that only C++ did hold. Public:
+    `reference()`, which may give a tensor that is freed under it.
+    """
+    tensor = reference()
+    if tensor is not None and hasattr(tensor, "_fix_weakref"):
+        tensor._fix_weakref()
+    return tensor
+
+
+def storage_address(tensor: Tensor) -> int:
+    """What tensors in the same memory have in common while one of them lives, on any device.
+
+    Public: `id(tensor.untyped_storage())`, if PyTorch gives the same object each time.
+    """
+    return int(tensor.untyped_storage()._cdata)
 
 
 def is_batch_norm(module: nn.Module) -> TypeGuard[_BatchNorm]:

@@ -22,7 +22,7 @@ import itertools
 import logging
 import random
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ from torch.nn.parameter import is_lazy
 from ghn.common.memory import is_out_of_memory
 from ghn.common.private_torch import FAKE_TENSOR_LOG, compiler_is_loaded
 from ghn.graph.computational_graph import ComputationalGraph
+from ghn.graph.parts import modules, named_buffers, named_parameters
 from ghn.graph.read.modules import graph_of_modules
 from ghn.graph.read.sharing import without_overlaps
 from ghn.graph.read.simplify import simplify
@@ -41,6 +42,7 @@ from ghn.graph.record.guesses import NeedsValuesError
 from ghn.graph.record.op_graph import OpGraph
 from ghn.graph.run.arguments import Inputs, given_inputs
 from ghn.graph.run.calling import call_model
+from ghn.graph.run.depth import is_roomy, with_room
 from ghn.graph.run.inputs import candidate_inputs
 from ghn.graph.run.rungs import RUNGS
 
@@ -64,8 +66,12 @@ def trace(model: nn.Module, example_inputs: Any = None) -> ComputationalGraph:
     Raises:
         TraceError: If the model has no parameters, or its forward pass fails (a `ValueError`).
     """
-    if next(model.parameters(), None) is None:
+    if not named_parameters(model):
         raise TraceError(f"{type(model).__name__} has no parameters: there is nothing to predict")
+    return with_room(lambda: _trace(model, example_inputs), model)
+
+
+def _trace(model: nn.Module, example_inputs: Any) -> ComputationalGraph:
     candidates = [given_inputs(example_inputs)] if example_inputs is not None else candidate_inputs(model)
     ladder = _Ladder(model, candidates)
     with _global_state_untouched():
@@ -103,6 +109,8 @@ class _Ladder:
     def climb(self) -> ComputationalGraph | None:
         """The graph from the first rung that carries; None if none does."""
         for rung in RUNGS:
+            if any(isinstance(failure, RecursionError) for failure in self.failures):
+                return self._doubtful
             self.failures.clear()
             for training, inputs in itertools.product((True, False), self.candidates):
                 if not self._is_sensible(rung, training, inputs):
@@ -122,6 +130,8 @@ class _Ladder:
             record = _run_uncompiled(rung, self.model, inputs, training)
         except Exception as error:
             # Whatever a user's forward raises is a failed attempt; the first one is reported if all fail.
+            if isinstance(error, RecursionError) and not is_roomy():
+                raise
             if isinstance(error, NeedsValuesError):
                 self._needing_values.setdefault(training, inputs)
             self.failures.append(error)
@@ -159,20 +169,25 @@ def materialise(model: nn.Module, example_inputs: Any = None) -> None:
     Raises:
         TraceError: If the forward pass fails.
     """
-    if not any(is_lazy(tensor) for tensor in [*model.parameters(), *model.buffers()]):
+    if not any(is_lazy(tensor) for tensor in [*named_parameters(model).values(), *named_buffers(model).values()]):
         return
     inputs = given_inputs(example_inputs) if example_inputs is not None else candidate_inputs(model)[0]
-    device = next((p.device for p in model.parameters() if not is_lazy(p)), torch.device("cpu"))
+    device = next((p.device for p in named_parameters(model).values() if not is_lazy(p)), torch.device("cpu"))
     args, kwargs = inputs.map(lambda tensor: torch.zeros(tensor.shape, dtype=tensor.dtype, device=device))
-    modes = {module: module.training for module in model.modules()}
+    modes = {module: module.training for module in modules(model)}
     try:
-        with _global_state_untouched(), torch.no_grad(), _compiled_parts_eager():
-            call_model(model.eval(), *args, **kwargs)
+        with _global_state_untouched(), _compiled_parts_eager():
+            with_room(lambda: _run_without_gradients(model, args, kwargs), model)
     except Exception as error:
         raise TraceError(_failure_line(model, inputs, error, guessed=example_inputs is None)) from error
     finally:
         for module, training in modes.items():
             module.training = training
+
+
+@torch.no_grad()
+def _run_without_gradients(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    call_model(model.eval(), *args, **kwargs)
 
 
 @contextlib.contextmanager

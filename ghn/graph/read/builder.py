@@ -13,7 +13,8 @@ from ghn.graph.read.flow import CONSTANT, NONE, Flow, join
 from ghn.graph.read.layout import Layout
 from ghn.graph.read.weights import Pieces, WeightSides
 from ghn.graph.reasons import Reason, ReasonCode
-from ghn.graph.record.op_graph import Operation, OpGraph, Ref, Value, overlap
+from ghn.graph.record.op_graph import Operation, OpGraph, Ref, Value
+from ghn.graph.record.writes import overlap
 
 INPUT = 0
 """Index of the input node."""

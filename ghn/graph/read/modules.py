@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from torch import Tensor, nn
 
 from ghn.graph.computational_graph import ComputationalGraph, Node, ParameterSpec, Role
+from ghn.graph.parts import named_modules
 from ghn.graph.reasons import Reason, ReasonCode
 
 
@@ -19,13 +22,13 @@ def graph_of_modules(model: nn.Module) -> ComputationalGraph:
     parameters: dict[str, ParameterSpec] = {}
     kept: dict[str, Reason] = {}
 
-    def add(op: str, shape: tuple[int, ...], roles: dict[str, tuple[Tensor, Role]]) -> None:
+    def add(op: str, shape: tuple[int, ...], roles: Mapping[str, tuple[Tensor, Role]]) -> None:
         for name, (tensor, role) in roles.items():
             parameters[name] = ParameterSpec(name=name, node=len(nodes), shape=tuple(tensor.shape), role=role)
         nodes.append(Node(op, tuple(roles), shape))
 
     seen: set[int] = set()
-    for prefix, module in model.named_modules():
+    for prefix, module in named_modules(model):
         own = {
             name: parameter for name, parameter in module.named_parameters(recurse=False) if id(parameter) not in seen
         }

@@ -11,6 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from ghn.common.tensors import end, is_allocated, memory
 from ghn.graph.computational_graph import ComputationalGraph, Node
+from ghn.graph.parts import named_parameters
 from ghn.graph.reasons import Reason, ReasonCode
 
 
@@ -38,7 +39,7 @@ def without_overlaps(graph: ComputationalGraph, model: nn.Module) -> Computation
         {name: spec for name, spec in graph.parameters.items() if name not in reasons},
         {
             name: reasons[name] if name in reasons else graph.kept[name]
-            for name, _ in model.named_parameters()
+            for name in named_parameters(model)
             if name in reasons or name in graph.kept
         },
         graph.traced_by,
@@ -49,7 +50,7 @@ def _sharing(model: nn.Module) -> list[dict[str, Tensor]]:
     """Groups of two and more parameters in one piece of memory."""
     storages: list[torch.UntypedStorage] = []  # held, so that their identities stay theirs
     groups: dict[int, dict[str, Tensor]] = {}
-    for name, parameter in model.named_parameters():
+    for name, parameter in named_parameters(model).items():
         held = None if is_lazy(parameter) else memory(parameter)
         if held is not None and is_allocated(held):
             storages.append(held.untyped_storage())

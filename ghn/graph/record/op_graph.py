@@ -71,20 +71,6 @@ class Value:
         return self.dtype.is_floating_point or self.dtype.is_complex
 
 
-def overlap(first: Value, second: Value) -> bool:
-    """Whether two views of one memory can share an element (exact for equal strides, else by their extents)."""
-    low, high = (first, second) if first.offset <= second.offset else (second, first)
-    gap = high.offset - low.offset
-    if low.stride == high.stride and all(low.stride):
-        for axis in sorted(range(len(low.stride)), key=lambda axis: -low.stride[axis]):
-            steps = gap // low.stride[axis]
-            if steps >= low.shape[axis]:
-                return False
-            gap -= steps * low.stride[axis]
-        return gap == 0
-    return gap <= sum((size - 1) * step for size, step in zip(low.shape, low.stride, strict=True))
-
-
 @dataclass(slots=True)
 class Operation:
     """One call of an operator.

@@ -25,9 +25,11 @@ from ghn.common.private_torch import (
 )
 from ghn.common.tensors import extent, storage_of
 from ghn.graph.record.guesses import NeedsValuesError, depends_on_values, guess, is_decision
-from ghn.graph.record.op_graph import GRADIENT, WRITE, Operation, OpGraph, Ref, Value, overlap
+from ghn.graph.record.known import KnownTensors
+from ghn.graph.record.op_graph import GRADIENT, WRITE, Operation, OpGraph, Ref, Value
 from ghn.graph.record.shapes import CHECKS, SHORTCUTS
 from ghn.graph.record.trees import map_tensors, tensors_in
+from ghn.graph.record.writes import Writes
 
 
 class Recorder(OperatorMode):
@@ -47,9 +49,8 @@ class Recorder(OperatorMode):
         self.answer = answer
         self.told = told
         self.graph = OpGraph()
-        self._values: WeakIdKeyDictionary = WeakTensorKeyDictionary()
-        self._versions: WeakIdKeyDictionary = WeakTensorKeyDictionary()
-        self._writes: dict[int, list[int]] = {}
+        self._values = KnownTensors()
+        self._writes: dict[int, Writes] = {}
         self._shadows: WeakIdKeyDictionary = WeakTensorKeyDictionary()
         self._names: dict[Any, tuple[str, str]] = {}
         self._composite: dict[Any, bool] = {}
@@ -79,7 +80,7 @@ class Recorder(OperatorMode):
         self._values[tensor] = index
         writes = self._writes.get(storage)
         if writes:
-            self._versions[tensor] = len(writes)
+            self._values.set_version(tensor, len(writes))
         return index
 
     def know(self, *tensors: Tensor) -> None:
@@ -111,13 +112,11 @@ class Recorder(OperatorMode):
         writes = self._writes.get(storage)
         if not writes:
             return index
-        value = self.graph.values[index]
-        missed = [
-            write
-            for write in writes[self._versions.get(tensor, 0) :]
-            if write != index and overlap(value, self.graph.values[write])
-        ]
-        self._versions[tensor] = len(writes)
+        since = self._values.version(tensor)
+        if since == len(writes):
+            return index
+        missed = writes.seen_by(index, self.graph.values[index], since)
+        self._values.set_version(tensor, len(writes))
         if not missed:
             return index
         updated = self._number(tensor, storage)
@@ -126,13 +125,11 @@ class Recorder(OperatorMode):
 
     def _meet(self, tensor: Tensor) -> int:
         """Number a tensor that no recorded operator made: `.data` of one that is known, a constant, or others' work."""
-        own = storage_of(tensor)
-        for known in list(self._values.keys()) if own is not None else ():
-            same = storage_of(known) is own and known.storage_offset() == tensor.storage_offset()
-            if same and known.shape == tensor.shape and known.stride() == tensor.stride():
-                source, index = self.read(known), self.add(tensor, [known])
-                self.graph.operations.append(Operation("alias", (Ref(source),), {}, (source,), (index,)))
-                return index
+        known = self._values.in_same_place(tensor)
+        if known is not None:
+            source, index = self.read(known), self.add(tensor, [known])
+            self.graph.operations.append(Operation("alias", (Ref(source),), {}, (source,), (index,)))
+            return index
         # Constants hold numbers until an operator brings them to the meta device.
         self.graph.out_of_sight |= tensor.is_meta and tensor.is_floating_point()
         if self.told and not tensor.is_meta:
@@ -274,8 +271,9 @@ class Recorder(OperatorMode):
         index = self._number(tensor, storage)
         # What stands for a view on the meta device begins at its own memory's start.
         self.graph.values[index].offset = before.offset
-        self._writes.setdefault(storage, []).append(index)
-        self._versions[tensor] = len(self._writes[storage])
+        writes = self._writes.setdefault(storage, Writes())
+        writes.append(index, self.graph.values[index])
+        self._values.set_version(tensor, len(writes))
         return index
 
     def _on_meta(self, tensor: Tensor) -> Tensor:
@@ -287,7 +285,7 @@ class Recorder(OperatorMode):
             shadow = torch.empty_strided(shape, strides, dtype=tensor.dtype, device="meta")
             self._shadows[tensor] = shadow
         self._values[shadow] = self.read(tensor)
-        self._versions[shadow] = self._versions.get(tensor, 0)
+        self._values.set_version(shadow, self._values.version(tensor))
         return shadow
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn.common.private_torch import MODULE_BUFFERS, MODULE_CHILDREN, MODULE_PARAMETERS
+from ghn.graph.parts import modules, named_buffers, named_parameters
 from ghn.graph.record.trees import tensors_in
 from ghn.graph.run.stand_in import comes_from_ranks
 
@@ -30,10 +31,10 @@ def copy_model(model: nn.Module, convert: Callable[[Tensor], Tensor]) -> nn.Modu
         convert: Makes the new tensor; called once for each parameter and buffer.
     """
     memo: dict[int, Any] = {}
-    for tensor in [*model.parameters(), *model.buffers()]:
+    for tensor in [*named_parameters(model).values(), *named_buffers(model).values()]:
         memo[id(tensor)] = convert(tensor)
     # Results of computations kept as attributes (features, pruned or normalised weights) cannot be deep-copied.
-    for module in model.modules():
+    for module in modules(model):
         for tensor in tensors_in(module.__dict__):
             if id(tensor) not in memo and not tensor.is_leaf:
                 memo[id(tensor)] = convert(tensor.detach())

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from ghn.graph.parts import named_parameters
 from ghn.graph.run.arguments import BATCH, Inputs
 
 IMAGE_SIZES = (224, 299, 32, 256, 384, 512, 28)
@@ -19,7 +20,7 @@ def candidate_inputs(model: nn.Module) -> list[Inputs]:
     count = _required_arguments(model)
     candidates = [*_declared_inputs(model), *(_repeated(inputs, count) for inputs in _image_inputs(model))]
     # Features are never kept in eight bits and less: weights are.
-    dtypes = (p.dtype for p in model.parameters())
+    dtypes = (p.dtype for p in named_parameters(model).values())
     dtype = next((kind for kind in dtypes if kind.is_floating_point and kind.itemsize > 1), torch.float32)
     distinct: dict[str, Inputs] = {}
     for inputs in (_of_dtype(inputs, dtype) for inputs in candidates):
@@ -68,7 +69,7 @@ def _declared_inputs(model: nn.Module) -> Iterator[Inputs]:
 
 def _image_inputs(model: nn.Module) -> Iterator[Inputs]:
     """Guesses from the shape of the first weight."""
-    shaped = ((name, p) for name, p in model.named_parameters() if not is_lazy(p))
+    shaped = ((name, p) for name, p in named_parameters(model).items() if not is_lazy(p))
     weights = (p for name, p in shaped if p.dim() >= 2 and name.rpartition(".")[2] == "weight")
     first = next(weights, None)
     channels = 3

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ghn.common.private_torch import fake_tensor_mode
+from ghn.graph.parts import modules, named_buffers, named_parameters
 from ghn.graph.record.op_graph import OpGraph
 from ghn.graph.record.outputs import output_tensors
 from ghn.graph.record.recorder import Recorder
@@ -38,15 +39,16 @@ def _record_forward(
     model: nn.Module, inputs: Inputs, *, move: Callable[[Tensor], Tensor], answer: bool | None, gradients: bool
 ) -> OpGraph:
     args, kwargs = inputs.map(move)
-    if any(is_lazy(parameter) for parameter in model.parameters()):
+    if any(is_lazy(parameter) for parameter in named_parameters(model).values()):
         with torch.no_grad():
             call_model(model, *args, **kwargs)
     recorder = Recorder(answer=answer, told=inputs.tell)
     graph = recorder.graph
-    for name, parameter in model.named_parameters():
+    for name, parameter in named_parameters(model).items():
         if not is_lazy(parameter):
             graph.parameters[name] = recorder.add(parameter)
-    recorder.know(*model.buffers(), *(tensor for module in model.modules() for tensor in tensors_in(module.__dict__)))
+    recorder.know(*named_buffers(model).values())
+    recorder.know(*(tensor for module in modules(model) for tensor in tensors_in(module.__dict__)))
     graph.inputs = [recorder.add(tensor) for tensor in Inputs(args, kwargs).tensors()]
     with torch.set_grad_enabled(gradients), recorder, RecordedFunctions(recorder), followed(recorder):
         output = call_model(model, *args, **kwargs)

@@ -1,0 +1,360 @@
+"""How tracing and prediction grow with the size of a model: families of models that are large in one way each.
+
+    python -m benchmarks.size                                   # all families, 500 to 4,000 of everything
+    python -m benchmarks.size --only chain nested --sizes 1000 10000 --no-save
+
+Each is measured in a process of its own: seconds to trace it, to turn its graph into a batch, and to initialise it with
+a hypernetwork that needs no pairs of nodes (MLP) or, on request, one that does. The exponent says how the time grows
+between the two largest sizes: 1 is linear.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.common import markdown, save
+
+WIDTH = 8
+COLUMNS = {
+    "family": "",
+    "size": ",d",
+    "nodes": ",d",
+    "trace": ".2f",
+    "initialise": ".2f",
+    "MB": ".0f",
+    "exponent": ".2f",
+}
+
+
+class Wrapper(nn.Module):
+    """A module around a module."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.layer = inner, nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The layer after what is inside."""
+        return self.layer(self.inner(x))
+
+
+class Forward(nn.Module):
+    """Parts, and a function that says how they are called.
+
+    Args:
+        forward: Of the parts and the inputs.
+        parts: Modules or parameters.
+    """
+
+    def __init__(self, forward: Callable[..., Any], parts: Any) -> None:
+        super().__init__()
+        self.parts, self.way = parts, forward
+
+    def forward(self, *inputs: Any) -> Any:
+        """What the function makes of them."""
+        return self.way(self.parts, *inputs)
+
+
+def _layers(count: int, inputs: int = WIDTH, outputs: int = WIDTH) -> nn.ModuleList:
+    return nn.ModuleList(nn.Linear(inputs, outputs) for _ in range(count))
+
+
+def chain(n: int) -> nn.Module:
+    """n layers in a row."""
+    return nn.Sequential(*_layers(n))
+
+
+def nested(n: int) -> nn.Module:
+    """n modules, each inside the one before."""
+    model: nn.Module = nn.Linear(WIDTH, WIDTH)
+    for _ in range(n):
+        model = Wrapper(model)
+    return model
+
+
+def summed(n: int) -> nn.Module:
+    """n branches of one input, added up one by one."""
+    return Forward(lambda parts, x: sum(part(x) for part in parts), _layers(n))
+
+
+def concatenated(n: int) -> nn.Module:
+    """n branches of one input, concatenated at once."""
+    return Forward(lambda parts, x: torch.cat([part(x) for part in parts], -1), _layers(n))
+
+
+def multiplied(n: int) -> nn.Module:
+    """n branches of one input, multiplied one by one: no primitive stands where they meet."""
+
+    def forward(parts: nn.ModuleList, x: Tensor) -> Tensor:
+        product = x
+        for part in parts:
+            product = product * part(x)
+        return product
+
+    return Forward(forward, _layers(n))
+
+
+def averaged_heads(n: int) -> nn.Module:
+    """n heads of one input, averaged."""
+    return Forward(lambda parts, x: torch.stack([part(x) for part in parts]).mean(0), _layers(n))
+
+
+def many_inputs(n: int) -> nn.Module:
+    """n branches of an input each."""
+    return Forward(lambda parts, xs: sum(part(x) for part, x in zip(parts, xs, strict=True)), _layers(n))
+
+
+def dense(n: int) -> nn.Module:
+    """Each of √(2n) layers sees all before, so that n edges lead from one to the other."""
+    depth = math.isqrt(2 * n)
+
+    def forward(parts: nn.ModuleList, x: Tensor) -> Tensor:
+        found = [x]
+        for part in parts:
+            found.append(part(torch.cat(found, -1)))
+        return found[-1]
+
+    return Forward(forward, nn.ModuleList(nn.Linear(WIDTH * (i + 1), WIDTH) for i in range(depth)))
+
+
+def shared(n: int) -> nn.Module:
+    """n uses of one layer."""
+
+    def forward(part: nn.Module, x: Tensor) -> Tensor:
+        for _ in range(n):
+            x = part(x)
+        return x
+
+    return Forward(forward, nn.Linear(WIDTH, WIDTH))
+
+
+def parameter_list(n: int) -> nn.Module:
+    """n matrices in a list, multiplied with features."""
+
+    def forward(parts: nn.ParameterList, x: Tensor) -> Tensor:
+        for part in parts:
+            x = x @ part
+        return x
+
+    return Forward(forward, nn.ParameterList(nn.Parameter(torch.empty(WIDTH, WIDTH)) for _ in range(n)))
+
+
+def stacked_weights(n: int) -> nn.Module:
+    """One weight, concatenated of n parameters."""
+    parameters = nn.ParameterList(nn.Parameter(torch.empty(1, WIDTH)) for _ in range(n))
+    return Forward(lambda parts, x: nn.functional.linear(x, torch.cat(list(parts))), parameters)
+
+
+def steps(n: int) -> nn.Module:
+    """n steps of one recurrent cell."""
+
+    def forward(part: nn.Module, x: Tensor) -> Tensor:
+        state = torch.zeros_like(x)
+        for _ in range(n):
+            state = part(x, state)
+        return state
+
+    return Forward(forward, nn.GRUCell(WIDTH, WIDTH))
+
+
+def outputs(n: int) -> nn.Module:
+    """A dict of n tensors."""
+    return Forward(lambda parts, x: {str(i): part(x) for i, part in enumerate(parts)}, _layers(n))
+
+
+def data_views(n: int) -> nn.Module:
+    """n layers whose input is detached by `.data`, which no operator shows."""
+
+    def forward(parts: nn.ModuleList, x: Tensor) -> Tensor:
+        for part in parts:
+            x = part(x.data)
+        return x
+
+    return Forward(forward, _layers(n))
+
+
+def constants(n: int) -> nn.Module:
+    """n layers, and a number made beside each."""
+
+    def forward(parts: nn.ModuleList, x: Tensor) -> Tensor:
+        for part in parts:
+            x = part(x) + torch.tensor([1.0])
+        return x
+
+    return Forward(forward, _layers(n))
+
+
+def written(n: int) -> nn.Module:
+    """n columns of one buffer, written one by one."""
+
+    def forward(parts: nn.ModuleList, x: Tensor) -> Tensor:
+        buffer = x.new_zeros(len(x), n, WIDTH)
+        for i, part in enumerate(parts):
+            buffer[:, i] = part(x)
+        return buffer
+
+    return Forward(forward, _layers(n))
+
+
+def views_changed(n: int) -> nn.Module:
+    """n views of one tensor, made first and changed in place afterwards."""
+
+    def forward(parts: nn.ModuleList, x: Tensor) -> Tensor:
+        whole = x.new_zeros(len(x), n, WIDTH)
+        for view, part in zip(whole.unbind(1), parts, strict=True):
+            view.add_(part(x))
+        return whole
+
+    return Forward(forward, _layers(n))
+
+
+def pooled(n: int) -> nn.Module:
+    """n residual blocks, each with an average over space that is no channel gate."""
+
+    def forward(parts: nn.ModuleList, x: Tensor) -> Tensor:
+        for part in parts:
+            x = x + part(x.mean((2, 3)))[:, :, None, None]
+        return x
+
+    return Forward(forward, _layers(n))
+
+
+def viewed_weight(n: int) -> nn.Module:
+    """A weight that is transposed n times."""
+
+    def forward(part: nn.Parameter, x: Tensor) -> Tensor:
+        weight: Tensor = part
+        for _ in range(n):
+            weight = weight.t().contiguous()
+        return x @ weight
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.empty(WIDTH, WIDTH))
+
+        def forward(self, x: Tensor) -> Tensor:
+            """The product."""
+            return forward(self.weight, x)
+
+    return Model()
+
+
+FAMILIES: dict[str, Callable[[int], nn.Module]] = {
+    family.__name__: family
+    for family in (
+        chain,
+        nested,
+        summed,
+        concatenated,
+        multiplied,
+        averaged_heads,
+        many_inputs,
+        dense,
+        shared,
+        parameter_list,
+        stacked_weights,
+        steps,
+        outputs,
+        data_views,
+        constants,
+        written,
+        views_changed,
+        pooled,
+        viewed_weight,
+    )
+}
+"""Models by what they have many of."""
+
+
+def example(family: str, n: int) -> Any:
+    """What to call a family's model of size n with."""
+    if family == "many_inputs":
+        return ([torch.empty(2, WIDTH, device="meta") for _ in range(n)],)
+    if family == "pooled":
+        return torch.empty(2, WIDTH, 4, 4, device="meta")
+    return torch.empty(2, WIDTH, device="meta")
+
+
+def measure(family: str, n: int, encoder: str) -> dict[str, Any]:
+    """Seconds and memory for one model, in this process."""
+    import ghn
+
+    ghn.trace(FAMILIES[family](2), example(family, 2))
+    hypernet = ghn.GHN(ghn.GHNConfig.preset("ghn3-t" if encoder == "graphormer" else encoder))
+    hypernet.initialize(nn.Linear(WIDTH, WIDTH), torch.empty(2, WIDTH))
+    model, inputs = FAMILIES[family](n), example(family, n)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.process_time()
+    graph = ghn.trace(model, inputs)
+    traced = time.process_time()
+    hypernet.initialize(model, inputs, graph=graph)
+    return {
+        "nodes": len(graph),
+        "traced by": graph.traced_by,
+        "predicted": len(graph.parameters),
+        "trace": traced - began,
+        "initialise": time.process_time() - traced,
+        "MB": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024,
+    }
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", nargs="+", choices=FAMILIES, default=list(FAMILIES), metavar="FAMILY")
+    parser.add_argument("--sizes", nargs="+", type=int, default=[500, 1000, 2000, 4000])
+    parser.add_argument("--encoder", choices=["mlp", "ghn2", "graphormer"], default="mlp")
+    parser.add_argument("--limit", type=float, default=100, help="seconds, beyond which a larger size is not tried")
+    parser.add_argument("--no-save", action="store_true", help="write no result file")
+    parser.add_argument("--one", nargs=2, metavar=("FAMILY", "SIZE"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(options.one[0], int(options.one[1]), options.encoder)))
+        return
+    rows: list[dict[str, Any]] = []
+    for family in options.only:
+        last: dict[str, Any] | None = None
+        for size in options.sizes:
+            row = _in_a_process(family, size, options.encoder, options.limit)
+            if last and row.get("trace"):
+                spent = [each["trace"] + each["initialise"] for each in (last, row)]
+                row["exponent"] = math.log(spent[1] / spent[0]) / math.log(size / last["size"])
+            rows.append(row)
+            print(
+                " ".join(f"{key} {row[key]:{spec}}" for key, spec in COLUMNS.items() if key in row),
+                row.get("error", ""),
+                flush=True,
+            )
+            if "error" in row:
+                break
+            last = row
+    if not options.no_save:
+        save("size", rows, table=markdown(rows, COLUMNS))
+
+
+def _in_a_process(family: str, size: int, encoder: str, limit: float) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.size", "--one", family, str(size), "--encoder", encoder]
+    row: dict[str, Any] = {"family": family, "size": size}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
+    except subprocess.TimeoutExpired:
+        return {**row, "error": f"over {limit:g} s"}
+    if done.returncode:
+        return {**row, "error": (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]}
+    return {**row, **json.loads(done.stdout.splitlines()[-1])}
+
+
+if __name__ == "__main__":
+    main()
