@@ -142,8 +142,8 @@ class ComputationalGraph:
                 array.setflags(write=False)
 
     @cached_property
-    def distances(self) -> NDArray[np.int64]:
-        """(N, N): length of the shortest directed path i→j if it is between 1 and 50, else 0."""
+    def distances(self) -> NDArray[np.signedinteger]:
+        """(N, N) int8: length of the shortest directed path i→j if it is between 1 and 50, else 0."""
         return shortest_paths(len(self.nodes), self.edges)
 
     @cached_property

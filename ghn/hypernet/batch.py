@@ -17,6 +17,8 @@ from torch import Tensor
 
 from ghn.graph.computational_graph import ComputationalGraph, ParameterSpec
 
+_NO_BYTES = np.empty(0, dtype=np.uint8)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GraphBatch:
@@ -27,7 +29,7 @@ class GraphBatch:
     Attributes:
         primitives: (N,) int64, row of each node in the embedding table.
         shapes: (N, 4) int64, (out, in, kh, kw) of each node; 0 for nodes without shape.
-        distances: (Σn²,) uint8, for each graph its (n, n) matrix of path lengths i→j, 0 for none.
+        distances: (Σn²,) uint8, for each graph its (n, n) matrix of path lengths i→j, 0 for none; (0,) if left out.
         in_degrees: (N,) int64, direct predecessors.
         out_degrees: (N,) int64, direct successors.
         slots: (N,) int64, each node's place among the B·M slots.
@@ -47,8 +49,12 @@ class GraphBatch:
     parameters: tuple[Mapping[str, ParameterSpec], ...]
 
     @classmethod
-    def from_graphs(cls, graphs: Sequence[ComputationalGraph]) -> GraphBatch:
+    def from_graphs(cls, graphs: Sequence[ComputationalGraph], *, with_distances: bool = True) -> GraphBatch:
         """Put `graphs` side by side.
+
+        Args:
+            graphs: At least one.
+            with_distances: Whether the lengths of paths, n² numbers of a byte, are needed.
 
         Raises:
             ValueError: If there are none.
@@ -63,7 +69,9 @@ class GraphBatch:
         return cls(
             primitives=joined([graph.primitives for graph in graphs]),
             shapes=joined([node_shapes(graph) for graph in graphs]),
-            distances=joined([graph.distances.astype(np.uint8).ravel() for graph in graphs]),
+            distances=joined(
+                [graph.distances.astype(np.uint8).ravel() for graph in graphs if with_distances] or [_NO_BYTES]
+            ),
             in_degrees=joined([np.bincount(graph.edges[:, 1], minlength=len(graph)) for graph in graphs]),
             out_degrees=joined([np.bincount(graph.edges[:, 0], minlength=len(graph)) for graph in graphs]),
             slots=joined(slots),

@@ -211,7 +211,7 @@ class GHN(nn.Module):
         if isinstance(graphs, ComputationalGraph):
             graphs = [graphs]
         if not isinstance(graphs, GraphBatch):
-            graphs = GraphBatch.from_graphs(graphs)
+            graphs = GraphBatch.from_graphs(graphs, with_distances=self.config.encoder != "mlp")
         if self.device.type == "meta":
             raise ValueError("the hypernetwork is on the meta device, where it has no weights; load some first")
         if not self.dtype.is_floating_point:

@@ -7,7 +7,7 @@ Graphs are not padded: attention runs graph by graph, the rest on all nodes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,12 @@ EDGE_ROWS = 257
 FIRST_DISTANCE_ROW = 2
 MAX_DEGREE = 100
 MAX_INPUT_DISTANCE = 1000
+
+PAIRS_AT_ONCE = 2**27
+"""Pairs of nodes, times heads, whose biases (512 MiB) are all held at once."""
+
+PAIRS_OF_A_BLOCK = 2**22
+"""And how many of more (16 MiB)."""
 
 
 class EdgeEmbedding(nn.Module):
@@ -36,6 +42,31 @@ class EdgeEmbedding(nn.Module):
     def forward(self, distances: Tensor) -> Tensor:
         """Look up `distances` (...); returns (..., D)."""
         return self.embed(distances + FIRST_DISTANCE_ROW)
+
+
+class RowwiseBias:
+    """The additive bias of a graph too large for all its pairs at once, row by row.
+
+    Args:
+        table_HP: φ of the pairs that exist (see `Graphormer.bias_table`).
+        distances_nn: uint8, lengths of paths.
+    """
+
+    def __init__(self, table_HP: Tensor, distances_nn: Tensor) -> None:
+        self.table_HP = table_HP
+        self.index_nn = (distances_nn + MAX_DISTANCE) - distances_nn.t()
+
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Rows, and their bias (H, rows, n), which holds until the next."""
+        size, heads = len(self.index_nn), len(self.table_HP)
+        rows = max(1, PAIRS_OF_A_BLOCK // (size * heads))
+        # One buffer for all blocks: small results between large ones would let the heap grow with each.
+        buffer = self.table_HP.new_empty(heads * rows * size)
+        for start in range(0, size, rows):
+            index_rn = self.index_nn[start : start + rows].int()
+            bias_HE = buffer[: heads * index_rn.numel()].view(heads, -1)
+            torch.index_select(self.table_HP, 1, index_rn.flatten(), out=bias_HE)
+            yield slice(start, start + rows), bias_HE.unflatten(1, index_rn.shape)
 
 
 class Attention(nn.Module):
@@ -68,15 +99,17 @@ class Attention(nn.Module):
         """
         return self.proj_e(torch.cat([self.edge_embed(forward_P), self.edge_embed(backward_P)], dim=-1))
 
-    def forward(self, x_ND: Tensor, sizes: Sequence[int], biases_Hnn: Sequence[Tensor | None]) -> Tensor:
+    def forward(self, x_ND: Tensor, sizes: Sequence[int], biases_Hnn: Sequence[Bias]) -> Tensor:
         """Attend from every node to every node of the same graph; returns (N, D)."""
         qkv_N3Hd = self.to_qkv(x_ND).unflatten(-1, (3, self.heads, -1))
         outputs_nD = []
         for qkv_n3Hd, bias_Hnn in zip(qkv_N3Hd.split(sizes), biases_Hnn, strict=True):
             q_1Hnd, k_1Hnd, v_1Hnd = qkv_n3Hd.permute(1, 2, 0, 3).unsqueeze(1)
-            mask_1Hnn = None if bias_Hnn is None else bias_Hnn.to(q_1Hnd.dtype).unsqueeze(0)
-            mixed_1Hnd = F.scaled_dot_product_attention(q_1Hnd, k_1Hnd, v_1Hnd, attn_mask=mask_1Hnn)
-            outputs_nD.append(mixed_1Hnd[0].transpose(0, 1).flatten(1))
+            blocks = bias_Hnn.blocks() if isinstance(bias_Hnn, RowwiseBias) else [(slice(None), bias_Hnn)]
+            for rows, bias_Hrn in blocks:
+                mask_1Hrn = None if bias_Hrn is None else bias_Hrn.to(q_1Hnd.dtype).unsqueeze(0)
+                mixed_1Hrd = F.scaled_dot_product_attention(q_1Hnd[:, :, rows], k_1Hnd, v_1Hnd, attn_mask=mask_1Hrn)
+                outputs_nD.append(mixed_1Hrd[0].transpose(0, 1).flatten(1))
         return self.to_out(torch.cat(outputs_nD))
 
 
@@ -113,10 +146,14 @@ class Layer(nn.Module):
         self.ln2 = nn.LayerNorm(hidden)
         self.ff = FeedForward(hidden)
 
-    def forward(self, x_ND: Tensor, sizes: Sequence[int], biases_Hnn: Sequence[Tensor | None]) -> Tensor:
+    def forward(self, x_ND: Tensor, sizes: Sequence[int], biases_Hnn: Sequence[Bias]) -> Tensor:
         """Returns the next node states (N, D)."""
         x_ND = x_ND + self.attn(self.ln1(x_ND), sizes, biases_Hnn)
         return x_ND + self.ff(self.ln2(x_ND))
+
+
+Bias = Tensor | RowwiseBias | None
+"""What is added to a graph's attention logits."""
 
 
 class Graphormer(nn.ModuleList):
@@ -147,8 +184,10 @@ class Graphormer(nn.ModuleList):
             x_ND = layer(x_ND, batch.sizes, biases_Hnn)
         return x_ND
 
-    def attention_biases(self, batch: GraphBatch) -> list[Tensor] | list[None]:
+    def attention_biases(self, batch: GraphBatch) -> Sequence[Bias]:
         """φ(i, j) of every pair of nodes of each graph: (H, n, n) each, or None with no edge embedding.
+
+        Where there are too many, and no gradients, they are looked up row by row when they are needed.
 
         φ depends on the two distances only, of which one is 0 in a DAG: it is evaluated for the P = 101 pairs that
         exist and gathered, so that nothing of shape (n, n, D) is built.
@@ -156,6 +195,9 @@ class Graphormer(nn.ModuleList):
         if not (self.forward_edges or self.backward_edges):
             return [None] * len(batch)
         table_HP = self.bias_table(batch.distances.device).t()
+        if len(batch.distances) * len(table_HP) > PAIRS_AT_ONCE and not torch.is_grad_enabled():
+            table_HP = table_HP.contiguous()
+            return [RowwiseBias(table_HP, matrix_nn) for matrix_nn in batch.distance_matrices()]
         distances_nn = [matrix_nn.int() for matrix_nn in batch.distance_matrices()]
         index_E = torch.cat([(matrix_nn - matrix_nn.t() + MAX_DISTANCE).flatten() for matrix_nn in distances_nn])
         if torch.is_grad_enabled():

@@ -23,6 +23,14 @@ def test_equals_breadth_first_search(seed: int, size: int) -> None:
     assert (shortest_paths(size, edges) == expected).all()
 
 
+@pytest.mark.parametrize(("longest", "dtype"), [(50, np.int8), (125, np.int8), (126, np.int16), (255, np.int16)])
+def test_lengths_have_room_in_their_type(longest: int, dtype: type) -> None:
+    edges = np.array([(i, i + 1) for i in range(300)])[::-1]
+    distances = shortest_paths(301, edges, max_distance=longest)
+    assert distances.dtype == dtype
+    assert distances[0].tolist() == [i if i <= longest else 0 for i in range(301)]
+
+
 def test_longer_than_fifty_counts_as_none() -> None:
     edges = np.array([(i, i + 1) for i in range(60)])
     distances = shortest_paths(61, edges)

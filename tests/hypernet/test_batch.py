@@ -9,6 +9,7 @@ import torch
 from ghn.graph.computational_graph import ComputationalGraph, Node, ParameterSpec, Role
 from ghn.hypernet import GraphBatch
 from ghn.hypernet.batch import level_slots, node_depths, node_shapes
+from tests.hypernet.conftest import small_hypernet
 from tests.hypernet.graphs import awkward_graph, random_graph
 
 
@@ -94,3 +95,13 @@ def test_goes_through_pickle_and_to_devices() -> None:
 def test_no_graphs() -> None:
     with pytest.raises(ValueError, match="at least one graph"):
         GraphBatch.from_graphs([])
+
+
+def test_distances_are_left_out_where_nobody_reads_them() -> None:
+    graph = random_graph(0, 30)
+    batch = GraphBatch.from_graphs([graph], with_distances=False)
+    assert batch.distances.numel() == 0
+    small_hypernet(encoder="mlp")(graph)
+    assert "distances" not in vars(graph)
+    small_hypernet(encoder="gated_gnn")(graph)
+    assert "distances" in vars(graph)

@@ -61,6 +61,18 @@ def test_gradient_is_that_of_the_sequential_definition() -> None:
     torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("grad", [False, True])
+def test_weights_of_some_levels_at_a_time(grad: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = gated_gnn(True)
+    batch = GraphBatch.from_graphs([random_graph(2, 30, 0.1), random_graph(3, 12, 0.3)])
+    x = torch.randn(42, 16, generator=torch.Generator().manual_seed(0))
+    expected = encoder(x, batch)
+    for pairs in (1, 3 * 2 * sum(batch.level_widths)):
+        monkeypatch.setattr("ghn.hypernet.gated_gnn.WEIGHTS_AT_ONCE", pairs)
+        with torch.set_grad_enabled(grad):
+            torch.testing.assert_close(encoder(x, batch), expected)
+
+
 @torch.no_grad()
 def test_batched_graphs_do_not_mix() -> None:
     encoder = gated_gnn(True)

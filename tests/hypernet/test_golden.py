@@ -84,7 +84,7 @@ def test_stages(reference: Path, stage: str) -> None:
     assert_close(network.encode(batch), values["decoder_input"])
     if isinstance(network.gnn, Graphormer):
         (bias,) = network.gnn.attention_biases(batch)
-        assert bias is not None
+        assert isinstance(bias, torch.Tensor)
         assert [*bias.shape[1:], len(bias)] == expected["attention_bias"]["shape"][-3:]
         for row, columns in expected["attention_bias"]["rows"].items():
             assert_close(bias[:, int(row), :12].T, torch.from_numpy(np.array(columns, dtype=np.float32)))

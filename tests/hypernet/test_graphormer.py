@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ghn.graph.distances import MAX_DISTANCE
 from ghn.hypernet import GraphBatch
-from ghn.hypernet.graphormer import Attention, Graphormer, Layer
+from ghn.hypernet.graphormer import Attention, Graphormer, Layer, RowwiseBias
 from tests.hypernet.conftest import small_hypernet
 from tests.hypernet.graphs import random_graph
 from tests.hypernet.recorder import largest_allocation
@@ -63,7 +63,7 @@ def test_table_of_pairs_is_the_direct_bias(switches: dict[str, bool], grad: bool
     batch = GraphBatch.from_graphs(graphs)
     with torch.set_grad_enabled(grad):
         for bias, distances in zip(encoder.attention_biases(batch), batch.distance_matrices(), strict=True):
-            assert bias is not None
+            assert isinstance(bias, torch.Tensor)
             torch.testing.assert_close(bias.permute(1, 2, 0), direct_bias(encoder, distances))
 
 
@@ -71,7 +71,7 @@ def test_gradient_of_the_table_is_that_of_the_direct_bias() -> None:
     encoder = graphormer()
     batch = GraphBatch.from_graphs([random_graph(3, 25)])
     (bias,) = encoder.attention_biases(batch)
-    assert bias is not None
+    assert isinstance(bias, torch.Tensor)
     weights = torch.randn(bias.shape, generator=torch.Generator().manual_seed(0))
     table = attention(encoder).edge_embed.embed.weight
     (actual,) = torch.autograd.grad((bias * weights).sum(), table)
@@ -91,6 +91,27 @@ def test_layers_by_their_equations(switches: dict[str, bool]) -> None:
         else None
     )
     torch.testing.assert_close(encoder(x, batch), direct_layers(encoder, x, bias), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("switches", SWITCHES)
+@torch.no_grad()
+def test_rows_at_a_time_are_all_at_once(switches: dict[str, bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = graphormer(**switches)
+    batch = GraphBatch.from_graphs([random_graph(0, 70, density=0.0), random_graph(1, 1), random_graph(2, 20)])
+    x = torch.randn(91, 16, generator=torch.Generator().manual_seed(0))
+    expected = encoder(x, batch)
+    monkeypatch.setattr("ghn.hypernet.graphormer.PAIRS_AT_ONCE", 100)
+    for pairs in (1, 2 * 70 * 16, 2**20):
+        monkeypatch.setattr("ghn.hypernet.graphormer.PAIRS_OF_A_BLOCK", pairs)
+        assert all(isinstance(bias, RowwiseBias) for bias in encoder.attention_biases(batch))
+        torch.testing.assert_close(encoder(x, batch), expected)
+
+
+def test_gradients_need_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ghn.hypernet.graphormer.PAIRS_AT_ONCE", 1)
+    (bias,) = graphormer().attention_biases(GraphBatch.from_graphs([random_graph(3, 25)]))
+    assert isinstance(bias, torch.Tensor)
+    assert bias.requires_grad
 
 
 def test_no_edge_embedding_has_no_edge_parameters() -> None:
