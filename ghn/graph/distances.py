@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 MAX_DISTANCE = 50
 """Longer paths count as no path."""

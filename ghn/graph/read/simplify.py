@@ -110,11 +110,12 @@ def _head(nodes: dict[int, Draft], primary: frozenset[int], stacked: set[int]) -
     """
     found: set[int] = set()
     weights: set[int] = set()
-    pending = list(primary)
+    pending, met = list(primary), set(primary)
     while pending:
         last = pending.pop()
         if nodes[last].op in ("sum", "concat") and not nodes[last].processed:
-            pending.extend(nodes[last].predecessors)
+            pending.extend(nodes[last].predecessors - met)
+            met |= nodes[last].predecessors
             continue
         weight = last
         if nodes[last].op == "bias" and len(nodes[last].predecessors) == 1:
@@ -124,8 +125,8 @@ def _head(nodes: dict[int, Draft], primary: frozenset[int], stacked: set[int]) -
         found |= {weight, last}
         weights.add(weight)
     classes = {shape[0] for weight in weights if (shape := nodes[weight].shape)}
-    fed = any(weights & (_ancestors(nodes, frozenset({weight})) - {weight}) for weight in weights)
-    return set() if fed or len(classes) > 1 else found
+    before = _ancestors(nodes, NONE.union(*(nodes[weight].predecessors for weight in weights)))
+    return set() if weights & before or len(classes) > 1 else found
 
 
 def _is_matrix(shape: tuple[int, ...] | None) -> bool:

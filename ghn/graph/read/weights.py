@@ -118,24 +118,34 @@ class WeightSides:
         A product sums over several axes by merging them, which takes a copy where they do not stand side by side.
         None are found where the value was computed, or seen in ways that are not followed.
         """
-        value = self._record.values[index]
-        if value.storage == storage:
-            return [(value.shape[axis], value.stride[axis])]
-        operation = self._producer.get(index)
-        if operation is None or not operation.inputs:
-            return []
-        before = operation.inputs[0]
-        shape = self._record.values[before].shape
+        while True:
+            value = self._record.values[index]
+            if value.storage == storage:
+                return [(value.shape[axis], value.stride[axis])]
+            operation = self._producer.get(index)
+            if operation is None or not operation.inputs:
+                return []
+            before = operation.inputs[0]
+            shape = self._record.values[before].shape
+            parts = self._axes_before(operation, axis, value.shape, shape)
+            if len(parts) != 1:
+                # Each is at most half as long, so that this nests a few times only.
+                found = [self.factors(before, part, storage) for part in parts]
+                return [factor for factors in found for factor in factors] if all(found) else []
+            index, axis = before, parts[0]
+
+    @staticmethod
+    def _axes_before(operation: Operation, axis: int, shape: tuple[int, ...], before: tuple[int, ...]) -> list[int]:
+        """The axes of an operation's input, of shape `before`, that an axis of its output is made of."""
         if operation.name in COPIES:
-            return self.factors(before, axis, storage)
+            return [axis]
         if operation.name == "permute":
-            return self.factors(before, operation.args[1][axis] % len(shape), storage)
+            return [operation.args[1][axis] % len(before)]
         if operation.name in ("t", "transpose"):
-            first, second = (0, 1) if operation.name == "t" else (at % len(shape) for at in operation.args[1:3])
-            return self.factors(before, {first: second, second: first}.get(axis, axis), storage)
-        merged = merged_axes(value.shape, shape, axis) if operation.name in RESHAPES else None
-        found = [self.factors(before, part, storage) for part in merged or () if shape[part] > 1]
-        return [factor for factors in found for factor in factors] if all(found) else []
+            first, second = (0, 1) if operation.name == "t" else (at % len(before) for at in operation.args[1:3])
+            return [{first: second, second: first}.get(axis, axis)]
+        merged = merged_axes(shape, before, axis) if operation.name in RESHAPES else None
+        return [part for part in merged or () if before[part] > 1]
 
 
 @dataclass(frozen=True, slots=True)
