@@ -24,9 +24,11 @@ def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             continue
         seen.add(id(module))
         yield name, module
-        children = [(key, child) for key, child in _part(module, MODULE_CHILDREN).items() if child is not None]
-        dotted = name and name + "."
-        pending.extend((dotted + key, child) for key, child in reversed(children))
+        children = _part(module, MODULE_CHILDREN)
+        if children:
+            dotted = name and name + "."
+            found = [(dotted + key, child) for key, child in children.items() if child is not None]
+            pending.extend(reversed(found))
 
 
 def modules(model: nn.Module) -> Iterator[nn.Module]:
@@ -71,8 +73,11 @@ def _named(model: nn.Module, kind: str) -> dict[str, Any]:
     seen: set[int] = set()
     found: dict[str, Any] = {}
     for name, module in named_modules(model):
+        own = _part(module, kind)
+        if not own:
+            continue
         dotted = name and name + "."
-        for key, tensor in _part(module, kind).items():
+        for key, tensor in own.items():
             if tensor is not None and id(tensor) not in seen:
                 seen.add(id(tensor))
                 found[dotted + key] = tensor

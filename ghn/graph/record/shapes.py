@@ -58,6 +58,18 @@ def _cat(tensors: list[Tensor], dim: int = 0) -> Any:
     return first.new_empty(shape)
 
 
+def _mean(x: Tensor, dim: list[int] | None, keepdim: bool = False, **options: Any) -> Any:
+    rank = x.dim()
+    if not dim or options or not x.is_contiguous() or not all(-rank <= axis < rank for axis in dim):
+        return NotImplemented
+    reduced = {axis % rank for axis in dim}
+    if len(reduced) < len(dim):
+        return NotImplemented
+    if keepdim:
+        return x.new_empty([1 if axis in reduced else size for axis, size in enumerate(x.shape)])
+    return x.new_empty([size for axis, size in enumerate(x.shape) if axis not in reduced])
+
+
 def _slow_dtype(shortcut: Shortcut) -> Shortcut:
     """Only for single and double precision: half types and integers are promoted in ways that PyTorch knows best."""
 
@@ -132,6 +144,7 @@ _UNCHECKED: dict[str, Shortcut] = {
     "aten._safe_softmax.default": _contiguous_like_first,
     "aten._softmax.default": _contiguous_like_first,
     "aten.cat.default": _cat,
+    "aten.mean.dim": _mean,
     "aten.hardswish_.default": _first_itself,
     "aten.hardsigmoid_.default": _first_itself,
     "aten.silu_.default": _first_itself,

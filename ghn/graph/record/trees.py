@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -30,6 +31,10 @@ def _collect(tree: Any, found: list[Tensor]) -> None:
         return
     elif kind is tuple or kind is list:
         for item in tree:
+            if type(item) not in _PLAIN:
+                _collect(item, found)
+    elif kind is dict or kind is OrderedDict:
+        for item in tree.values():
             if type(item) not in _PLAIN:
                 _collect(item, found)
     elif isinstance(tree, Tensor):

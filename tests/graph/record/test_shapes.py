@@ -71,6 +71,14 @@ def cases() -> list[Any]:
                 (operator, ([meta(2, 3), meta(2, 3, dtype=torch.float64)], -1)),
                 (operator, ([IMAGE, meta(0)], 1)),
             ]
+        elif "mean" in name:
+            axes = ([0], [-1], [2, 3], [-1, -2], [])
+            usual = [x for x in TENSORS if x.is_floating_point() and x.dim() >= 2]
+            found += [
+                (operator, (x, list(dim), keep))
+                for x, dim, keep in itertools.product(usual, axes, (False, True))
+                if all(-x.dim() <= axis < x.dim() for axis in dim)
+            ]
         elif "roll" in name:
             found += [(operator, (x, [1], [0])) for x in TENSORS if x.dim() and x.numel()]
         elif "softmax" in name:
