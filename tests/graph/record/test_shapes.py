@@ -72,7 +72,7 @@ def cases() -> list[Any]:
                 (operator, ([IMAGE, meta(0)], 1)),
             ]
         elif "mean" in name:
-            axes = ([0], [-1], [2, 3], [-1, -2], [])
+            axes: tuple[list[int], ...] = ([0], [-1], [2, 3], [-1, -2], [])
             usual = [x for x in TENSORS if x.is_floating_point() and x.dim() >= 2]
             found += [
                 (operator, (x, list(dim), keep))
