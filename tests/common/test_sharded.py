@@ -78,6 +78,9 @@ def test_own_part_is_what_chunks_leave(rows: int, sizes: tuple[int, ...]) -> Non
         if len(sizes) == 2:
             layouts.append(((Shard(1), Shard(0)), [(1, *every[0]), (0, *every[1])]))
             layouts.append(((Strided(0, sizes[1]), Shard(0)), [(0, *every[1]), (0, *every[0])]))
+        if len(sizes) == 3:
+            right_to_left = (Strided(0, sizes[1] * sizes[2]), Strided(0, sizes[2]), Shard(0))
+            layouts.append((right_to_left, [(0, *pair) for pair in reversed(every)]))
         for placements, cuts in layouts:
             expected = cut(whole, cuts)
             tensor = Sharded(mesh, placements, tuple(whole.shape), torch.empty(expected.shape))
