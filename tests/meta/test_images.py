@@ -63,6 +63,20 @@ def test_few_shot_takes_of_what_is_not_held_out() -> None:
         open_images(replace(config, few_shot=51), Ranks(), some_images())
 
 
+def test_the_seed_decides_which_few_are_taken() -> None:
+    config = replace(CONFIG, few_shot=50)
+    first, again, other = (
+        numbers(
+            [
+                *(train := in_memory(open_images(replace(config, seed=seed), Ranks(), some_images()).train)).epoch(),
+                train.rest(),
+            ]
+        )
+        for seed in (1, 1, 2)
+    )
+    assert first == again != other
+
+
 @pytest.mark.parametrize(("hold_out", "left"), [(0, 250), (1, 249), (7, 243), (100, 150)])
 def test_without_validation_any_number_may_be_held_out(hold_out: int, left: int) -> None:
     opened = open_images(replace(CONFIG, hold_out=hold_out), Ranks(), some_images())
