@@ -15,11 +15,11 @@ from torch.nn.parameter import is_lazy
 
 from ghn.common.errors import OneLineError
 from ghn.common.memory import memory_errors_as
+from ghn.common.modules import named_parameters
 from ghn.common.sharded import is_sharded, local_part, reshard, with_own_part
 from ghn.common.tensors import without_class
 from ghn.common.text import printable
 from ghn.graph.computational_graph import ComputationalGraph
-from ghn.graph.parts import named_parameters
 from ghn.graph.reasons import Reason
 from ghn.graph.run.depth import with_room
 from ghn.hypernet.ghn import GHN

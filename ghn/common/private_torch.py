@@ -37,6 +37,7 @@ __all__ = [
     "is_backward_running",
     "is_batch_norm",
     "is_composite",
+    "is_fake",
     "is_higher_order",
     "is_wrapper",
     "parts_of",
@@ -44,6 +45,7 @@ __all__ = [
     "storage_address",
     "with_parts",
     "without_levels",
+    "without_modes",
 ]
 
 # `WeakTensorKeyDictionary` maps tensors by identity while they live (`WeakIdKeyDictionary` is its type). Public:
@@ -75,6 +77,22 @@ def fake_tensor_mode() -> Any:
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     return FakeTensorMode(allow_non_fake_inputs=True)
+
+
+def without_modes() -> Any:
+    """Context in which this thread's operators run as if no mode saw them.
+
+    Public: none; memory cannot be copied while fake tensors are on.
+    """
+    from torch.utils._python_dispatch import _disable_current_modes
+
+    return _disable_current_modes()
+
+
+def is_fake(tensor: Tensor) -> bool:
+    """Whether a tensor has a device and no numbers. Public: none; hidden work goes unnoticed on the rung `fake`."""
+    loaded = sys.modules.get("torch._subclasses.fake_tensor")
+    return loaded is not None and isinstance(tensor, loaded.FakeTensor)
 
 
 def compiler_is_loaded() -> bool:

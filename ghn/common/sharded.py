@@ -12,6 +12,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ghn.common.modules import modules
+
 
 def is_sharded(tensor: Tensor) -> bool:
     """Whether the tensor is a `DTensor`, also one of which each process holds a copy."""
@@ -83,7 +85,7 @@ def reshard(model: nn.Module) -> None:
         model: Any; nothing happens to those that FSDP2 does not shard.
     """
     kind: Any = getattr(sys.modules.get("torch.distributed.fsdp"), "FSDPModule", None)
-    for module in model.modules() if kind is not None else ():
+    for module in modules(model) if kind is not None else ():
         if isinstance(module, kind):
             module.reshard()
 

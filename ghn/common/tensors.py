@@ -55,7 +55,7 @@ def storage_of(tensor: Tensor) -> torch.UntypedStorage | None:
     """The piece of memory that the tensor lives in, if it lives in one."""
     try:
         return tensor.untyped_storage()
-    except (RuntimeError, NotImplementedError):
+    except (RuntimeError, NotImplementedError, ValueError):
         return None
 
 

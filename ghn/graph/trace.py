@@ -1,40 +1,36 @@
 """Trace a model to its computational graph.
 
-A model is run once, on a copy without numbers, and every operator call is recorded (`record`); data-flow rules turn the
-record into primitives and parameters (`simplify`). Where a model cannot run so, the next rung of the ladder is tried:
+A model is run once, its tensors replaced by others without numbers, and every operator call is recorded (`record`);
+data-flow rules turn the record into primitives and parameters (`simplify`). Where a model cannot run so, the next rung
+of the ladder is tried:
 
-    meta     a copy on the meta device: shapes only, no arithmetic
+    meta     on the meta device: shapes only, no arithmetic
     guess    the same for models that select by value (boxes, tokens): everything counts as selected; taken where all
              parameters are used, and before the first yes or no that values decide
     fake     fake tensors, for operators and code that the meta device does not serve
-    real     a copy on the CPU with real numbers, for control flow that depends on values
+    real     on the CPU with real numbers, for control flow that depends on values
     modules  no run at all: modules in the order of their definition, for models without a usable `forward` and for
              those whose layers run out of sight
 
-Neither the model, nor its buffers and mode, nor any global state (random numbers, backends) is changed.
+Neither the model and what it reaches, nor any global state (random numbers, backends) is changed. Threads trace one at
+a time.
 """
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import itertools
-import logging
-import random
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parameter import is_lazy
 
 from ghn.common.memory import is_out_of_memory
-from ghn.common.private_torch import FAKE_TENSOR_LOG, compiler_is_loaded
+from ghn.common.modules import modules, named_parameters, tensors_of
+from ghn.common.private_torch import compiler_is_loaded
 from ghn.graph.computational_graph import ComputationalGraph
-from ghn.graph.parts import modules, named_buffers, named_parameters
 from ghn.graph.read.modules import graph_of_modules
 from ghn.graph.read.sharing import without_overlaps
 from ghn.graph.read.simplify import simplify
@@ -44,6 +40,7 @@ from ghn.graph.run.arguments import Inputs, given_inputs
 from ghn.graph.run.calling import call_model
 from ghn.graph.run.depth import is_roomy, with_room
 from ghn.graph.run.inputs import candidate_inputs
+from ghn.graph.run.process import compiled_parts_eager, process_untouched
 from ghn.graph.run.rungs import RUNGS
 
 
@@ -74,7 +71,7 @@ def trace(model: nn.Module, example_inputs: Any = None) -> ComputationalGraph:
 def _trace(model: nn.Module, example_inputs: Any) -> ComputationalGraph:
     candidates = [given_inputs(example_inputs)] if example_inputs is not None else candidate_inputs(model)
     ladder = _Ladder(model, candidates)
-    with _global_state_untouched():
+    with process_untouched():
         try:
             graph = ladder.climb()
         except _OutOfSightError:
@@ -169,15 +166,15 @@ def materialise(model: nn.Module, example_inputs: Any = None) -> None:
     Raises:
         TraceError: If the forward pass fails.
     """
-    if not any(is_lazy(tensor) for tensor in [*named_parameters(model).values(), *named_buffers(model).values()]):
+    if not any(is_lazy(tensor) for tensor in tensors_of(model)):
         return
     inputs = given_inputs(example_inputs) if example_inputs is not None else candidate_inputs(model)[0]
     device = next((p.device for p in named_parameters(model).values() if not is_lazy(p)), torch.device("cpu"))
     args, kwargs = inputs.map(lambda tensor: torch.zeros(tensor.shape, dtype=tensor.dtype, device=device))
     modes = {module: module.training for module in modules(model)}
     try:
-        with _global_state_untouched(), _compiled_parts_eager():
-            with_room(lambda: _run_without_gradients(model, args, kwargs), model)
+        with process_untouched(), torch.no_grad():
+            with_room(lambda: call_model(model.eval(), *args, **kwargs), model)
     except Exception as error:
         raise TraceError(_failure_line(model, inputs, error, guessed=example_inputs is None)) from error
     finally:
@@ -185,62 +182,17 @@ def materialise(model: nn.Module, example_inputs: Any = None) -> None:
             module.training = training
 
 
-@torch.no_grad()
-def _run_without_gradients(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    call_model(model.eval(), *args, **kwargs)
-
-
-@contextlib.contextmanager
-def _global_state_untouched() -> Iterator[None]:
-    """Attention unfused, random states and the fast path of attention modules restored afterwards."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    with (
-        torch.inference_mode(False),
-        torch.random.fork_rng(devices=[]),
-        sdpa_kernel(SDPBackend.MATH),
-        warnings.catch_warnings(),
-    ):
-        # What a forward pass warns of would come again, and better, when the user runs it.
-        warnings.simplefilter("ignore")
-        # An operator that fake tensors do not serve fills pages of log; the next rung is tried anyway.
-        log = logging.getLogger(FAKE_TENSOR_LOG)
-        level = log.level
-        log.setLevel(logging.CRITICAL)
-        torch.backends.mha.set_fastpath_enabled(False)
-        torch.manual_seed(0)
-        random.seed(0)
-        np.random.seed(0)
-        try:
-            yield
-        finally:
-            torch.backends.mha.set_fastpath_enabled(fast_path)
-            log.setLevel(level)
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)
-
-
 def _run_uncompiled(rung: str, model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
     """Run a rung; once more where it fails and has only now loaded the compiler, which then compiled the recorder."""
     loaded = compiler_is_loaded()
     try:
-        with _compiled_parts_eager():
+        with compiled_parts_eager():
             return RUNGS[rung](model, inputs, training)
     except Exception:
         if loaded or not compiler_is_loaded():
             raise
-    with _compiled_parts_eager():
+    with compiled_parts_eager():
         return RUNGS[rung](model, inputs, training)
-
-
-@contextlib.contextmanager
-def _compiled_parts_eager() -> Iterator[None]:
-    """Compiled modules run as they were written: nobody wants the tracer compiled."""
-    if compiler_is_loaded() and hasattr(torch.compiler, "set_stance"):
-        with torch.compiler.set_stance("force_eager"):
-            yield
-    else:
-        yield
 
 
 def _has_forward(model: nn.Module) -> bool:

@@ -32,6 +32,7 @@ USES = {
     "torch._C._functorch.is_functorch_wrapped_tensor": "models that differentiate in their forward pass fail",
     "torch._C._functorch.get_unwrapped": "models that use torch.func.grad in their forward pass fail",
     "torch.utils._python_dispatch.transform_subclass": "models that are given jagged tensors fail",
+    "torch.utils._python_dispatch._disable_current_modes": "models that write to their own tensors on real runs fail",
     "torch._ops.HigherOrderOperator": "no model can be traced: every function is asked whether it is one",
     "torch._foreach_norm": "meta-training: norms of weights and gradients",
     "torch._foreach_sub": "meta-training: the norm of an update",
@@ -91,6 +92,16 @@ def test_fake_tensors_have_a_device_and_no_numbers() -> None:
     with private_torch.fake_tensor_mode():
         made = torch.zeros(2**40, device="cpu")
     assert (made.device.type, made.numel()) == ("cpu", 2**40), "the rung `fake` takes as much memory as a real run"
+
+
+def test_fake_tensors_are_known_and_memory_is_copied_in_spite_of_them() -> None:
+    memory = torch.ones(2).untyped_storage()
+    with private_torch.fake_tensor_mode():
+        assert private_torch.is_fake(torch.ones(2))
+        with private_torch.without_modes():
+            assert not private_torch.is_fake(torch.ones(2))
+            assert bytes(memory.clone()) == bytes(memory)
+    assert not private_torch.is_fake(torch.ones(2))
 
 
 def test_fake_tensors_report_to_the_logger() -> None:

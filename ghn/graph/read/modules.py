@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from torch import Tensor, nn
 
+from ghn.common.modules import named_modules
 from ghn.graph.computational_graph import ComputationalGraph, Node, ParameterSpec, Role
-from ghn.graph.parts import named_modules
 from ghn.graph.reasons import Reason, ReasonCode
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from ghn.common.modules import named_parameters
 from ghn.common.tensors import end, is_allocated, memory
 from ghn.graph.computational_graph import ComputationalGraph, Node
-from ghn.graph.parts import named_parameters
 from ghn.graph.reasons import Reason, ReasonCode
 
 

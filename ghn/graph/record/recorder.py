@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ghn.common.private_torch import (
@@ -20,14 +20,18 @@ from ghn.common.private_torch import (
     WeakTensorKeyDictionary,
     is_backward_running,
     is_composite,
+    is_fake,
     is_wrapper,
     without_levels,
+    without_modes,
 )
 from ghn.common.tensors import extent, storage_of
 from ghn.graph.record.guesses import NeedsValuesError, depends_on_values, guess, is_decision
 from ghn.graph.record.known import KnownTensors
 from ghn.graph.record.op_graph import GRADIENT, WRITE, Operation, OpGraph, Ref, Value
 from ghn.graph.record.shapes import CHECKS, SHORTCUTS
+from ghn.graph.record.stand_ins import StandIns, copy_of_constant
+from ghn.graph.record.substitutes import FUSED_ATTENTION, OwnRandomNumbers, draws, unfused_attention
 from ghn.graph.record.trees import map_tensors, tensors_in
 from ghn.graph.record.writes import Writes
 
@@ -42,21 +46,37 @@ class Recorder(OperatorMode):
         answer: What to say where values decide yes or no; other operators that need numbers are answered with a guess
             then. None lets them raise `NeedsValuesError`.
         told: Whether the arguments hold more than tensors (texts, numbers), of which the model may make tensors.
+        stand_ins: What operators get in the places of some tensors; none by default.
+        finding_shapes: Whether the run is one in which lazy modules find their shapes: theirs are no operators to note.
     """
 
-    def __init__(self, *, answer: bool | None = None, told: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        answer: bool | None = None,
+        told: bool = False,
+        stand_ins: StandIns | None = None,
+        finding_shapes: bool = False,
+    ) -> None:
         super().__init__()
+        self._finding_shapes = finding_shapes
         self.answer = answer
         self.told = told
+        self.stand_ins = StandIns() if stand_ins is None else stand_ins
         self.graph = OpGraph()
         self._values = KnownTensors()
         self._writes: dict[int, Writes] = {}
         self._shadows: WeakIdKeyDictionary = WeakTensorKeyDictionary()
-        self._names: dict[Any, tuple[str, str]] = {}
+        self._names: dict[Any, tuple[str, str, bool]] = {}
         self._composite: dict[Any, bool] = {}
         self._differentiated: tuple[int, ...] = ()
+        self._random = OwnRandomNumbers()
+        self._writing: dict[Any, tuple[tuple[str, int], ...]] = {}
+        self._strange: dict[int, torch.UntypedStorage] = {}
+        self._saved: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
+        self.stand_ins.notice = self._notice_stand_in
         self._storages = 0
-        self._paused = False
+        self._paused = self._unfusing = False
         self._lock = threading.RLock()
 
     def add(self, tensor: Tensor, like: Iterable[Tensor] = ()) -> int:
@@ -131,11 +151,79 @@ class Recorder(OperatorMode):
             self.graph.operations.append(Operation("alias", (Ref(source),), {}, (source,), (index,)))
             return index
         # Constants hold numbers until an operator brings them to the meta device.
-        self.graph.out_of_sight |= tensor.is_meta and tensor.is_floating_point()
+        # Only others have computed with gradients, or on tensors without numbers, what nobody saw.
+        made = tensor.is_meta or is_fake(tensor) or tensor.grad_fn is not None
+        self.graph.out_of_sight |= made and tensor.is_floating_point()
+        self.protect(tensor)
         if self.told and not tensor.is_meta:
             self.make(tensor)
             return self._values[tensor]
         return self.add(tensor)
+
+    def protect(self, tensor: Tensor) -> None:
+        """Let `restore` undo what operators write to the memory of a tensor."""
+        storage = storage_of(tensor)
+        if storage is not None and not tensor.is_meta:
+            self._strange[id(storage)] = storage
+
+    def restore(self) -> None:
+        """Give protected memory the contents that it had before it was written to."""
+        with without_modes():
+            for storage, saved in self._saved.values():
+                storage.copy_(saved)
+        self._saved.clear()
+
+    def _save_what_is_written(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        for name, position in self._written_by(func):
+            value = args[position] if position < len(args) else kwargs.get(name)
+            for tensor in tensors_in(value):
+                storage = storage_of(tensor)
+                if id(storage) in self._strange and id(storage) not in self._saved and storage is not None:
+                    with without_modes():
+                        self._saved[id(storage)] = storage, storage.clone()
+
+    def _written_by(self, func: Any) -> tuple[tuple[str, int], ...]:
+        """Names and positions of the arguments that an operator writes to."""
+        written = self._writing.get(func)
+        if written is None:
+            schema = getattr(func, "_schema", None)
+            arguments = schema.arguments if schema is not None else ()
+            written = self._writing[func] = tuple(
+                (argument.name, position)
+                for position, argument in enumerate(arguments)
+                if (argument.alias_info is not None and argument.alias_info.is_write)
+                or argument.name in ("running_mean", "running_var")
+            )
+        return written
+
+    def _notice_stand_in(self, original: Tensor, make: Callable[[], tuple[Tensor, Tensor | None]]) -> Tensor:
+        """Make a stand-in, which no operator of the model's does, and number it."""
+        with self._lock:
+            paused, self._paused = self._paused, True
+            try:
+                stand_in, source = make()
+            finally:
+                self._paused = paused
+            if source is None:
+                self.know(stand_in)
+                return stand_in
+            read, index = self.read(source), self.add(stand_in, [source])
+            layout = list(stand_in.shape), list(stand_in.stride()), int(stand_in.storage_offset())
+            whole = stand_in.shape == source.shape and stand_in.stride() == source.stride()
+            name, rest = ("alias", ()) if whole else ("as_strided", layout)
+            self.graph.operations.append(Operation(name, (Ref(read), *rest), {}, (read,), (index,)))
+            return stand_in
+
+    def knows_any(self, tree: Any) -> bool:
+        """Whether a tensor among arguments is one that is recorded."""
+        tensors = list(tensors_in(tree))
+        with self._lock:
+            return any([tensor in self._values for tensor in tensors])
+
+    def protect_object(self, tensor: Tensor) -> None:
+        """Let a tensor that is met for the first time have a stand-in: more than its memory is about to change."""
+        if not self._values.shares_memory(tensor):
+            self.stand_ins.wait(tensor, copy_of_constant)
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -157,15 +245,29 @@ class Recorder(OperatorMode):
         if self._paused:
             return func(*args, **kwargs)
         tensors = list(tensors_in((args, kwargs)))
+        if self._finding_shapes and any([is_lazy(tensor) for tensor in tensors]):
+            return func(*args, **kwargs)
+        if any([self._has_stand_in(tensor) for tensor in tensors]):
+            args, kwargs = map_tensors((args, kwargs), self.stand_ins.of)
+            tensors = list(tensors_in((args, kwargs)))
         if len(tensors) > 1 and any(t.is_meta for t in tensors) and not all(t.is_meta for t in tensors):
             args, kwargs = map_tensors((args, kwargs), self._on_meta)
             tensors = list(tensors_in((args, kwargs)))
-        full, name = self._names_of(func)
+        full, name, random = self._names_of(func)
+        if full == FUSED_ATTENTION or self._unfusing:
+            parts = self._record_parts(unfused_attention if full == FUSED_ATTENTION else func.decompose, args, kwargs)
+            if parts is not NotImplemented:
+                return parts
         if name == "lift_fresh":
             self.make(tensors[0])
         inputs = tuple([self.read(tensor) for tensor in tensors])
         positional, named = map_tensors((args, kwargs), lambda tensor: Ref(self._values[tensor]))
-        result = self._run(full, func, args, kwargs, tensors)
+        if self._strange:
+            self._save_what_is_written(func, args, kwargs)
+        if random and _on_cpu(tensors, kwargs):
+            result = self._random.run(func, args, kwargs)
+        else:
+            result = self._run(full, func, args, kwargs, tensors)
         results = list(tensors_in(result))
         if not results:
             return result
@@ -186,12 +288,30 @@ class Recorder(OperatorMode):
         composite = self._composite[func] = is_composite(func)
         return composite
 
-    def _names_of(self, func: Any) -> tuple[str, str]:
-        """An operator's full name, and the one that `Operation` gives it."""
+    def _record_parts(self, run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Run what an operator consists of, and record that; what consists of others again is taken apart too."""
+        unfusing, self._unfusing = self._unfusing, True
+        try:
+            with self:
+                return run(*args, **kwargs)
+        finally:
+            self._unfusing = unfusing
+
+    def _has_stand_in(self, tensor: Tensor) -> bool:
+        """Whether the model has another tensor's place for it; one that shares a model's memory gets a view of that."""
+        if self.stand_ins.has(tensor):
+            return True
+        if tensor.is_meta or not self.stand_ins.shares(tensor) or tensor in self._values:
+            return False
+        self.stand_ins.wait(tensor, torch.clone)
+        return True
+
+    def _names_of(self, func: Any) -> tuple[str, str, bool]:
+        """An operator's full name, the one that `Operation` gives it, and whether it draws random numbers."""
         names = self._names.get(func)
         if names is None:
             full = str(func)
-            names = self._names[func] = full, _operator_name(full)
+            names = self._names[func] = full, _operator_name(full), draws(func)
         return names
 
     def _run(
@@ -295,6 +415,14 @@ def _counts(tensor: Tensor) -> bool:
         return True
     rows = tensor.reshape(-1, tensor.shape[-1])[:, :4096]
     return not bool(rows.diff(n=2).any())
+
+
+def _on_cpu(tensors: Sequence[Tensor], kwargs: Mapping[str, Any]) -> bool:
+    """Whether an operator has numbers to compute with, those of the CPU."""
+    device = kwargs.get("device")
+    return all([type(tensor) in (Tensor, nn.Parameter) and tensor.is_cpu for tensor in tensors]) and (
+        device is None or torch.device(device).type == "cpu"
+    )
 
 
 def _operator_name(full: str) -> str:

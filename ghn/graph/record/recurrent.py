@@ -1,4 +1,6 @@
-"""What functions tell the recorder that operators do not: recurrent layers as one operation each, and constants.
+"""What functions tell the recorder that operators do not: recurrent layers as one operation each, constants, and reads.
+
+A tensor's device, its `.data` and its gradient are read and set without an operator: functions too get stand-ins.
 
 Operator by operator an LSTM is a node per gate and time step, thousands of them. As a function of its sequence it is
 what its parameters are: per layer and direction an input-to-hidden and a hidden-to-hidden linear map.
@@ -11,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from ghn.common.private_torch import is_higher_order, parts_of
@@ -23,6 +26,9 @@ RECURRENT = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 
 CONSTRUCTORS = {"tensor", "as_tensor", "asarray", "new_tensor"}
 """Functions that make a tensor of numbers. Some versions of PyTorch call no operator for it on the meta device."""
+
+SETTERS = {"__set__", "requires_grad_", "retain_grad", "detach_"}
+"""Functions that change a tensor without an operator."""
 
 
 ATTENTION = "scaled_dot_product_attention"
@@ -54,23 +60,27 @@ class RecordedFunctions(TorchFunctionMode):
         if self.recorder.paused:
             return func(*args, **(kwargs or {}))
         name = getattr(func, "__name__", "")
+        stand_ins = self.recorder.stand_ins
+        if name in SETTERS and args and isinstance(args[0], Tensor) and not is_lazy(args[0]):
+            self.recorder.protect_object(args[0])
+        args, kwargs = stand_ins.in_place_of(args), stand_ins.in_place_of(kwargs or {})
         # With a packed sequence the third argument is the state, not the weights: PyTorch decides the shapes there too.
         if name in RECURRENT and not kwargs:
             return self.recorder.record_whole(name, _shaped(name, func), args)
         if is_higher_order(func) and str(func) in HIGHER_ORDER:
             with self:
-                return HIGHER_ORDER[str(func)](self.recorder, func, *args, **(kwargs or {}))
+                return HIGHER_ORDER[str(func)](self.recorder, func, *args, **kwargs)
         if name == ATTENTION and isinstance(args[0], Tensor) and len(parts_of(args[0])) > 1:
-            return self._attend_jagged(*args, **(kwargs or {}))
+            return self._attend_jagged(*args, **kwargs)
         if name in DIFFERENTIATION:
-            return self._differentiate(func, args, kwargs or {})
-        result = func(*args, **(kwargs or {}))
+            return self._differentiate(func, args, kwargs)
+        result = func(*args, **kwargs)
         if name in CONSTRUCTORS and isinstance(result, Tensor):
             # What is made of another tensor (or is that one itself) is known or unknown as that is.
             numbers = args[1:] if name == "new_tensor" else args
-            if next(tensors_in((numbers, kwargs or {})), None) is None:
+            if next(tensors_in((numbers, kwargs)), None) is None:
                 self.recorder.make(result)
-        return result
+        return stand_ins.original(result)
 
     def _attend_jagged(self, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         # Where attention is fused, jagged tensors are served on some devices only; its result is shaped like queries.

@@ -12,10 +12,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import torch
+from torch import nn
 
 from ghn.common.private_torch import OperatorMode
 from ghn.graph.record.recorder import Recorder
 from ghn.graph.record.recurrent import RecordedFunctions
+
+_RECORDED: set[int] = set()
+"""Threads whose operators are recorded."""
+
+
+def is_recorded() -> bool:
+    """Whether this thread's operators are recorded."""
+    return threading.get_ident() in _RECORDED
 
 
 class _Follower(OperatorMode):
@@ -35,11 +44,13 @@ class _Follower(OperatorMode):
 def followed(recorder: Recorder) -> Iterator[None]:
     """Context in which threads and tasks of executors that this thread, or one that it started, starts are recorded.
 
-    What other threads of the process start is left alone.
+    So are modules that any thread calls with what the recorder knows. What else other threads do is left alone.
     """
-    recorded = {threading.get_ident()}
+    recorded = _RECORDED
+    this_was = is_recorded()
+    recorded.add(threading.get_ident())
     submitting: set[int] = set()
-    start, submit = threading.Thread.start, ThreadPoolExecutor.submit
+    start, submit, call = threading.Thread.start, ThreadPoolExecutor.submit, nn.Module.__call__
 
     def following(function: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any, **kwargs: Any) -> Any:
@@ -73,10 +84,20 @@ def followed(recorder: Recorder) -> Iterator[None]:
         finally:
             submitting.discard(this)
 
+    def call_followed(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        # A thread that was started before may serve the forward pass: what it is handed tells.
+        if threading.get_ident() in recorded or not recorder.knows_any((args, kwargs)):
+            return call(module, *args, **kwargs)
+        return following(call)(module, *args, **kwargs)
+
     threading.Thread.start = start_followed  # type: ignore[assignment, method-assign]
     ThreadPoolExecutor.submit = submit_followed  # type: ignore[assignment, method-assign]
+    nn.Module.__call__ = call_followed  # type: ignore[method-assign]
     try:
         yield
     finally:
+        if not this_was:
+            recorded.discard(threading.get_ident())
         threading.Thread.start = start  # type: ignore[assignment, method-assign]
         ThreadPoolExecutor.submit = submit  # type: ignore[assignment, method-assign]
+        nn.Module.__call__ = call  # type: ignore[method-assign]

@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from ghn.graph.parts import depth
+from ghn.common.modules import depth
 
 Result = TypeVar("Result")
 

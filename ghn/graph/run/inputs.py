@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ghn.graph.parts import named_parameters
+from ghn.common.modules import named_parameters
 from ghn.graph.run.arguments import BATCH, Inputs
 
 IMAGE_SIZES = (224, 299, 32, 256, 384, 512, 28)

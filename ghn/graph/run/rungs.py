@@ -2,64 +2,154 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ghn.common.private_torch import fake_tensor_mode
-from ghn.graph.parts import modules, named_buffers, named_parameters
+from ghn.common.modules import modules, named_parameters, set_mode
+from ghn.common.private_torch import MODULE_BUFFERS, MODULE_PARAMETERS, fake_tensor_mode
 from ghn.graph.record.op_graph import OpGraph
 from ghn.graph.record.outputs import output_tensors
 from ghn.graph.record.recorder import Recorder
 from ghn.graph.record.recurrent import NeedsGradientsError, RecordedFunctions
+from ghn.graph.record.stand_ins import StandIns, copy_of_constant
 from ghn.graph.record.threads import followed
-from ghn.graph.record.trees import tensors_in
 from ghn.graph.run.arguments import Inputs
 from ghn.graph.run.calling import call_model
-from ghn.graph.run.copying import copy_model
-from ghn.graph.run.stand_in import blank, stand_in
+from ghn.graph.run.reach import Reach, kept_as_it_is
+from ghn.graph.run.stand_in import blank, comes_from_ranks, stand_in
+
+Convert = Callable[[Tensor], Tensor]
+
+_HOOKS = ("_forward_pre_hooks", "_forward_hooks")
 
 
 def record_forward(
-    model: nn.Module, inputs: Inputs, *, move: Callable[[Tensor], Tensor], answer: bool | None = None
+    model: nn.Module, inputs: Inputs, training: bool, convert: Convert, *, answer: bool | None = None
 ) -> OpGraph:
-    """Run a model (already a copy) once under a recorder; twice where lazy modules find their shapes first.
+    """Run a model once under a recorder; twice where lazy modules find their shapes first. The model stays as it is.
 
     Gradients cost time and memory: they are computed only where the model itself differentiates.
+
+    Args:
+        model: The model itself.
+        inputs: What to call it with.
+        training: The mode to run it in.
+        convert: Makes the stand-in of a parameter, a buffer or an input.
+        answer: See `Recorder`.
+
+    Raises:
+        ValueError: If the model returns no tensor.
     """
     try:
-        return _record_forward(model, inputs, move=move, answer=answer, gradients=False)
+        return _record_forward(model, inputs, training, convert, answer, gradients=False)
     except NeedsGradientsError:
-        return _record_forward(model, inputs, move=move, answer=answer, gradients=True)
+        return _record_forward(model, inputs, training, convert, answer, gradients=True)
 
 
 def _record_forward(
-    model: nn.Module, inputs: Inputs, *, move: Callable[[Tensor], Tensor], answer: bool | None, gradients: bool
+    model: nn.Module, inputs: Inputs, training: bool, convert: Convert, answer: bool | None, *, gradients: bool
 ) -> OpGraph:
-    args, kwargs = inputs.map(move)
-    if any(is_lazy(parameter) for parameter in named_parameters(model).values()):
-        with torch.no_grad():
-            call_model(model, *args, **kwargs)
-    recorder = Recorder(answer=answer, told=inputs.tell)
+    with kept_as_it_is(model) as reach:
+        _without_hooks_of_ranks(model)
+        names = set(named_parameters(model))
+        if _with_lazy_stand_ins(model, convert):
+            finder = Recorder(answer=answer, told=inputs.tell, finding_shapes=True)
+            _run(model, inputs, training, convert, reach, finder, gradients)
+        recorder = Recorder(answer=answer, told=inputs.tell)
+        record = _run(model, inputs, training, convert, reach, recorder, gradients)
+        # Layers that the first of two runs made are none of the model's.
+        record.parameters = {name: value for name, value in record.parameters.items() if name in names}
+        return record
+
+
+def _run(
+    model: nn.Module,
+    inputs: Inputs,
+    training: bool,
+    convert: Convert,
+    reach: Reach,
+    recorder: Recorder,
+    gradients: bool,
+) -> OpGraph:
+    args, kwargs = inputs.map(convert)
     graph = recorder.graph
     for name, parameter in named_parameters(model).items():
         if not is_lazy(parameter):
-            graph.parameters[name] = recorder.add(parameter)
-    recorder.know(*named_buffers(model).values())
-    recorder.know(*(tensor for module in modules(model) for tensor in tensors_in(module.__dict__)))
+            stand_in = convert(parameter)
+            recorder.stand_ins.put(parameter, stand_in)
+            graph.parameters[name] = recorder.add(stand_in)
+            recorder.protect(stand_in)
+    for tensor in [*reach.parameters, *reach.buffers]:
+        if not is_lazy(tensor):
+            recorder.stand_ins.wait(tensor, convert)
+    for tensor in reach.tensors:
+        recorder.stand_ins.wait(tensor, copy_of_constant)
     graph.inputs = [recorder.add(tensor) for tensor in Inputs(args, kwargs).tensors()]
-    with torch.set_grad_enabled(gradients), recorder, RecordedFunctions(recorder), followed(recorder):
-        output = call_model(model, *args, **kwargs)
-    graph.outputs = [recorder.read(tensor) for tensor in output_tensors(output)]
+    # What `torch.func` wraps before any function sees it must be the stand-in already: devices are compared there.
+    held_instead = _held_instead(model, recorder.stand_ins) if gradients else contextlib.nullcontext()
+    try:
+        with (
+            held_instead,
+            torch.set_grad_enabled(gradients),
+            recorder,
+            RecordedFunctions(recorder),
+            followed(recorder),
+        ):
+            set_mode(model, training)
+            output = call_model(model, *args, **kwargs)
+        graph.outputs = [recorder.read(recorder.stand_ins.of(tensor)) for tensor in output_tensors(output)]
+    finally:
+        recorder.restore()
     if not graph.outputs:
         raise ValueError(f"{type(model).__name__} returns no tensor")
     return graph
 
 
+def _with_lazy_stand_ins(model: nn.Module, convert: Convert) -> bool:
+    """Let lazy modules hold other tensors without a shape, which are given one; whether there are any."""
+    found = False
+    for module in modules(model):
+        for held in (module.__dict__[MODULE_PARAMETERS], module.__dict__[MODULE_BUFFERS]):
+            for name, tensor in [*held.items()]:
+                if tensor is not None and is_lazy(tensor):
+                    held[name] = convert(tensor)
+                    found = True
+    return found
+
+
+@contextlib.contextmanager
+def _held_instead(model: nn.Module, stand_ins: StandIns) -> Iterator[None]:
+    """Let modules hold the stand-ins of their parameters and buffers."""
+    held = [
+        module.__dict__.get(kind) or {} for module in modules(model) for kind in (MODULE_PARAMETERS, MODULE_BUFFERS)
+    ]
+    before = [(tensors, dict(tensors)) for tensors in held]
+    for tensors in held:
+        for name, tensor in [*tensors.items()]:
+            if tensor is not None and stand_ins.has(tensor):
+                tensors[name] = stand_ins.of(tensor)
+    try:
+        yield
+    finally:
+        for tensors, own in before:
+            tensors.update(own)
+
+
+def _without_hooks_of_ranks(model: nn.Module) -> None:
+    """Take the hooks away by which PyTorch moves data between processes; `kept_as_it_is` puts them back."""
+    for module in modules(model):
+        for kind in _HOOKS:
+            hooks = module.__dict__.get(kind) or {}
+            for key in [key for key, hook in hooks.items() if comes_from_ranks(hook)]:
+                del hooks[key]
+
+
 def _run_meta(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
-    return record_forward(copy_model(model, _to_meta).train(training), inputs, move=_to_meta)
+    return record_forward(model, inputs, training, _to_meta)
 
 
 def _run_guess(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
@@ -68,9 +158,8 @@ def _run_guess(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
     failures: list[Exception] = []
     # No first: what follows `if torch.isnan(x).any()` is seldom the way that a model takes.
     for answer in (False, True):
-        copied = copy_model(model, _to_meta).train(training)
         try:
-            record = record_forward(copied, inputs, move=_to_meta, answer=answer)
+            record = record_forward(model, inputs, training, _to_meta, answer=answer)
         except Exception as error:
             # Either way may be one that the model forbids.
             failures.append(error)
@@ -90,14 +179,12 @@ def _run_fake(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
         with mode:
             return blank(tensor, "cpu")
 
-    copied = copy_model(model, fake).train(training)
     with mode:
-        return record_forward(copied, inputs, move=fake)
+        return record_forward(model, inputs, training, fake)
 
 
 def _run_real(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
-    with torch.backends.mkldnn.flags(enabled=False):
-        return record_forward(copy_model(model, _to_cpu).train(training), inputs, move=_to_cpu)
+    return record_forward(model, inputs, training, _to_cpu)
 
 
 def _to_meta(tensor: Tensor) -> Tensor:

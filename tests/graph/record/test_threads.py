@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ghn.graph.trace import trace
 from tests.graph.graphs import edges, named
@@ -83,9 +84,21 @@ def test_an_executor_that_lives_on() -> None:
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_what_runs_out_of_sight_takes_the_order_of_modules(device: str) -> None:
+def test_modules_that_a_thread_started_before_runs(device: str) -> None:
     with ThreadPool(1) as pool:
         model = Branches(lambda branches, x: pool.map(lambda branch: branch(x), branches)).to(device)
+        graph = trace(model, X)
+    assert graph.traced_by == "meta"
+    assert edges(graph) == edges(trace(Branches(here), X))
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_what_runs_out_of_sight_takes_the_order_of_modules(device: str) -> None:
+    def unseen(branch: Any, x: Tensor) -> Tensor:
+        return functional.linear(x, branch[0].weight, branch[0].bias)
+
+    with ThreadPool(1) as pool:
+        model = Branches(lambda branches, x: pool.map(lambda branch: unseen(branch, x), branches)).to(device)
         graph = trace(model, X)
     assert graph.traced_by == "modules"
     assert set(graph.parameters) == {name for name, _ in model.named_parameters()}
@@ -167,7 +180,7 @@ def test_others_work_stays_unknown_whatever_it_goes_through(make: Callable[..., 
         def forward(self, x: Tensor) -> Tensor:
             # Past `submit`, which would be followed.
             done: Future[Tensor] = Future()
-            work.put((lambda: self.first(x), done))
+            work.put((lambda: functional.linear(x, self.first.weight, self.first.bias), done))
             return self.out(make(done.result()))
 
     work: queue.Queue[Any] = queue.Queue()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn import trace
-from ghn.graph.parts import named_parameters
+from ghn.common.modules import named_parameters
 from ghn.graph.run.depth import DEEP, is_roomy, with_room
 from ghn.graph.trace import TraceError, materialise
 from ghn.hypernet import GHN, GHNConfig

@@ -6,9 +6,11 @@ of the depth, and a thousand levels are more than Python's stack takes. Here one
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ghn.common.private_torch import MODULE_BUFFERS, MODULE_CHILDREN, MODULE_PARAMETERS
@@ -27,7 +29,7 @@ def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         children = _part(module, MODULE_CHILDREN)
         if children:
             dotted = name and name + "."
-            found = [(dotted + key, child) for key, child in children.items() if child is not None]
+            found = [(dotted + key, itself(child)) for key, child in children.items() if child is not None]
             pending.extend(reversed(found))
 
 
@@ -42,15 +44,41 @@ def named_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     A class that names its parameters itself is asked.
     """
     if type(model).named_parameters is not nn.Module.named_parameters:
-        return dict(model.named_parameters())
+        return dict(type(model).named_parameters(model))
     return _named(model, MODULE_PARAMETERS)
 
 
 def named_buffers(model: nn.Module) -> dict[str, Tensor]:
     """Every buffer once, by its first name, in the order of `model.named_buffers()`."""
     if type(model).named_buffers is not nn.Module.named_buffers:
-        return dict(model.named_buffers())
+        return dict(type(model).named_buffers(model))
     return _named(model, MODULE_BUFFERS)
+
+
+def tensors_of(model: nn.Module) -> list[Tensor]:
+    """Every parameter, then every buffer, once each, whatever a class names itself."""
+    return [*_named(model, MODULE_PARAMETERS).values(), *_named(model, MODULE_BUFFERS).values()]
+
+
+def set_mode(model: nn.Module, training: bool) -> None:
+    """`model.train(training)`, by the modules' own methods where they have them."""
+    seen: set[int] = set()
+    waiting = [model]
+    while waiting:
+        module = waiting.pop()
+        if id(module) in seen:
+            continue
+        seen.add(id(module))
+        if isinstance(module, torch.jit.ScriptModule) or type(module).train is not nn.Module.train:
+            type(module).train(module, training)
+            continue
+        module.__dict__["training"] = training
+        waiting += [itself(child) for child in _part(module, MODULE_CHILDREN).values() if child is not None]
+
+
+def itself(child: nn.Module) -> nn.Module:
+    """The module that a weak proxy stands for; PyTorch takes those for modules too."""
+    return child.__dir__.__self__ if type(child) in weakref.ProxyTypes else child  # type: ignore[attr-defined]
 
 
 def depth(model: nn.Module) -> int:
@@ -62,9 +90,9 @@ def depth(model: nn.Module) -> int:
         following = []
         for module in level:
             for child in _part(module, MODULE_CHILDREN).values():
-                if child is not None and id(child) not in seen:
-                    seen.add(id(child))
-                    following.append(child)
+                if child is not None and id(itself(child)) not in seen:
+                    seen.add(id(itself(child)))
+                    following.append(itself(child))
         level = following
     return levels
 

@@ -1,12 +1,13 @@
 import itertools
+import weakref
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from ghn.graph.parts import depth, modules, named_buffers, named_modules, named_parameters
+from ghn.common.modules import depth, modules, named_buffers, named_modules, named_parameters, set_mode, tensors_of
 
 
 class Nest(nn.Module):
@@ -89,3 +90,50 @@ def test_depth_of_shared_and_circular_models() -> None:
     assert depth(nn.Linear(2, 2)) == 1
     assert depth(shared()) == 3
     assert depth(circular()) == 2
+
+
+def tied() -> Any:
+    model: Any = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2)), nn.LSTM(2, 2))
+    model[1][1].weight = model[0].weight
+    model.append(model[1])
+    model.register_module("none", None)
+    return model
+
+
+@pytest.mark.parametrize(
+    "make", [tied, lambda: nn.TransformerDecoderLayer(4, 2, 4), lambda: torch.jit.script(nn.Linear(2, 2))]
+)
+def test_the_same_as_the_methods(make: Any) -> None:
+    model = make()
+    assert [id(module) for module in list(modules(model))] == [id(module) for module in model.modules()]
+    assert {name: id(p) for name, p in named_parameters(model).items()} == {
+        name: id(p) for name, p in model.named_parameters()
+    }
+    assert list(named_parameters(model)) == [name for name, _ in model.named_parameters()]
+    assert [id(t) for t in tensors_of(model)] == [id(t) for t in [*model.parameters(), *model.buffers()]]
+    for training in (False, True):
+        set_mode(model, training)
+        assert all(module.training == training for module in model.modules())
+
+
+def test_a_class_may_say_what_its_parameters_are_and_what_its_modes_do() -> None:
+    class Frozen(nn.Sequential):
+        def train(self, mode: bool = True) -> Any:
+            super().train(mode)
+            self[0].eval()
+            return self
+
+        def named_parameters(self, *args: Any, **kwargs: Any) -> Any:
+            return self[1].named_parameters(*args, **kwargs)
+
+    model = Frozen(nn.BatchNorm1d(2), nn.Linear(2, 2))
+    assert list(named_parameters(model)) == ["weight", "bias"]
+    set_mode(model, True)
+    assert (model.training, model[0].training, model[1].training) == (True, False, True)
+
+
+def test_a_weak_proxy_is_the_module_that_it_stands_for() -> None:
+    model: Any = nn.Sequential(nn.Linear(2, 2))
+    model.again = weakref.proxy(model[0])
+    assert list(modules(model)) == [model, model[0]]
+    assert depth(model) == 2

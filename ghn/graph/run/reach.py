@@ -1,0 +1,276 @@
+"""Give a model, and all that it reaches, the state back that it had before it ran.
+
+A forward pass may count its calls, append features to lists, cache what it computes, register layers, or change what
+its hooks and closures hold. What can be reached from the model is walked once, and whatever was changed is put back.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import functools
+import sys
+import types
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from ghn.common.modules import modules
+from ghn.common.private_torch import MODULE_BUFFERS, MODULE_PARAMETERS
+from ghn.graph.run import saved
+from ghn.graph.run.code import CODE, global_names, is_of_libraries, slots, values_of_class
+from ghn.graph.run.iterators import Replayed, independent, is_iterator
+
+# Values that no forward pass can change.
+_ATOMIC = frozenset(
+    (int, float, complex, str, bytes, bool, type(None), type(...), range, slice, torch.dtype, torch.device, torch.Size)
+)
+# Objects of Python's own hold no state of a model, but for these.
+_HOLDERS = ("collections", "types", "functools", "weakref", "_thread", "_threading_local", "argparse", "abc")
+_CACHE: Any = functools._lru_cache_wrapper
+_DICTS = (dict, collections.OrderedDict)
+_FOLLOWED = (list, dict, set, collections.deque, Tensor, nn.Module, _CACHE)
+
+
+@contextlib.contextmanager
+def kept_as_it_is(model: nn.Module) -> Iterator[Reach]:
+    """Context after which a model, and what it reaches, is as before, whatever happened in it.
+
+    Restored are attributes of modules, other objects and classes; lists, dicts, sets and arrays; sources of random
+    numbers and iterators; what closures hold, and globals that functions name. Tensors are not: what stands in for them
+    while the model runs is written to in their places.
+
+    Args:
+        model: The model.
+
+    Yields:
+        What was reached.
+    """
+    reach = Reach()
+    try:
+        reach.walk(model)
+        yield reach
+    finally:
+        reach.restore()
+
+
+class Reach:
+    """What is reached from a model.
+
+    Attributes:
+        modules: The model's modules.
+        parameters: Every parameter, also those of modules that only closures and the like hold.
+        buffers: Every buffer, likewise.
+        tensors: Every other tensor: attributes, and what lists, closures and the like hold.
+    """
+
+    def __init__(self) -> None:
+        self.modules: list[nn.Module] = []
+        self.parameters: list[Tensor] = []
+        self.buffers: list[Tensor] = []
+        self.tensors: list[Tensor] = []
+        # Whatever is in here lives, so that its identity stays its own.
+        self._seen: dict[int, Any] = {}
+        self._pending: list[Any] = []
+        self._empty: list[dict[Any, Any]] = []
+        self._dicts: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
+        self._lists: list[tuple[list[Any], list[Any]]] = []
+        self._undo: list[saved.Undo] = []
+        self._afterwards: list[saved.Undo] = []
+        self._visitors: dict[type, Callable[[Any], Any]] = {}
+        self._slots: dict[type, tuple[Any, ...]] = {}
+        self._iterators: dict[type, bool] = {}
+        self._independent: dict[int, tuple[Any, Any]] = {}
+
+    def walk(self, model: nn.Module) -> None:
+        """Visit everything, the model's modules first."""
+        self.modules = list(modules(model))
+        self._pending += reversed(self.modules)
+        while self._pending:
+            value = self._pending.pop()
+            kind = type(value)
+            if kind in _ATOMIC or id(value) in self._seen:
+                continue
+            self._seen[id(value)] = value
+            visit = self._visitors.get(kind)
+            if visit is None:
+                visit = self._visitors[kind] = self._visitor(kind)
+            visit(value)
+        own = {id(tensor) for tensor in [*self.parameters, *self.buffers]}
+        self.tensors = [tensor for tensor in self.tensors if id(tensor) not in own]
+
+    def restore(self) -> None:
+        """Undo every change."""
+        for undo in reversed(self._undo):
+            undo()
+        for values in self._empty:
+            if values:
+                saved.put_dict_back(values, {})
+        for values, before in self._dicts:
+            saved.put_dict_back(values, before)
+        for items, held in self._lists:
+            saved.put_list_back(items, held)
+        for put in self._afterwards:
+            put()
+
+    def _visitor(self, kind: type) -> Callable[[Any], Any]:
+        """What to do with values of a kind; decided by their true class, as proxies claim to be of another."""
+        visitors: dict[Any, Callable[[Any], Any]] = {
+            nn.Module: self._module,
+            Tensor: self.tensors.append,
+            dict: self._dict,
+            list: self._list,
+            tuple: self._pending.extend,
+            frozenset: self._pending.extend,
+            types.FunctionType: self._function,
+            types.CellType: self._cell,
+            type: self._class,
+            types.MethodType: lambda method: self._pending.extend((method.__self__, method.__func__)),
+            staticmethod: lambda method: self._pending.append(method.__func__),
+            classmethod: lambda method: self._pending.append(method.__func__),
+            property: lambda held: self._pending.extend((held.fget, held.fset)),
+            functools.partial: lambda call: self._pending.extend((call.func, call.args, call.keywords)),
+            weakref.ReferenceType: lambda reference: self._pending.append(reference()),
+            _CACHE: self._cache,
+        }
+        for base, visitor in visitors.items():
+            if issubclass(kind, base):
+                return visitor
+        save = next((save for base, save in saved.KINDS.items() if issubclass(kind, base)), None)
+        if save is not None:
+            return functools.partial(self._save, save, issubclass(kind, (set, collections.deque)))
+        root = kind.__module__.partition(".")[0]
+        ours = root not in sys.stdlib_module_names or root in _HOLDERS or root == "__main__"
+        return self._object if ours else lambda _: None
+
+    def _save(self, save: Callable[[Any], saved.Undo], holds: bool, value: Any) -> None:
+        self._undo.append(save(value))
+        if holds:
+            self._pending.extend(value)
+
+    def _module(self, module: nn.Module) -> None:
+        self._undo.append(saved.saved_class(module))
+        if isinstance(module, torch.jit.ScriptModule):
+            self._undo.append(saved.saved_mode(module))
+        for name, found in ((MODULE_PARAMETERS, self.parameters), (MODULE_BUFFERS, self.buffers)):
+            for _, tensor in (module.__dict__.get(name) or {}).items():
+                if tensor is not None:
+                    found.append(tensor)
+                    if not is_lazy(tensor):
+                        self._dict(tensor.__dict__)
+        self._object(module)
+
+    def _object(self, value: Any) -> None:
+        kind = type(value)
+        try:
+            attributes = object.__getattribute__(value, "__dict__")
+        except AttributeError:
+            attributes = None
+        if type(attributes) is dict:
+            self._dict(attributes)
+        members = self._slots.get(kind)
+        if members is None:
+            members = self._slots[kind] = slots(kind)
+        for member in members:
+            try:
+                held = member.__get__(value)
+            except AttributeError:
+                held = saved.MISSING
+            self._undo.append(functools.partial(saved.put_slot_back, value, member, held))
+            self._hold(held, functools.partial(member.__set__, value))
+        self._pending.append(kind)
+
+    def _dict(self, values: dict[Any, Any]) -> None:
+        if not values:
+            self._empty.append(values)
+            return
+        before = dict(values)
+        self._dicts.append((values, before))
+        for key, value in before.items():
+            kind = type(value)
+            if kind in _DICTS and not value:
+                self._empty.append(value)
+            elif kind not in _ATOMIC:
+                if self._is_iterator(kind):
+                    self._hold(value, functools.partial(values.__setitem__, key))
+                else:
+                    self._pending.append(value)
+            if type(key) is not str:
+                self._pending.append(key)
+
+    def _list(self, items: list[Any]) -> None:
+        before = list(items)
+        self._lists.append((items, before))
+        for index, item in enumerate(before):
+            kind = type(item)
+            if kind not in _ATOMIC:
+                if self._is_iterator(kind):
+                    self._hold(item, functools.partial(items.__setitem__, index))
+                else:
+                    self._pending.append(item)
+
+    def _is_iterator(self, kind: type) -> bool:
+        found = self._iterators.get(kind)
+        if found is None:
+            found = self._iterators[kind] = is_iterator(kind)
+        return found
+
+    def _hold(self, value: Any, put: Callable[[Any], Any]) -> None:
+        """Visit what something holds; instead of an iterator it is made to hold one that may be used up."""
+        if not self._is_iterator(type(value)):
+            self._pending.append(value)
+            return
+        held, taking = self._independent.get(id(value), (None, None))
+        if held is None:
+            taking = independent(value)
+            self._independent[id(value)] = value, taking
+        put(taking)
+        if isinstance(taking, Replayed):
+            replayed = taking
+            self._afterwards.append(lambda: put(replayed.again()) if replayed.taken else None)
+
+    def _class(self, kind: type) -> None:
+        if is_of_libraries(kind):
+            return
+        self._pending.extend(kind.__mro__[1:])
+        values = dict(values_of_class(kind))
+        self._pending.extend(values.values())
+        self._undo.append(functools.partial(saved.put_attributes_back, kind, dict(vars(kind))))
+        self._pending.extend(value for value in vars(kind).values() if isinstance(value, CODE))
+
+    def _function(self, function: types.FunctionType) -> None:
+        self._pending += [function.__defaults__, function.__kwdefaults__, *(function.__closure__ or ())]
+        if function.__dict__:
+            self._dict(function.__dict__)
+        scope = function.__globals__
+        names, rebound = global_names(function.__code__)
+        own = scope.get("__name__")
+        for name in names:
+            value = scope.get(name)
+            kind = type(value)
+            if issubclass(kind, _FOLLOWED) or (kind not in _ATOMIC and _is_of_module(value, kind, own)):
+                self._pending.append(value)
+        for name in rebound:
+            self._undo.append(functools.partial(saved.put_item_back, scope, name, scope.get(name, saved.MISSING)))
+
+    def _cell(self, cell: types.CellType) -> None:
+        try:
+            held = cell.cell_contents
+        except ValueError:
+            return
+        put = functools.partial(setattr, cell, "cell_contents")
+        self._undo.append(functools.partial(put, held))
+        self._hold(held, put)
+
+    def _cache(self, cached: Any) -> None:
+        self._undo.append(saved.saved_cache(cached))
+        self._pending.append(cached.__wrapped__)
+
+
+def _is_of_module(value: Any, kind: type, name: Any) -> bool:
+    """Whether a global is a function, a class or an object of one that the module itself defines."""
+    return (value.__module__ if issubclass(kind, (types.FunctionType, type)) else kind.__module__) == name

@@ -1,0 +1,150 @@
+"""What other threads notice of tracing, and what is left of it."""
+
+import logging
+import queue
+import random
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ghn import GHN, GHNConfig
+from ghn.graph.run.process import process_untouched
+from ghn.graph.trace import TraceError, trace
+
+X = torch.zeros(2, 4)
+asked: queue.Queue[Any] = queue.Queue()
+done: queue.Queue[Any] = queue.Queue()
+
+
+def switches() -> tuple[Any, ...]:
+    backends: Any = torch.backends
+    return (
+        *(backends.cuda.flash_sdp_enabled(), backends.cuda.math_sdp_enabled(), backends.mha.get_fastpath_enabled()),
+        *(backends.cuda.mem_efficient_sdp_enabled(), backends.mkldnn.enabled, torch.is_grad_enabled()),
+        *(threading.Thread.start, ThreadPoolExecutor.submit, nn.Module.__call__, torch.get_default_dtype()),
+        *(random.getstate(), torch.get_rng_state().tolist(), repr(np.random.get_state())),
+        *(list(warnings.filters), list(logging.getLogger("torch._subclasses.fake_tensor").filters)),
+    )
+
+
+class Slow(nn.Module):
+    """Waits in the middle of its forward pass, and fails or decides by value when told to."""
+
+    def __init__(self, during: Callable[[], Any] = lambda: None, *, fails: bool = False) -> None:
+        super().__init__()
+        self.a, self.norm, self.b = nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 3)
+        self.during, self.fails = during, fails
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.dropout(self.norm(self.a(x)), 0.5, self.training)
+        warnings.warn("slow", UserWarning, stacklevel=1)
+        self.during()
+        if self.fails:
+            raise ArithmeticError("told to")
+        return self.b(x) * (torch.rand(()) + random.random() + np.random.rand())
+
+
+def test_threads_at_once_leave_every_switch_and_trace_alike() -> None:
+    model, other = Slow(lambda: time.sleep(0.01)), Slow()
+    failing = Slow(lambda: time.sleep(0.01), fails=True)
+    expected, before = trace(model, X), switches()
+
+    def work(index: int) -> Any:
+        if index % 3 == 1:
+            with pytest.raises(TraceError, match="told to"):
+                trace(failing, X)
+            return None
+        return trace(model if index % 3 else other, X)
+
+    with ThreadPoolExecutor(6) as pool:
+        graphs = [graph for graph in pool.map(work, range(12)) if graph is not None]
+    assert switches() == before
+    assert len(graphs) == 8
+    assert all(graph.nodes == expected.nodes and (graph.edges == expected.edges).all() for graph in graphs)
+    assert model.norm.num_batches_tracked == 0
+
+
+def test_predictions_of_threads_are_those_of_one() -> None:
+    torch.manual_seed(0)
+    hypernet, model = GHN(GHNConfig.preset("ghn3-t", num_classes=3)).eval(), Slow()
+    expected = hypernet.predict(model, X)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: hypernet.predict(model, X), range(4)))
+    assert all(torch.equal(weights[name], expected[name]) for weights in found for name in expected)
+
+
+def _train(steps: int) -> list[float]:
+    """Losses of a model with all that other threads could disturb: dropout, attention, a scheduler of warnings."""
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.TransformerEncoderLayer(8, 2, 8, 0.1, batch_first=True), nn.Linear(8, 1))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    losses = []
+    for step in range(steps):
+        loss = model.train(step % 3 > 0)(torch.randn(2, 5, 8)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_a_training_in_another_thread_notices_nothing() -> None:
+    expected = _train(30)
+    # Lists that the model reaches are put back, a queue is not.
+    found: queue.Queue[list[float]] = queue.Queue()
+    # The training runs from the first to the last step while a model is being traced.
+    trace(Slow(lambda: found.put(_in_thread(lambda: _train(30)))), X)
+    assert found.get() == expected
+
+
+def _in_thread(function: Callable[[], Any]) -> Any:
+    results: list[Any] = []
+    asked.put((function, results))
+    done.get(timeout=60)
+    return results[0]
+
+
+def test_warnings_of_other_threads_are_theirs() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with process_untouched():
+            warnings.warn("ours", UserWarning, stacklevel=1)
+            _in_thread(lambda: warnings.warn("theirs", UserWarning, stacklevel=1))
+        warnings.warn("later", UserWarning, stacklevel=1)
+    assert [str(warning.message) for warning in caught] == ["theirs", "later"]
+
+
+def test_filters_that_another_thread_changes_meanwhile_stay_as_it_leaves_them() -> None:
+    before = list(warnings.filters)
+    catching = warnings.catch_warnings()
+    catching.__enter__()
+    warnings.simplefilter("ignore")
+    with process_untouched():
+        catching.__exit__(None, None, None)
+    assert list(warnings.filters) == before
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _server() -> Any:
+    """A thread that is older than any trace."""
+
+    def serve() -> None:
+        while (item := asked.get()) is not None:
+            try:
+                item[1].append(item[0]())
+            finally:
+                done.put(None)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield
+    asked.put(None)
+    thread.join()
