@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -159,6 +161,49 @@ class Threads(nn.Module):
             return x + pool.submit(self.body, x).result()
 
 
+class Closure(nn.Module):
+    """A body in a function that nobody else holds, called with a dict."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body, self.calls = body, [0]
+        self.run = lambda batch, held=body: {"out": held(**{"x" if _takes_x(held) else "input": batch["x"]})}
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls.append(len(self.calls))
+        return self.run({"x": x})["out"]
+
+
+def _takes_x(module: nn.Module) -> bool:
+    return "x" in inspect.signature(module.forward).parameters
+
+
+class Weak(nn.Module):
+    """A body that is held twice: by a container, and by weak references that run it."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict({"body": body})
+        self.shared: Any = {"all": [self.parts, (weakref.ref(body),)]}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.shared["all"][1][0]()(x)
+
+
+class Hooked(nn.Module):
+    """A hook takes features away and runs a layer on them."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body, self.after = body, nn.Conv2d(CHANNELS, CHANNELS, 1)
+        self.features: dict[str, list[Tensor]] = {}
+        body.register_forward_hook(lambda module, args, output: self.features.update(out=[output]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.body(x)
+        return x + self.after(self.features["out"][0])
+
+
 LEAVES: list[Any] = [
     lambda: nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1),
     lambda: nn.Conv2d(CHANNELS, CHANNELS, (1, 5), padding="same", groups=CHANNELS, bias=False),
@@ -190,6 +235,9 @@ MODULES = st.recursive(
         inner.map(lambda make: lambda: Split(make())),
         inner.map(lambda make: lambda: Twice(make())),
         inner.map(lambda make: lambda: Threads(make())),
+        inner.map(lambda make: lambda: Closure(make())),
+        inner.map(lambda make: lambda: Weak(make())),
+        inner.map(lambda make: lambda: Hooked(make())),
         st.tuples(inner, inner).map(lambda two: lambda: Branches(two[0](), two[1]())),
     ),
     max_leaves=6,
@@ -202,9 +250,9 @@ def network(body: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, CHANNELS, 3, padding=1), body, *head)
 
 
-def check(hypernet: GHN, model: nn.Module, *inputs: Any) -> InitReport:
-    """Initialise, and hold what must hold for every model."""
-    before = copy.deepcopy(model)
+def check(hypernet: GHN, model: nn.Module, *inputs: Any, again: nn.Module | None = None) -> InitReport:
+    """Initialise, and hold what must hold for every model; `again` is one alike, of those that a copy shares with."""
+    before = again or copy.deepcopy(model)
     report = hypernet.initialize(model, inputs)
     names = [name for name, _ in model.named_parameters()]
     assert sorted([*report.predicted, *report.kept]) == sorted(names)
@@ -212,10 +260,11 @@ def check(hypernet: GHN, model: nn.Module, *inputs: Any) -> InitReport:
         assert torch.equal(buffer, before.get_buffer(name)), name
     for name in report.kept:
         assert torch.equal(model.get_parameter(name), before.get_parameter(name)), name
-    again = copy.deepcopy(before)
+    modes = [m.training for m in before.modules()]
+    again = again or copy.deepcopy(before)
     hypernet.initialize(again, inputs)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
-    assert [m.training for m in model.modules()] == [m.training for m in before.modules()]
+    assert [m.training for m in model.modules()] == modes
     _train_a_step(model, *inputs)
     return report
 
@@ -237,7 +286,11 @@ def _train_a_step(model: nn.Module, *inputs: Any) -> None:
 def test_random_compositions(hypernet: GHN, make: Any) -> None:
     import ghn
 
-    model = network(make())
+    def build() -> nn.Module:
+        torch.manual_seed(0)
+        return network(make())
+
+    model = build()
     x = torch.zeros(2, 3, 8, 8)
     graph = ghn.trace(model, x)
     networkx = nx.from_edgelist(graph.edges.tolist(), nx.DiGraph)
@@ -246,8 +299,8 @@ def test_random_compositions(hypernet: GHN, make: Any) -> None:
     assert nx.descendants(networkx, 0) >= {
         i for i, node in enumerate(graph.nodes) if node.op not in ("input", "pos_enc")
     }
-    check(hypernet, model, x)
-    _unused_parameters_have_no_gradient(network(make()), x)
+    check(hypernet, model, x, again=build())
+    _unused_parameters_have_no_gradient(build(), x)
 
 
 def _unused_parameters_have_no_gradient(model: nn.Module, x: Tensor) -> None:
