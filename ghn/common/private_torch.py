@@ -27,6 +27,8 @@ __all__ = [
     "OperatorMode",
     "WeakIdKeyDictionary",
     "WeakTensorKeyDictionary",
+    "arguments_of",
+    "attention_by_parts",
     "compiler_is_loaded",
     "fake_tensor_mode",
     "foreach_add_",
@@ -116,6 +118,21 @@ def is_composite(operator: Any) -> bool:
     except RuntimeError:
         # Those of TorchScript (prim::device) are not registered.
         return False
+
+
+def arguments_of(operator: Any) -> Sequence[Any]:
+    """What an operator's schema says of its arguments; nothing of those without one. Public: none."""
+    schema = getattr(operator, "_schema", None)
+    return () if schema is None else tuple(schema.arguments)
+
+
+def attention_by_parts(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+    """`scaled_dot_product_attention` as the operators that it consists of, and the weights of attention.
+
+    Public: `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`, a switch of the whole process.
+    """
+    result: tuple[Tensor, Tensor] = torch.ops.aten._scaled_dot_product_attention_math(*args, **kwargs)
+    return result
 
 
 def is_higher_order(function: Any) -> bool:

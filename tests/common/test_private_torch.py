@@ -33,6 +33,7 @@ USES = {
     "torch._C._functorch.get_unwrapped": "models that use torch.func.grad in their forward pass fail",
     "torch.utils._python_dispatch.transform_subclass": "models that are given jagged tensors fail",
     "torch.utils._python_dispatch._disable_current_modes": "models that write to their own tensors on real runs fail",
+    "torch.ops.aten._scaled_dot_product_attention_math": "models with attention trace to other graphs on real runs",
     "torch._ops.HigherOrderOperator": "no model can be traced: every function is asked whether it is one",
     "torch._foreach_norm": "meta-training: norms of weights and gradients",
     "torch._foreach_sub": "meta-training: the norm of an update",

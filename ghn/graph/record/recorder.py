@@ -18,6 +18,7 @@ from ghn.common.private_torch import (
     OperatorMode,
     WeakIdKeyDictionary,
     WeakTensorKeyDictionary,
+    arguments_of,
     is_backward_running,
     is_composite,
     is_fake,
@@ -186,11 +187,9 @@ class Recorder(OperatorMode):
         """Names and positions of the arguments that an operator writes to."""
         written = self._writing.get(func)
         if written is None:
-            schema = getattr(func, "_schema", None)
-            arguments = schema.arguments if schema is not None else ()
             written = self._writing[func] = tuple(
                 (argument.name, position)
-                for position, argument in enumerate(arguments)
+                for position, argument in enumerate(arguments_of(func))
                 if (argument.alias_info is not None and argument.alias_info.is_write)
                 or argument.name in ("running_mean", "running_var")
             )

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ghn.common.private_torch import arguments_of, attention_by_parts
+
 FUSED_ATTENTION = "aten._scaled_dot_product_flash_attention_for_cpu.default"
 
 
@@ -17,9 +19,7 @@ def unfused_attention(
     """The operators that fused attention on the CPU consists of; `attn_mask` and `scale` are its options."""
     mask, scale = options.get("attn_mask"), options.get("scale")
     shared = query.shape[-3] != key.shape[-3]
-    output, _ = torch.ops.aten._scaled_dot_product_attention_math(
-        query, key, value, mask, dropout, causal, scale=scale, enable_gqa=shared
-    )
+    output, _ = attention_by_parts(query, key, value, mask, dropout, causal, scale=scale, enable_gqa=shared)
     return output, output.new_empty(output.shape[:-1])
 
 
@@ -58,10 +58,10 @@ def _taking_generator(func: Any) -> Any:
     """The operator, or its overload with the same arguments and a generator; None if there is none."""
     if _has_generator(func):
         return func
-    own = func._overloadname
+    own = str(func).rpartition(".")[2]
     name = "generator" if own == "default" else f"{own}_generator"
     return getattr(func.overloadpacket, name) if name in func.overloadpacket.overloads() else None
 
 
 def _has_generator(func: Any) -> bool:
-    return any(argument.name == "generator" for argument in func._schema.arguments)
+    return any(argument.name == "generator" for argument in arguments_of(func))
