@@ -10,12 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ghn import deepnets
+    from ghn import deepnets, initializers
     from ghn.checkpoint import CheckpointError, convert_checkpoint
     from ghn.graph import ComputationalGraph, Node, ParameterSpec
     from ghn.graph.trace import TraceError, trace
     from ghn.hypernet import GHNConfig
     from ghn.initialization import InitReport
+    from ghn.initializers import calibrate
     from ghn.model import GHN, from_pretrained, initialize, predict
 
 __version__ = "0.1.0"
@@ -29,10 +30,12 @@ __all__ = [
     "Node",
     "ParameterSpec",
     "TraceError",
+    "calibrate",
     "convert_checkpoint",
     "deepnets",
     "from_pretrained",
     "initialize",
+    "initializers",
     "predict",
     "trace",
 ]
@@ -46,6 +49,7 @@ _HOMES = {
     "Node": "ghn.graph",
     "ParameterSpec": "ghn.graph",
     "TraceError": "ghn.graph.trace",
+    "calibrate": "ghn.initializers",
     "convert_checkpoint": "ghn.checkpoint",
     "from_pretrained": "ghn.model",
     "initialize": "ghn.model",
@@ -56,8 +60,8 @@ _HOMES = {
 
 # PyTorch takes seconds to import: `ghn --help` and completion do without it.
 def __getattr__(name: str) -> Any:
-    if name == "deepnets":
-        return import_module("ghn.deepnets")
+    if name in ("deepnets", "initializers"):
+        return import_module(f"ghn.{name}")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'ghn' has no attribute {name!r}")

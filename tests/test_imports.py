@@ -146,8 +146,7 @@ def test_contributing_names_files_that_exist() -> None:
     missing = {
         name for name, paths in places.items() if not any(p.exists() or p.with_suffix(".py").exists() for p in paths)
     }
-    # The room of other starts is to come.
-    assert missing == {Path("ghn/initializers")}
+    assert missing == set()
 
 
 # Cost

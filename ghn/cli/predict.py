@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from rich.table import Table
     from torch import Tensor, nn
 
+    from ghn.cli.terminal import Steps
     from ghn.hypernet.ghn import GHN
     from ghn.initialization import InitReport
+    from ghn.initializers import StartReport
+    from ghn.zoo.request import BuiltModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,11 @@ class Options:
             own initialisation, or predict it like any other weight.
         seed: Governs the initialisation of what is kept, and the random rows of position embeddings.
         min_fraction: Stop with an error if less than this fraction of all elements, 0 to 1, would be predicted.
+        calibrate: Data set (cifar10, cifar100, digits) or folder of <class>/*.jpg, of which some training images set
+            batch-norm statistics and solve the head (see ghn.calibrate): a hypernetwork predicts no statistics, and
+            without them a network with batch norm is near chance in evaluation mode.
+        calibrate_images: How many.
+        data_root: Folder that holds the data set; None for the default.
         quiet: Show nothing but errors.
         json: Print the report as JSON instead of tables.
     """
@@ -55,12 +63,17 @@ class Options:
     head: Literal["keep", "predict"] = "keep"
     seed: Annotated[int, arg(metavar="N")] = 0
     min_fraction: Annotated[float, arg(metavar="FRACTION")] = 0.0
+    calibrate: Annotated[str | None, arg(metavar="DATA|FOLDER")] = None
+    calibrate_images: Annotated[int, arg(metavar="N")] = 512
+    data_root: Annotated[Path | None, arg(metavar="FOLDER")] = None
     quiet: bool = False
     json: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_fraction <= 1:
             raise ValueError(f"--min-fraction must lie between 0 and 1, not {self.min_fraction:g}")
+        if self.calibrate_images < 1:
+            raise ValueError(f"--calibrate-images must be at least 1, not {self.calibrate_images}")
         if not -(2**63) <= self.seed < 2**63:
             raise ValueError(f"--seed must fit in 64 bits, not {self.seed}")
 
@@ -102,14 +115,30 @@ def run(options: Options) -> None:
                 head=options.head,
                 strict=options.min_fraction or None,
             )
-    record = _record(options, hypernet, report)
+        calibration = _calibrated(options, built, steps) if options.calibrate is not None else None
+    record = _record(options, hypernet, report, calibration)
     with steps.step(f"writing {options.output}"):
         tensors = _separate(built.model.state_dict())
         _write(options, tensors, record, report_file)
     if options.json:
         print(json.dumps(record, indent=2))
     elif not options.quiet:
-        _show(options, built.model, report, tensors)
+        _show(options, built.model, report, tensors, calibration)
+
+
+def _calibrated(options: Options, built: BuiltModel, steps: Steps) -> StartReport:
+    """Set what a few images can set."""
+    from ghn.data.sample import sample_batches
+    from ghn.initializers import calibrate
+
+    assert options.calibrate is not None
+    given = built.example_inputs
+    size = options.image_size or (given.shape[-1] if hasattr(given, "shape") else 224)
+    with steps.step(f"calibrating on {options.calibrate}"):
+        batches = sample_batches(
+            options.calibrate, options.calibrate_images, root=options.data_root, image_size=size, seed=options.seed
+        )
+        return calibrate(built.model, batches, seed=options.seed)
 
 
 def _separate(state: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -141,14 +170,14 @@ def _separate(state: Mapping[str, Any]) -> dict[str, Tensor]:
     return tensors
 
 
-def _record(options: Options, hypernet: GHN, report: InitReport) -> dict[str, Any]:
+def _record(options: Options, hypernet: GHN, report: InitReport, calibration: StartReport | None) -> dict[str, Any]:
     """What is saved beside the result."""
     from importlib.metadata import version
 
     return {
         "command": "predict",
         "version": version("ghn"),
-        "options": asdict(options) | {"output": str(options.output)},
+        "options": {name: str(value) if isinstance(value, Path) else value for name, value in asdict(options).items()},
         "hypernetwork": hypernet.config.to_dict(),
         "report": {
             "fraction": report.fraction,
@@ -158,6 +187,9 @@ def _record(options: Options, hypernet: GHN, report: InitReport) -> dict[str, An
             "predicted": list(report.predicted),
             "kept": dict(report.kept),
         },
+        "calibration": None
+        if calibration is None
+        else {"changed": list(calibration.changed), "notes": list(calibration.notes), "seconds": calibration.seconds},
     }
 
 
@@ -199,7 +231,13 @@ MAX_NAMES = 3
 """Parameters that the table names for each reason; the file beside the result names all."""
 
 
-def _show(options: Options, model: nn.Module, report: InitReport, tensors: Mapping[str, Tensor]) -> None:
+def _show(
+    options: Options,
+    model: nn.Module,
+    report: InitReport,
+    tensors: Mapping[str, Tensor],
+    calibration: StartReport | None,
+) -> None:
     from ghn.cli.terminal import make_table, quantity, show, size
 
     numbers = ("predicted", "kept", "elements", "share")
@@ -219,7 +257,10 @@ def _show(options: Options, model: nn.Module, report: InitReport, tensors: Mappi
         "",
         f"traced by {report.traced_by}, total norm {report.total_norm:.4f}, {seconds:.2f} s",
         f"{options.output}: {len(tensors)} tensors, {size(bytes_)}",
+        *(f"calibrated: {note}" for note in ([] if calibration is None else calibration.notes)),
     )
+    if calibration is None and any(name.endswith("running_mean") for name in tensors):
+        show("batch-norm statistics are not predicted: --calibrate DATA|FOLDER sets them")
 
 
 def _rows(sizes: Mapping[str, int], kept: Mapping[str, str]) -> dict[str, _Row]:

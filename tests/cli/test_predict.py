@@ -217,3 +217,39 @@ def test_names_that_safetensors_cannot_hold(name: str) -> None:
         _separate({name: torch.ones(1)})
     assert str(caught.value).isprintable()
     assert list(_separate({"größe.🙂": torch.ones(1)})) == ["größe.🙂"]
+
+
+def test_calibration_sets_statistics_and_the_head(ghn: Ghn, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    words = ["predict", "resnet18,num_classes=10", *OPTIONS, "--calibrate", "digits", "--calibrate-images", "64"]
+    result = ghn(*words, "--image-size", "32")
+    assert result.code == 0, result.err
+    assert "calibrated: 20 batch norms have new statistics" in result.out
+    state = load_file(tmp_path / "x.safetensors")
+    assert float(state["bn1.running_mean"].abs().sum()) > 0
+    record = json.loads((tmp_path / "x.predict.json").read_text())
+    assert "bn1.running_var" in record["calibration"]["changed"]
+    assert record["options"]["calibrate_images"] == 64
+    fresh = own_model("resnet18,num_classes=10")
+    fresh.load_state_dict(state, strict=True)
+    again = tmp_path / "again.safetensors"
+    assert ghn(*[str(again) if word == OPTIONS[3] else word for word in words], "--image-size", "32").code == 0
+    assert all(torch.equal(value, state[name]) for name, value in load_file(again).items())
+
+
+def test_without_calibration_it_says_what_is_missing(ghn: Ghn) -> None:
+    result = ghn("predict", "timm:resnet10t", *OPTIONS)
+    assert "batch-norm statistics are not predicted" in result.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--calibrate", "nosuch"), "nosuch is no folder, and no data set; there are cifar10, cifar100, digits"),
+        (("--calibrate", "digits", "--calibrate-images", "0"), "--calibrate-images must be at least 1, not 0"),
+        (("--calibrate", "digits", "--calibrate-images", "8"), "calibrate needs at least 16 labelled images, not 8"),
+    ],
+)
+def test_bad_calibration(words: tuple[str, ...], message: str, refused: Refused) -> None:
+    pytest.importorskip("sklearn")
+    assert message in refused("predict", "resnet18,num_classes=10", *OPTIONS, *words)

@@ -1,0 +1,53 @@
+"""Some training images of a data set or a folder, in batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from ghn.data.errors import DataError
+from ghn.data.image_folder import ImageFolder, ImageFolderStream
+from ghn.data.load import DATA_SETS, load
+from ghn.data.stream import ImageStream
+
+BATCH_SIZE = 64
+"""Images in a batch, as in the evaluation protocol."""
+
+
+def sample_batches(
+    source: str, images: int, *, root: Path | None = None, image_size: int = 224, seed: int = 0
+) -> list[tuple[Tensor, Tensor]]:
+    """Training images without augmentation, normalised, in a random order.
+
+    Args:
+        source: A data set's name (see `DATA_SETS`), or a folder that holds `<class>/*.jpg`, or `train/<class>/*.jpg`.
+        images: How many at most; a last batch of a single image is left out.
+        root: Where data sets are; see `ghn.data.load.data_root`.
+        image_size: Side in pixels that images of a folder get; data sets have their own.
+        seed: Governs which.
+
+    Returns:
+        Images (B, 3, H, W) float32 and labels (B,) int64, B at most 64.
+
+    Raises:
+        DataError: If the source is unknown, missing or damaged.
+    """
+    stream: ImageStream | ImageFolderStream
+    if source in DATA_SETS:
+        found = load(source, root=root, split="train")
+        stream = ImageStream(found, batch_size=min(BATCH_SIZE, len(found), images), seed=seed)
+    else:
+        folder = Path(source).expanduser()
+        if not folder.is_dir():
+            raise DataError(f"{source} is no folder, and no data set; there are {', '.join(DATA_SETS)}")
+        split = "train" if (folder / "train").is_dir() else None
+        files = ImageFolder.open(folder, split, image_size=image_size)
+        stream = ImageFolderStream(files, batch_size=min(BATCH_SIZE, len(files), images), seed=seed)
+    whole = min(stream.batches_per_epoch, images // stream.batch_size)
+    batches = [stream.batch(index) for index in range(whole)]
+    left = min(images, stream.images_per_epoch) - whole * stream.batch_size
+    if left > 1:
+        more, labels = stream.batch(whole) if whole < stream.batches_per_epoch else stream.rest()
+        batches.append((more[:left], labels[:left]))
+    return batches

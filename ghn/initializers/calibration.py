@@ -1,0 +1,195 @@
+"""Make a start usable at once, by a few hundred images: batch-norm statistics, and the head in closed form.
+
+Legend: B images, C classes, d features.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from ghn.common.modules import named_buffers, named_modules
+from ghn.common.private_torch import is_batch_norm
+from ghn.graph.computational_graph import Role
+from ghn.initializers.layers import Layer, device_of, layers_of, running
+from ghn.initializers.report import Batch, StartReport, some_images
+from ghn.initializers.ridge import HELD_OUT, fit_ridge
+from ghn.initializers.watch import first_use
+
+FEWEST = 16
+"""Images without which neither statistics nor a head mean anything."""
+
+
+class Calibrate:
+    """The step `+calibrate` of a chain; see `calibrate`."""
+
+    name, needs_images = "calibrate", FEWEST
+
+    def __call__(self, model: nn.Module, batches: Iterable[Batch] | None = None, *, seed: int = 0) -> StartReport:
+        """Calibrate."""
+        return calibrate(model, () if batches is None else batches, seed=seed)
+
+
+class Statistics:
+    """The step `+statistics` of a chain: batch-norm statistics alone, for which images need no labels."""
+
+    name, needs_images = "statistics", FEWEST
+
+    def __call__(self, model: nn.Module, batches: Iterable[Batch] | None = None, *, seed: int = 0) -> StartReport:
+        """Set the statistics."""
+        return replace(calibrate(model, () if batches is None else batches, head=False, seed=seed), name=self.name)
+
+
+def calibrate(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    *,
+    statistics: bool = True,
+    head: bool = True,
+    seed: int = 0,
+) -> StartReport:
+    """Fit to images what can be fitted without training, in place.
+
+    A hypernetwork predicts no batch-norm statistics: in evaluation mode a predicted network is near chance until they
+    are set. Here they become the averages over the batches. Then the classification head is replaced by ridge
+    regression on the features before it, unless the head that is there does better on a fifth of the images.
+
+    Args:
+        model: The model; its mode, gradients and the process's random state stay.
+        batches: Images (B, 3, H, W) and labels (B,) int64, a few hundred in all; iterated over once, and held.
+        statistics: Set the running statistics of batch norms.
+        head: Solve the classification head.
+        seed: Governs which images judge the head.
+
+    Returns:
+        What was set, and why not what was not.
+
+    Raises:
+        ValueError: If there are fewer than 16 images, or labels that the model has no output for.
+    """
+    began = time.perf_counter()
+    given = some_images(list(batches), FEWEST, "calibrate")
+    changed: list[str] = []
+    notes: list[str] = []
+    if statistics:
+        found = set_statistics(model, given)
+        changed += found
+        notes.append(f"{len(found) // 2} batch norms have new statistics" if found else "it has no batch norm to set")
+    if head:
+        names, note = solve_head(model, given, seed=seed)
+        changed += names
+        notes.append(note)
+    seconds = time.perf_counter() - began
+    return StartReport(name="calibrate", changed=tuple(changed), seconds=seconds, notes=tuple(notes))
+
+
+@torch.no_grad()
+def set_statistics(model: nn.Module, batches: Sequence[Batch]) -> list[str]:
+    """Let running means and variances of batch norms be the averages over batches; returns the buffers' names.
+
+    While they are computed every batch norm normalises by the batch, and nothing else is in training mode: what is
+    dropped at random is dropped in training only, where statistics are not used.
+    """
+    norms = {
+        name: module
+        for name, module in named_modules(model)
+        if is_batch_norm(module) and module.track_running_stats and module.running_mean is not None
+    }
+    if not norms:
+        return []
+    own = {f"{name}.{part}" if name else part for name in norms for part in ("running_mean", "running_var")}
+    momenta = {module: module.momentum for module in norms.values()}
+    device = device_of(model)
+    with running(model, training=False):
+        for module in norms.values():
+            module.reset_running_stats()
+            # None averages over all batches alike.
+            module.momentum = None
+            module.train()
+        try:
+            for images, _ in batches:
+                if len(images) > 1:
+                    model(images.to(device))
+        finally:
+            for module, momentum in momenta.items():
+                module.momentum = momentum
+        computed = {name: buffer.clone() for name, buffer in named_buffers(model).items() if name in own}
+    buffers = named_buffers(model)
+    for name, value in computed.items():
+        buffers[name].copy_(value)
+    for module in norms.values():
+        if module.num_batches_tracked is not None:
+            module.num_batches_tracked.fill_(len(batches))
+    return sorted(computed)
+
+
+@torch.no_grad()
+def solve_head(model: nn.Module, batches: Sequence[Batch], *, seed: int = 0) -> tuple[list[str], str]:
+    """Replace the classification head by ridge regression; returns names of what was set, and what there is to say."""
+    layers = layers_of(model, batches)
+    heads = [layer for layer in layers.weights if layer.spec.head]
+    if len(heads) != 1:
+        return [], f"the head stays: the model has {len(heads)} heads" if heads else "the model has no head to solve"
+    (head,) = heads
+    bias = next((name for name, spec in layers.graph.parameters.items() if spec.head and spec.role is Role.BIAS), None)
+    classes = len(head.weight)
+    labels_n = torch.cat([labels for _, labels in batches])
+    if not 0 <= int(labels_n.min()) <= int(labels_n.max()) < classes:
+        raise ValueError(f"the model has {classes} outputs, and the images have labels up to {int(labels_n.max())}")
+    features_nd = _features(model, head, batches)
+    if features_nd is None:
+        return [], f"the head stays: {head.name} does not act on one vector of features an image"
+    if not bool(features_nd.isfinite().all()):
+        return [], "the head stays: the features before it are not finite"
+    labels_n = labels_n.to(features_nd.device)
+    fitted = fit_ridge(features_nd, labels_n, classes, intercept=bias is not None, seed=seed)
+    before = _accuracy_before(model, batches, seed)
+    if before >= fitted.accuracy:
+        return [], f"the head stays: {before:.3f} of held-out images right, {fitted.accuracy:.3f} by ridge regression"
+    parameters = dict(model.named_parameters())
+    head.weight.copy_(fitted.weight.view(head.weight.shape))
+    changed = [head.name]
+    if bias is not None:
+        parameters[bias].copy_(fitted.bias.view(parameters[bias].shape))
+        changed.append(bias)
+    return changed, (
+        f"head by ridge regression on {features_nd.shape[1]} features of {len(labels_n)} images, λ {fitted.penalty:g}: "
+        f"{fitted.accuracy:.3f} of held-out images right, {before:.3f} before"
+    )
+
+
+def _features(model: nn.Module, head: Layer, batches: Sequence[Batch]) -> Tensor | None:
+    """What the head is applied to, (n, d); None where that is no vector for each image."""
+    device, found = device_of(model), []
+    with running(model, training=False):
+        for images, _ in batches:
+            seen = first_use(model, head.name, images.to(device))
+            if seen is None:
+                return None
+            features = seen[0]
+            if features.dim() == 4 and head.weight[0, 0].numel() == 1:
+                # Averages of the scores of all positions are scores of the average.
+                features = features.mean((2, 3))
+            if features.shape != (len(images), head.weight.shape[1]):
+                return None
+            found.append(features.float())
+    return torch.cat(found)
+
+
+def _accuracy_before(model: nn.Module, batches: Sequence[Batch], seed: int) -> float:
+    """Share of the held-out images that the model gets right, in evaluation mode."""
+    device = device_of(model)
+    with running(model, training=False):
+        scores = [model(images.to(device)) for images, _ in batches]
+    right = torch.cat(
+        [
+            (given[0] if isinstance(given, tuple) else given).argmax(-1).cpu() == labels.cpu()
+            for given, (_, labels) in zip(scores, batches, strict=True)
+        ]
+    )
+    order = torch.randperm(len(right), generator=torch.Generator().manual_seed(seed))
+    return float(right[order[: max(1, round(HELD_OUT * len(right)))]].double().mean())

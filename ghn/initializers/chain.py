@@ -1,0 +1,149 @@
+"""Initialisers by name, and chains of them: `ghn:ghn3-t-cifar10+noise:0.3rel+calibrate`."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+
+from torch import nn
+
+from ghn.initializers.calibration import Calibrate, Statistics
+from ghn.initializers.lsuv import UnitVariance
+from ghn.initializers.report import Batch, Initializer, StartReport, some_images
+from ghn.initializers.simple import (
+    Default,
+    EachWeight,
+    Hypernetwork,
+    Noise,
+    delta_orthogonal,
+    orthogonal,
+    orthogonalise,
+)
+
+_Make = Callable[[str | None], Initializer]
+
+
+def _plain(make: Callable[[], Initializer]) -> _Make:
+    def made(argument: str | None) -> Initializer:
+        if argument is not None:
+            raise ValueError(f"{make().name} takes no argument, not {argument!r}")
+        return make()
+
+    return made
+
+
+_STARTS: Mapping[str, _Make] = MappingProxyType(
+    {
+        "default": _plain(Default),
+        "orthogonal": _plain(lambda: EachWeight("orthogonal", orthogonal)),
+        "delta-orthogonal": _plain(lambda: EachWeight("delta-orthogonal", delta_orthogonal)),
+        "lsuv": _plain(lambda: UnitVariance(first=True)),
+        "ghn": Hypernetwork,
+    }
+)
+_FOLLOWING: Mapping[str, _Make] = MappingProxyType(
+    {
+        "noise": Noise,
+        "orthogonalise": _plain(lambda: EachWeight("orthogonalise", orthogonalise)),
+        "unit-variance": _plain(lambda: UnitVariance(first=False)),
+        "statistics": _plain(Statistics),
+        "calibrate": _plain(Calibrate),
+    }
+)
+
+NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "default": "the model's own initialisation",
+        "orthogonal": "orthonormal weights (Saxe et al., ICLR 2014)",
+        "delta-orthogonal": "orthogonal in the middle of each kernel, zero elsewhere (Xiao et al., ICML 2018)",
+        "lsuv": "orthonormal, then unit variance layer by layer (Mishkin & Matas, ICLR 2016)",
+        "ghn": "what a graph hypernetwork predicts; ghn:NAME|FOLDER takes another",
+        "noise": "adds noise: noise:1e-5, or relative to each tensor's deviation, noise:0.3rel",
+        "orthogonalise": "the nearest weights with orthonormal rows, at their own norms (Knyazev et al., 2022)",
+        "unit-variance": "scales each layer until what it computes has variance 1",
+        "statistics": "batch-norm statistics from images",
+        "calibrate": "batch-norm statistics, and the head by ridge regression",
+    }
+)
+"""What `create` knows, with a line on each."""
+
+
+class Chain:
+    """Initialisers one after the other.
+
+    Args:
+        steps: At least one.
+    """
+
+    def __init__(self, steps: Sequence[Initializer]) -> None:
+        self.steps = tuple(steps)
+        self.name = "+".join(step.name for step in steps)
+        self.needs_images = max(step.needs_images for step in steps)
+
+    def __call__(self, model: nn.Module, batches: Iterable[Batch] | None = None, *, seed: int = 0) -> StartReport:
+        """Apply each step to the model in place; see `Initializer`."""
+        began = time.perf_counter()
+        # Steps iterate over them more than once.
+        given = None if batches is None else list(batches)
+        if self.needs_images:
+            given = list(some_images(given, self.needs_images, self.name))
+        reports = []
+        for step in self.steps:
+            started = time.perf_counter()
+            report = step(model, given, seed=seed)
+            reports.append(_timed(report, time.perf_counter() - started))
+        changed = dict.fromkeys(name for report in reports for name in report.changed)
+        # Kept is what no step set; the last step that says why is believed.
+        kept = {name: reason for report in reports for name, reason in report.kept.items() if name not in changed}
+        return StartReport(
+            name=self.name,
+            changed=tuple(changed),
+            kept=kept,
+            seconds=time.perf_counter() - began,
+            notes=tuple(note for report in reports for note in report.notes),
+            steps=tuple(reports),
+        )
+
+
+def create(text: str) -> Chain:
+    """The initialisers that a text names, joined by `+`.
+
+    Args:
+        text: One of `NAMES`, with an argument after a colon where it takes one, and steps that follow it, e.g.
+            `ghn:ghn3-t-cifar10+noise:0.3rel+calibrate`.
+
+    Raises:
+        ValueError: If a name is unknown, or a step that changes what is there comes first but for calibration and
+            noise, which also follow the model's own initialisation.
+    """
+    steps: list[Initializer] = []
+    for part in _parts(text):
+        name, colon, argument = part.partition(":")
+        make = _STARTS.get(name) or _FOLLOWING.get(name)
+        if make is None:
+            near = difflib.get_close_matches(name, NAMES, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(NAMES)}"
+            raise ValueError(f"unknown initialiser {name!r}; {hint}")
+        if steps and name in _STARTS:
+            raise ValueError(f"{name} sets all anew and cannot follow {steps[-1].name}; put it first")
+        if name in _FOLLOWING and not steps:
+            steps.append(Default())
+        steps.append(make(argument if colon else None))
+    return Chain(steps)
+
+
+def _parts(text: str) -> list[str]:
+    """Split at the plus signs that begin a step, for names of files may hold others."""
+    known = "|".join(map(re.escape, sorted((*_STARTS, *_FOLLOWING), key=len, reverse=True)))
+    parts = re.split(rf"\+(?=(?:{known})(?:[:+]|$))", text)
+    unknown = [part for part in parts if ":" not in part and "+" in part]
+    # A misspelt step is part of the one before it, which then has an odd name.
+    return [piece for part in parts for piece in (part.split("+") if part in unknown else [part])]
+
+
+def _timed(report: StartReport, seconds: float) -> StartReport:
+    return replace(report, seconds=seconds)

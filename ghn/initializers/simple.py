@@ -1,0 +1,155 @@
+"""Starts that need no data: the model's own, orthogonal weights, noise, a hypernetwork's.
+
+Sources: Saxe et al., ICLR 2014 (orthogonal); Xiao et al., ICML 2018 (delta-orthogonal); Knyazev et al., Pretraining a
+Neural Network before Knowing Its Architecture, 2022 (orthogonalise); GHN-3, Knyazev et al., ICML 2023 (noise).
+
+Legend: O output channels, I input channels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from ghn.common.modules import named_parameters
+from ghn.initializers.layers import layers_of
+from ghn.initializers.report import Batch, StartReport
+from ghn.model import DEFAULT, from_pretrained
+
+
+class Default:
+    """The parameters that the model has: its own initialisation."""
+
+    name, needs_images = "default", 0
+
+    def __call__(self, model: nn.Module, batches: Iterable[Batch] | None = None, *, seed: int = 0) -> StartReport:
+        """Do nothing."""
+        kept = dict.fromkeys(named_parameters(model), "the model's own initialisation")
+        return StartReport(name=self.name, changed=(), kept=kept)
+
+
+class Hypernetwork:
+    """What a graph hypernetwork predicts.
+
+    Args:
+        source: As `ghn.from_pretrained` takes it.
+    """
+
+    needs_images = 0
+
+    def __init__(self, source: str | None = None) -> None:
+        self.source = DEFAULT if source is None else source
+        self.name = f"ghn:{self.source}"
+
+    def __call__(self, model: nn.Module, batches: Iterable[Batch] | None = None, *, seed: int = 0) -> StartReport:
+        """Predict the parameters; what the hypernetwork cannot predict stays."""
+        given = None if batches is None else next(iter(batches), None)
+        report = from_pretrained(self.source).initialize(model, None if given is None else given[0][:2], seed=seed)
+        note = f"{100 * report.fraction:.2f} % of all elements predicted, traced by {report.traced_by}"
+        kept = {name: str(reason) for name, reason in report.kept.items()}
+        return StartReport(name=self.name, changed=report.predicted, kept=kept, notes=(note,))
+
+
+class EachWeight:
+    """Sets every weight of a convolution or linear layer by itself.
+
+    Args:
+        name: Of the initialiser.
+        change: Sets one weight (O, I, h, w...) in place, given a generator; it says why not where it does not.
+    """
+
+    needs_images = 0
+
+    def __init__(self, name: str, change: Callable[[Tensor, torch.Generator], str | None]) -> None:
+        self.name, self._change = name, change
+
+    @torch.no_grad()
+    def __call__(self, model: nn.Module, batches: Iterable[Batch] | None = None, *, seed: int = 0) -> StartReport:
+        """Set the weights."""
+        layers = layers_of(model)
+        generator = torch.Generator().manual_seed(seed)
+        kept, changed = dict(layers.kept), []
+        for layer in layers.weights:
+            reasons = {self._change(weight, generator) for weight in layer.matrices}
+            if reasons == {None}:
+                changed.append(layer.name)
+            else:
+                kept[layer.name] = str(next(filter(None, reasons)))
+        return StartReport(name=self.name, changed=tuple(changed), kept=kept)
+
+
+def orthogonal(weight: Tensor, generator: torch.Generator) -> None:
+    """A weight whose rows, of I h w numbers, are orthonormal; its columns where there are more rows than columns."""
+    drawn = torch.empty(len(weight), math.prod(weight.shape[1:]), dtype=torch.float32)
+    nn.init.orthogonal_(drawn, generator=generator)
+    weight.copy_(drawn.view(weight.shape))
+
+
+def delta_orthogonal(weight: Tensor, generator: torch.Generator) -> str | None:
+    """A kernel that is zero but in the middle, where it is orthogonal; linear layers are orthogonal."""
+    out, inputs = weight.shape[:2]
+    if out < inputs:
+        # Orthonormal columns are what keeps norms; with fewer outputs there are none (Xiao et al., section 3.2).
+        return f"delta-orthogonal kernels need at least as many outputs as inputs, here {out} and {inputs}"
+    drawn = torch.empty(out, inputs, dtype=torch.float32)
+    nn.init.orthogonal_(drawn, generator=generator)
+    middle = tuple(size // 2 for size in weight.shape[2:])
+    weight.zero_()
+    for axis, position in enumerate(middle):
+        weight = weight.narrow(2 + axis, position, 1)
+    weight.copy_(drawn.view(weight.shape))
+    return None
+
+
+def orthogonalise(weight: Tensor, generator: torch.Generator) -> str | None:
+    """The nearest matrix with orthonormal rows (columns), at the weight's own norm: U Vᵀ of its U S Vᵀ."""
+    matrix = weight.reshape(len(weight), -1).float()
+    if not bool(matrix.isfinite().all()):
+        return "it is not finite"
+    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+    nearest = left @ right
+    weight.copy_((nearest * (matrix.norm() / nearest.norm())).view(weight.shape))
+    return None
+
+
+class Noise:
+    """Adds N(0, β²) to all floating-point parameters, or β relative to each one's standard deviation.
+
+    It breaks the symmetry of tiled copies (GHN-3, section 4.3: β = 1e-5).
+
+    Args:
+        amount: β, or β and "rel", e.g. "0.3rel"; 1e-5 by default.
+    """
+
+    needs_images = 0
+
+    def __init__(self, amount: str | None = None) -> None:
+        text = "1e-5" if amount is None else amount
+        self.relative = text.endswith("rel")
+        try:
+            self.beta = float(text.removesuffix("rel"))
+        except ValueError:
+            self.beta = math.nan
+        if not 0 <= self.beta < math.inf:
+            raise ValueError(f"noise takes an amount such as 1e-5, or relative such as 0.3rel, not {text!r}")
+        self.name = f"noise:{text}"
+
+    @torch.no_grad()
+    def __call__(self, model: nn.Module, batches: Iterable[Batch] | None = None, *, seed: int = 0) -> StartReport:
+        """Add the noise."""
+        generator = torch.Generator().manual_seed(seed)
+        changed, kept = [], {}
+        for name, parameter in named_parameters(model).items():
+            if not parameter.is_floating_point():
+                kept[name] = "it holds no real numbers"
+                continue
+            drawn = torch.randn(parameter.shape, generator=generator)
+            scale = self.beta
+            if self.relative:
+                scale *= float(parameter.float().std(correction=0)) if parameter.numel() else 0.0
+            parameter.add_(drawn.to(parameter), alpha=scale)
+            changed.append(name)
+        return StartReport(name=self.name, changed=tuple(changed), kept=kept)

@@ -1,0 +1,103 @@
+"""Statistics and heads that are fitted to images, against their definitions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import ghn
+from ghn.initializers.calibration import calibrate, set_statistics, solve_head
+from tests.initializers.networks import images, small, state
+
+
+def test_statistics_are_the_averages_over_batches() -> None:
+    model, given = small(), images()
+    before = state(model)
+    names = set_statistics(model.eval(), given)
+    assert names == ["1.running_mean", "1.running_var", "5.running_mean", "5.running_var"]
+    # The first batch norm by hand: it sees the convolution of the images.
+    with torch.no_grad():
+        outputs = [model[0](batch) for batch, _ in given]  # type: ignore[index]
+    mean = torch.stack([output.mean((0, 2, 3)) for output in outputs]).mean(0)
+    var = torch.stack([output.var((0, 2, 3), correction=1) for output in outputs]).mean(0)
+    after = state(model)
+    torch.testing.assert_close(after["1.running_mean"], mean)
+    torch.testing.assert_close(after["1.running_var"], var)
+    assert int(after["1.num_batches_tracked"]) == 4
+    unchanged = [name for name in before if "running" not in name and "tracked" not in name]
+    assert all(torch.equal(before[name], after[name]) for name in unchanged)
+
+
+def test_evaluation_is_then_as_training_but_for_dropout() -> None:
+    model, given = small(), images(size=64)
+    set_statistics(model, given)
+    model[3].p = 0.0  # type: ignore[index]
+    with torch.no_grad():
+        evaluated, trained = model.eval()(given[0][0]), model.train()(given[0][0])
+    assert float((evaluated - trained).abs().max()) < 0.2 * float(trained.std())
+
+
+def test_modes_momenta_gradients_and_random_state_stay() -> None:
+    model = small()
+    model.train()
+    model[1].eval()  # type: ignore[index]
+    model[5].momentum = 0.3  # type: ignore[index]
+    random = torch.get_rng_state()
+    report = calibrate(model, images())
+    assert torch.equal(torch.get_rng_state(), random)
+    assert (model.training, model[1].training, model[3].training) == (True, False, True)  # type: ignore[index]
+    assert model[5].momentum == 0.3  # type: ignore[index]
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
+    assert {"1.running_mean", "9.weight", "9.bias"} <= set(report.changed)
+    assert "2 batch norms have new statistics" in str(report)
+
+
+def test_an_error_in_the_forward_pass_leaves_the_model() -> None:
+    model = small()
+    before = state(model)
+    with pytest.raises(RuntimeError):
+        set_statistics(model, [*images(), (torch.zeros(4, 5, 12, 12), torch.zeros(4, dtype=torch.int64))])
+    assert all(torch.equal(before[name], value) for name, value in state(model).items())
+    assert model[1].momentum == 0.1  # type: ignore[index]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_head_learns_what_its_features_tell(bias: bool) -> None:
+    model, given = small(bias=bias), images(batches=8)
+    report = calibrate(model, given)
+    with torch.no_grad():
+        scores = torch.cat([model.eval()(batch) for batch, _ in given])
+    labels = torch.cat([labels for _, labels in given])
+    assert float((scores.argmax(1) == labels).float().mean()) > 0.9
+    assert ("9.bias" in report.changed) is bias
+
+
+def test_a_better_head_stays() -> None:
+    model, given = small(), images(batches=8)
+    calibrate(model, given)
+    before = state(model)
+    names, note = solve_head(model, given)
+    assert names == []
+    assert note.startswith("the head stays: 1.000 of held-out images right")
+    assert torch.equal(before["9.weight"], state(model)["9.weight"])
+
+
+def test_a_convolution_may_be_the_head() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 3, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    given = images(batches=8)
+    report = ghn.calibrate(model, given)
+    assert report.changed == ("2.weight", "2.bias")
+    with torch.no_grad():
+        right = [model(batch).argmax(1) == labels for batch, labels in given]
+    assert float(torch.cat(right).float().mean()) > 0.9
+
+
+def test_what_cannot_be() -> None:
+    with pytest.raises(ValueError, match="calibrate needs at least 16 labelled images, not 8; give it more batches"):
+        calibrate(small(), images(batches=1, size=8))
+    with pytest.raises(ValueError, match="the model has 2 outputs, and the images have labels up to 2"):
+        calibrate(small(classes=2), images())
+    report = calibrate(nn.Sequential(nn.Conv2d(3, 3, 3), nn.Flatten(2), nn.Linear(100, 3)), images())
+    assert any(note.startswith("the head stays") or "no head" in note for note in report.notes)

@@ -1,0 +1,59 @@
+"""Unit variance, layer by layer."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from ghn.initializers import create
+from ghn.initializers.lsuv import TOLERANCE
+from tests.initializers.networks import images, small, state
+
+
+def deep() -> nn.Module:
+    torch.manual_seed(0)
+    layers = [layer for _ in range(6) for layer in (nn.Conv2d(4, 4, 3, padding=1, bias=False), nn.ReLU())]
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 1, bias=False), *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+    )
+
+
+@pytest.mark.parametrize("name", ["lsuv", "unit-variance"])
+def test_every_layer_computes_unit_variance(name: str) -> None:
+    model, given = deep(), images()
+    before = state(model)
+    report = create(name)(model, given)
+    variances: list[float] = []
+    for module in model:  # type: ignore[attr-defined]
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            module.register_forward_hook(lambda _, __, output: variances.append(float(output.var(correction=0))))
+    with torch.no_grad():
+        model(given[0][0])
+    assert len(variances) == 8
+    assert all(abs(variance - 1) < TOLERANCE for variance in variances)
+    assert len(report.changed) == 8
+    weight, old = model.get_parameter("1.weight").detach().flatten(1), before["1.weight"].flatten(1)
+    if name == "lsuv":
+        gram = weight @ weight.T
+        torch.testing.assert_close(gram / gram[0, 0], torch.eye(4), atol=1e-4, rtol=0)
+    else:
+        torch.testing.assert_close(weight / weight.norm(), old / old.norm())
+
+
+def test_buffers_modes_and_random_state_stay() -> None:
+    model, random = small(), torch.get_rng_state()
+    before = state(model)
+    create("lsuv")(model.eval(), images())
+    assert not model.training
+    assert torch.equal(torch.get_rng_state(), random)
+    for name, buffer in model.named_buffers():
+        assert torch.equal(buffer, before[name])
+
+
+def test_a_layer_of_zeros_is_left_and_named() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    zeros = [(torch.zeros(16, 3, 4, 4), torch.zeros(16, dtype=torch.int64))]
+    nn.init.zeros_(model[0].bias)  # type: ignore[arg-type]
+    report = create("unit-variance")(model, zeros)
+    assert report.kept["0.weight"] == "the variance of what it computes is 0"
