@@ -253,14 +253,15 @@ def _show(
         show("", _kept_table(sizes, report.kept))
     seconds = sum(report.seconds.values())
     bytes_ = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    notes = [] if calibration is None else [f"calibrated: {note}" for note in calibration.notes]
+    if calibration is None and any(name.endswith("running_mean") for name in tensors):
+        notes = ["batch-norm statistics are not predicted: --calibrate DATA|FOLDER sets them"]
     show(
         "",
         f"traced by {report.traced_by}, total norm {report.total_norm:.4f}, {seconds:.2f} s",
+        *notes,
         f"{options.output}: {len(tensors)} tensors, {size(bytes_)}",
-        *(f"calibrated: {note}" for note in ([] if calibration is None else calibration.notes)),
     )
-    if calibration is None and any(name.endswith("running_mean") for name in tensors):
-        show("batch-norm statistics are not predicted: --calibrate DATA|FOLDER sets them")
 
 
 def _rows(sizes: Mapping[str, int], kept: Mapping[str, str]) -> dict[str, _Row]:
