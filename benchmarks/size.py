@@ -11,6 +11,7 @@ between the two largest sizes: 1 is linear.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import resource
@@ -207,6 +208,43 @@ def written(n: int) -> nn.Module:
     return Forward(forward, _layers(n))
 
 
+def remembered(n: int) -> nn.Module:
+    """n steps that write what they find into a buffer, and read what the step before wrote there."""
+
+    def forward(parts: nn.ModuleList, x: Tensor) -> Tensor:
+        buffer = x.new_zeros(len(x), n + 1, WIDTH)
+        buffer[:, 0] = x
+        for i, part in enumerate(parts):
+            buffer[:, i + 1] = part(buffer[:, i])
+        return buffer
+
+    return Forward(forward, _layers(n))
+
+
+def written_over(n: int) -> nn.Module:
+    """One column of a buffer, read and written over n times."""
+
+    def forward(parts: nn.ModuleList, x: Tensor) -> Tensor:
+        buffer = x[:, None].repeat(1, 2, 1)
+        for part in parts:
+            buffer[:, 0] = part(buffer[:, 0])
+        return buffer
+
+    return Forward(forward, _layers(n))
+
+
+def scattered(n: int) -> nn.Module:
+    """n columns of one tensor, replaced one by one without writing."""
+
+    def forward(parts: nn.ModuleList, x: Tensor) -> Tensor:
+        columns = x.new_zeros(len(x), n, WIDTH)
+        for i, part in enumerate(parts):
+            columns = torch.slice_scatter(columns, part(x)[:, None], 1, i, i + 1)
+        return columns
+
+    return Forward(forward, _layers(n))
+
+
 def views_changed(n: int) -> nn.Module:
     """n views of one tensor, made first and changed in place afterwards."""
 
@@ -226,6 +264,62 @@ def pooled(n: int) -> nn.Module:
         for part in parts:
             x = x + part(x.mean((2, 3)))[:, :, None, None]
         return x
+
+    return Forward(forward, _layers(n))
+
+
+def modulated(n: int) -> nn.Module:
+    """n products with averages of what is not multiplied: channel gates in all but that."""
+
+    def forward(parts: nn.ModuleList, x: Tensor) -> Tensor:
+        gated, others = x, x
+        for part in parts:
+            others = others + part(gated.mean((2, 3)))[:, :, None, None]
+            gated = gated * part(others.mean((2, 3)))[:, :, None, None]
+        return gated
+
+    return Forward(forward, _layers(n))
+
+
+def masked(n: int) -> nn.Module:
+    """A mask to which n branches contribute, and which decides over features each time."""
+
+    def forward(parts: nn.ModuleList, x: Tensor) -> Tensor:
+        mask = x > 0
+        for part in parts:
+            mask = mask | (part(x) > 0)
+            x = torch.where(mask, x, -x)
+        return x
+
+    return Forward(forward, _layers(n))
+
+
+def merged_weight(n: int) -> nn.Module:
+    """One weight, added up of n parameters one by one."""
+    parameters = nn.ParameterList(nn.Parameter(torch.empty(WIDTH, WIDTH)) for _ in range(n))
+    return Forward(lambda parts, x: nn.functional.linear(x, functools.reduce(torch.add, parts)), parameters)
+
+
+def unstacked_weights(n: int) -> nn.Module:
+    """n weights that are stacked and used one by one."""
+
+    def forward(parts: nn.ParameterList, x: Tensor) -> Tensor:
+        stacked = torch.stack(list(parts))
+        for i in range(n):
+            x = nn.functional.linear(x, stacked[i])
+        return x
+
+    return Forward(forward, nn.ParameterList(nn.Parameter(torch.empty(WIDTH, WIDTH)) for _ in range(n)))
+
+
+def collected(n: int) -> nn.Module:
+    """What n branches find, appended to one tensor one by one."""
+
+    def forward(parts: nn.ModuleList, x: Tensor) -> Tensor:
+        found = x
+        for part in parts:
+            found = torch.cat([found, part(x)], -1)
+        return found
 
     return Forward(forward, _layers(n))
 
@@ -270,8 +364,16 @@ FAMILIES: dict[str, Callable[[int], nn.Module]] = {
         data_views,
         constants,
         written,
+        remembered,
+        written_over,
+        scattered,
         views_changed,
         pooled,
+        modulated,
+        masked,
+        merged_weight,
+        unstacked_weights,
+        collected,
         viewed_weight,
     )
 }
@@ -282,7 +384,7 @@ def example(family: str, n: int) -> Any:
     """What to call a family's model of size n with."""
     if family == "many_inputs":
         return ([torch.empty(2, WIDTH, device="meta") for _ in range(n)],)
-    if family == "pooled":
+    if family in ("pooled", "modulated"):
         return torch.empty(2, WIDTH, 4, 4, device="meta")
     return torch.empty(2, WIDTH, device="meta")
 

@@ -53,3 +53,20 @@ def test_sums_that_meet_again_and_again() -> None:
 
     graph = trace(Lambda(forward, one=nn.Linear(4, 4), other=nn.Linear(4, 4)), torch.zeros(2, 4))
     assert [spec.head for spec in graph.parameters.values()] == [True] * 4
+
+
+def test_what_is_written_is_read_as_before_whatever_is_read_of_it() -> None:
+    """The concatenation stands where the last part was written, though it is read after other layers."""
+
+    def forward(model: Any, x: Tensor) -> Tensor:
+        buffer = x.new_zeros(2, 3, 4)
+        for i, layer in enumerate((model.one, model.two, model.three)):
+            buffer[:, i] = layer(x)
+        first, other = buffer[:, 0], model.other(x)
+        return torch.cat([model.last(buffer).flatten(1), first, other], -1)
+
+    layers = {name: nn.Linear(4, 4, bias=False) for name in ("one", "two", "three", "other", "last")}
+    graph = trace(Lambda(forward, **layers), torch.zeros(2, 4))
+    assert [node.op for node in graph.nodes] == ["input", *["conv"] * 3, "concat", "conv", "conv", "concat"]
+    into = [sorted(int(source) for source, node in graph.edges if node == end) for end in range(8)]
+    assert into == [[], [0], [0], [0], [1, 2, 3], [0], [4], [1, 5, 6]]

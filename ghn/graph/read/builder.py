@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 from ghn.graph.computational_graph import ParameterSpec, Role
 from ghn.graph.read import operators
-from ghn.graph.read.flow import CONSTANT, NONE, Flow, join
+from ghn.graph.read.flow import CONSTANT, NONE, Flow, gathered, join
 from ghn.graph.read.layout import Layout
-from ghn.graph.read.weights import Pieces, WeightSides
+from ghn.graph.read.memory.parts import Part, Parts
+from ghn.graph.read.memory.pieces import Pieces
+from ghn.graph.read.weights import WeightSides
 from ghn.graph.reasons import Reason, ReasonCode
 from ghn.graph.record.op_graph import Operation, OpGraph, Ref, Value
-from ghn.graph.record.writes import overlap
+from ghn.graph.unions import bounds
 
 INPUT = 0
 """Index of the input node."""
+
+Later = Callable[[], Flow]
+"""Finds the provenance of a value when it is asked for, which for most tensors that are written to never happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +42,6 @@ class Draft:
     shape: tuple[int, ...] | None = None
     squeeze: bool = False
     processed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What was written into a tensor, or what it was before: its provenance, and where it stands in memory."""
-
-    flow: Flow
-    place: Value
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return self.place.distinct
-
-    def is_at(self, other: Part) -> bool:
-        """Whether both stand at the same place."""
-        own, others = self.place, other.place
-        return (own.storage, own.offset, own.shape, own.stride) == (
-            others.storage,
-            others.offset,
-            others.shape,
-            others.stride,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,15 +75,18 @@ class Builder:
     def __init__(self, record: OpGraph) -> None:
         self._record = record
         self._nodes: list[Draft] = [Draft("input")]
-        self._flows: list[Flow] = [CONSTANT] * len(record.values)
+        self._flows: list[Flow | None] = [CONSTANT] * len(record.values)
+        self._later: dict[int, tuple[int | None, Later]] = {}  # by value without a flow, its base and how to find it
         self._claims: dict[str, list[ParameterSpec]] = {}
         self._reasons: dict[str, Reason] = {}
-        self._averaged: dict[int, frozenset[int]] = {}  # by pool, the nodes whose features it averages
+        self._averages = 0
+        # Pools and the nodes whose features they average, by the first and the last of these.
+        self._averaged: dict[tuple[int, int], list[tuple[int, Set[int]]]] = {}
         self._pointwise: set[int] = set()
         self._lookups: set[str] = set()
-        self._choices: dict[int, frozenset[int]] = {}  # by value, the nodes that integers and masks come from
-        self._deciders: set[int] = set()
-        self._parts: dict[int, list[Part]] = {}  # by value, what was written into it
+        self._choices: dict[int, Set[int]] = {}  # by value, the nodes that integers and masks come from
+        self._deciders: dict[int, Set[int]] = {}  # by identity
+        self._parts: dict[int, Parts] = {}  # by value, what was written into it
         self._pieces: dict[int, Pieces] = {}
         self._sides = WeightSides(record)
         for name, value in record.parameters.items():
@@ -122,11 +107,11 @@ class Builder:
 
     def flow(self, reference: Any) -> Flow:
         """Provenance of an argument."""
-        return self._flows[reference.value] if isinstance(reference, Ref) else CONSTANT
+        return self._flow_of(reference.value) if isinstance(reference, Ref) else CONSTANT
 
     def inputs(self, operation: Operation) -> list[Flow]:
         """Provenance of all tensors that go into an operation."""
-        return [self._flows[value] for value in operation.inputs]
+        return [self._flow_of(value) for value in operation.inputs]
 
     def output(self, operation: Operation) -> Value:
         """The first tensor that an operation returns."""
@@ -148,38 +133,85 @@ class Builder:
         """Sizes and strides that make up an axis (see `WeightSides.factors`)."""
         return self._sides.factors(reference.value, axis, storage)
 
-    def parts(self, value: int) -> list[Part]:
-        """What a value was before parts were written into it, and these parts; empty if none were."""
-        return self._parts.get(value, [])
+    def parts(self, value: int) -> Parts:
+        """What a value was before parts were written into it, and these parts."""
+        found = self._parts.get(value)
+        return Parts(Part(self._flow_of(value), self._record.values[value])) if found is None else found
 
-    def note_parts(self, operation: Operation, parts: list[Part]) -> None:
+    def note_parts(self, operation: Operation, parts: Parts) -> None:
         """Note of what parts an operation's output consists."""
         self._parts[operation.outputs[0]] = parts
 
-    def set_result(self, operation: Operation, flow: Flow) -> None:
-        """Let `flow` be the provenance of what an operation returns."""
+    def is_view_of_parts(self, operation: Operation) -> bool:
+        """Whether an operation sees a tensor that parts were written into, or a view of one."""
+        if operation.name not in operators.VIEWS or len(operation.inputs) != 1:
+            return False
+        (base,) = operation.inputs
+        return base in self._parts or base in self._later
+
+    def set_result(self, operation: Operation, result: Flow | Later) -> None:
+        """Let a flow, now or when it is asked for, be the provenance of what an operation returns."""
         for output in operation.outputs:
-            self._flows[output] = flow if self._record.values[output].carries else Flow(data=flow.data)
+            if isinstance(result, Flow):
+                self._set_flow(output, result)
+            else:
+                self._flows[output] = None
+                self._later[output] = None, result
+        if operation.name in operators.VIEWS:
+            self._see_parts(operation)
         self._note_choices(operation)
         self._follow_pieces(operation)
-        if operation.name in operators.VIEWS and operation.inputs[0] in self._parts:
-            self._see_parts(operation, self._parts[operation.inputs[0]])
 
-    def _see_parts(self, operation: Operation, parts: list[Part]) -> None:
+    def _set_flow(self, value: int, flow: Flow) -> Flow:
+        own = flow if self._record.values[value].carries else Flow(data=flow.data)
+        self._flows[value] = own
+        self._later.pop(value, None)
+        return own
+
+    def _see_parts(self, operation: Operation) -> None:
         """Let a view of a tensor that parts were written into come from those that it shows."""
+        base = operation.inputs[0]
         for output in operation.outputs:
-            view = self._record.values[output]
-            if any(part.place.storage != view.storage for part in parts):
+            if output in self._later:
+                self._later[output] = base, self._later[output][1]
+            elif base in self._parts:
+                self._show(base, output)
+
+    def _show(self, base: int, view: int) -> bool:
+        """Let a view come from some of the parts of its base; False where it does not."""
+        parts = self._parts.get(base)
+        shown = None if parts is None else parts.shown_by(self._record.values[view])
+        if shown is not None:
+            self._flows[view] = join(part.flow for part in shown)
+            self._later.pop(view, None)
+        return shown is not None
+
+    def _flow_of(self, value: int) -> Flow:
+        flow = self._flows[value]
+        return self._find_flow(value) if flow is None else flow
+
+    def _find_flow(self, value: int) -> Flow:
+        """The provenance of a value, after that of its base where it is a view: these may be thousands in a row."""
+        pending = [value]
+        while True:
+            last = pending[-1]
+            flow = self._flows[last]
+            if flow is None:
+                base, later = self._later[last]
+                if base is None:
+                    flow = self._set_flow(last, later())
+                elif not self._show(base, last):
+                    self._later[last] = None, later
+                    pending.append(base)
                 continue
-            shown = [part for part in parts[1:] if overlap(part.place, view)]
-            if len(shown) < len(parts) - 1:
-                covered = sum(part.size for part in shown) >= view.distinct
-                self._flows[output] = join(part.flow for part in (shown if covered else [parts[0], *shown]))
+            pending.pop()
+            if not pending:
+                return flow
 
     def _follow_pieces(self, operation: Operation) -> None:
         """Note what parameters stand side by side in outputs, and which of them a part of such a tensor holds."""
         if operation.name in ("cat", "stack"):
-            pieces = Pieces.joined(operation, self._record.values, self._flows, self._pieces)
+            pieces = Pieces.joined(operation, self._record.values, self._flow_of, self._pieces)
             if pieces is not None:
                 self._pieces[operation.outputs[0]] = pieces
             return
@@ -188,6 +220,7 @@ class Builder:
             return
         for output, pieces in zip(operation.outputs, known.taken(operation, self._record.values), strict=False):
             self._flows[output] = pieces.flow
+            self._later.pop(output, None)
             if len(pieces.parts) > 1:
                 self._pieces[output] = pieces
 
@@ -196,12 +229,14 @@ class Builder:
 
         A detector's scores reach the output only so: they choose the boxes.
         """
-        chosen = NONE.union(*(self._choices.get(value, NONE) for value in operation.inputs))
+        values = self._record.values
+        chosen = gathered(self._choices.get(value, NONE) for value in operation.inputs)
         for output in operation.outputs:
-            if self._record.values[output].carries:
-                self._deciders |= chosen
+            if values[output].carries:
+                self._deciders[id(chosen)] = chosen
             else:
-                self._choices[output] = chosen.union(*(flow.carriers for flow in self.inputs(operation)))
+                carrying = (self._flow_of(value).carriers for value in operation.inputs if values[value].carries)
+                self._choices[output] = gathered([chosen, *carrying])
 
     # --- nodes -------------------------------------------------------------------------------------------------------
 
@@ -210,11 +245,23 @@ class Builder:
         return self._nodes[index]
 
     def add_node(
-        self, op: str, flows: Iterable[Flow], shape: tuple[int, ...] | None = None, *, processed: bool = False
+        self,
+        op: str,
+        flows: Iterable[Flow],
+        shape: tuple[int, ...] | None = None,
+        *,
+        processed: bool = False,
+        at: int | None = None,
     ) -> int:
-        """Append a node fed by the carriers of `flows`; returns its index."""
+        """Append a node fed by the carriers of `flows`, or put it where one was reserved; returns its index."""
+        node = self.reserve_node(op) if at is None else at
         predecessors = NONE.union(*(flow.carriers for flow in flows))
-        self._nodes.append(Draft(op, predecessors, shape=shape, processed=processed))
+        self._nodes[node] = Draft(op, predecessors, shape=shape, processed=processed)
+        return node
+
+    def reserve_node(self, op: str) -> int:
+        """Append a `sum` or `concat` that joins nothing, which is no node if it stays so; returns its index."""
+        self._nodes.append(Draft(op))
         return len(self._nodes) - 1
 
     def after(self, node: int, *flows: Flow, keep_kind: bool = False) -> Flow:
@@ -225,7 +272,7 @@ class Builder:
             flows: What it is fed by; `data` and `pools` are theirs.
             keep_kind: Whether the output is a score or a softmax's weight if the first of `flows` is.
         """
-        pools = NONE.union(*(flow.pools for flow in flows))
+        pools = gathered(flow.pools for flow in flows)
         flow = Flow(carriers=frozenset({node}), data=any(flow.data for flow in flows), pools=pools)
         if keep_kind and flows:
             flow = replace(flow, score=flows[0].score, attention=flows[0].attention)
@@ -233,7 +280,7 @@ class Builder:
 
     def note_used(self, flow: Flow) -> None:
         """Note that what feeds a tensor is used, though no features come of it."""
-        self._deciders |= flow.carriers
+        self._deciders[id(flow.carriers)] = flow.carriers
 
     def note_pointwise(self, convolution: Flow) -> None:
         """Note that the convolution whose output this is has kernels of one position."""
@@ -246,13 +293,17 @@ class Builder:
             features: What is averaged.
             node: The `glob_avg` node; None where the average may be no pooling.
         """
-        pool = -1 - len(self._averaged) if node is None else node
-        self._averaged[pool] = features.carriers
+        self._averages += 1
+        pool = -self._averages if node is None else node
+        self._averaged.setdefault(bounds(features.carriers), []).append((pool, features.carriers))
         return pool
 
-    def averages_of(self, features: Flow, pools: Iterable[int]) -> set[int]:
+    def averages_of(self, features: Flow, pools: Set[int]) -> set[int]:
         """Those of some pools that average these features."""
-        return {pool for pool in pools if self._averaged[pool] == features.carriers}
+        if not pools:
+            return set()
+        averages = self._averaged.get(bounds(features.carriers), [])
+        return {pool for pool, carriers in averages if pool in pools and carriers == features.carriers}
 
     def squeeze(self, pools: Iterable[int]) -> None:
         """Let pools belong to a channel gate: their nodes go."""
@@ -288,12 +339,13 @@ class Builder:
     def finish(self) -> Reading:
         """What was found."""
         outputs = self._record.outputs
-        chosen = NONE.union(*(self._choices.get(value, NONE) for value in outputs))
+        flows = tuple(self._flow_of(value) for value in outputs)
+        chosen = gathered([*(self._choices.get(value, NONE) for value in outputs), *self._deciders.values()])
         claims = {name: tuple(specs) for name, specs in self._claims.items() if name not in self._lookups}
         return Reading(
             nodes=tuple(self._nodes),
-            outputs=tuple(self._flows[value] for value in outputs),
-            deciders=chosen.union(self._deciders),
+            outputs=flows,
+            deciders=frozenset(chosen),
             pointwise=frozenset(self._pointwise),
             claims=MappingProxyType(claims),
             reasons=MappingProxyType({name: self._reason(name) for name in self._record.parameters}),

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from ghn.graph.unions import ordered, union
+
 NONE: frozenset[int] = frozenset()
+
+
+def gathered(sets: Iterable[Set[int]]) -> Set[int]:
+    """The union of sets of nodes."""
+    merged = union(sets, frozenset)
+    assert isinstance(merged, Set)
+    return merged
 
 
 class Stage(Enum):
@@ -42,9 +51,9 @@ class Flow:
         mixed: Parameters that data has mixed or modulated to a weight, which this is on the way to be.
     """
 
-    carriers: frozenset[int] = NONE
+    carriers: Set[int] = NONE
     data: bool = False
-    leaves: tuple[str, ...] = ()
+    leaves: Collection[str] = ()
     pure: bool = False
     gathered: bool = False
     score: bool = False
@@ -52,11 +61,11 @@ class Flow:
     statistic: bool = False
     normalised: bool = False
     norm: int | None = None
-    pools: frozenset[int] = NONE
+    pools: Set[int] = NONE
     processed: bool = False
     stage: Stage = Stage.NONE
     summed: int = 0
-    mixed: tuple[str, ...] = ()
+    mixed: Collection[str] = ()
 
     @property
     def runs(self) -> bool:
@@ -84,7 +93,7 @@ def join(flows: Iterable[Flow], *, carries: bool = True) -> Flow:
         return CONSTANT
     running = [flow for flow in flows if flow.runs]
     if not running:
-        leaves = tuple(dict.fromkeys(leaf for flow in flows for leaf in flow.leaves))
+        leaves = union((flow.leaves for flow in flows), ordered)
         return Flow(leaves=leaves, gathered=any(flow.gathered for flow in flows)) if leaves else CONSTANT
     if not carries:
         return Flow(data=any(flow.data for flow in running))
@@ -92,13 +101,13 @@ def join(flows: Iterable[Flow], *, carries: bool = True) -> Flow:
     kinds = [flow for flow in running if flow.carriers] or running
     stages = {flow.stage for flow in kinds}
     return Flow(
-        carriers=frozenset().union(*(flow.carriers for flow in kinds)),
+        carriers=gathered(flow.carriers for flow in kinds),
         data=any(flow.data for flow in running),
         score=all(flow.score for flow in kinds),
         attention=all(flow.attention for flow in kinds),
         statistic=all(flow.statistic for flow in kinds),
         normalised=len(kinds) == 1 and kinds[0].normalised,
-        pools=frozenset().union(*(flow.pools for flow in kinds)),
+        pools=gathered(flow.pools for flow in kinds),
         stage=stages.pop() if len(stages) == 1 else Stage.NONE,
         processed=any(flow.processed for flow in kinds),
     )

@@ -19,16 +19,18 @@ from ghn.graph.read.attention import (
     normalised_exponentials,
     softmax,
 )
-from ghn.graph.read.builder import INPUT, Builder, Part
+from ghn.graph.read.builder import INPUT, Builder, Later
 from ghn.graph.read.flow import CONSTANT, Flow, Stage, join
 from ghn.graph.read.layout import bilinear_layout, convolution_layout, mixed_kernel_layout
+from ghn.graph.read.memory.parts import Part, Parts
 from ghn.graph.read.pooling import averaged_sum, avg_pool, global_avg_pool, global_max_pool, max_pool, reduction
 from ghn.graph.read.rules import add_parameters, channel_gate, layer, meeting, product_layout, total, with_bias
 from ghn.graph.reasons import ReasonCode
 from ghn.graph.record.op_graph import FLEX_ATTENTION, GRADIENT, WRITE, Operation, Ref, Value
 from ghn.graph.record.recurrent import RECURRENT, cells
+from ghn.graph.unions import is_one
 
-Handler = Callable[[Builder, Operation], Flow | None]
+Handler = Callable[[Builder, Operation], Flow | Later | None]
 
 
 def _convolution(builder: Builder, operation: Operation) -> Flow | None:
@@ -213,8 +215,8 @@ def _multiplication(builder: Builder, operation: Operation) -> Flow | None:
             return exponentials
         if other.runs and other.statistic and by.distinct < value.distinct:
             return replace(join([a, b]), normalised=True)
-        if features.normalised and other.pure and len(other.leaves) == 1 and _one_axis(by.shape):
-            node = builder.add_node("ln", [features], (builder.parameter(other.leaves[0]).numel,))
+        if features.normalised and other.pure and is_one(other.leaves) and _one_axis(by.shape):
+            node = builder.add_node("ln", [features], (builder.parameter(next(iter(other.leaves))).numel,))
             builder.claim(other.leaves, node, Role.NORM_WEIGHT)
             return replace(builder.after(node, features), norm=node)
     same = isinstance(first, Ref) and first == second
@@ -294,22 +296,21 @@ def _copy(builder: Builder, operation: Operation) -> Flow | None:
     return builder.flow(source) if isinstance(source, Ref) else CONSTANT
 
 
-def _written(builder: Builder, operation: Operation) -> Flow | None:
+def _written(builder: Builder, operation: Operation) -> Flow | Later | None:
     """A tensor of which parts were written: `concat` where these, or they and what is left of it, are different paths.
 
     What was written over since, and what lies below parts that cover everything, is gone.
     """
-    values = [builder.tensor(Ref(value)) for value in operation.inputs]
-    new = [Part(builder.flow(Ref(at)), value) for at, value in zip(operation.inputs, values, strict=True)]
-    parts = builder.parts(operation.inputs[0]) or new[:1]
-    for part in new[1:]:
-        parts = [*(known for known in parts if known is parts[0] or not known.is_at(part)), part]
-    if sum(part.size for part in parts[1:]) >= values[0].distinct:
-        parts = [Part(CONSTANT, values[0]), *parts[1:]]
+    base, *new = operation.inputs
+    whole, parts = builder.tensor(Ref(base)), builder.parts(base)
+    for at in new:
+        parts = parts.with_part(Part(builder.flow(Ref(at)), builder.tensor(Ref(at))), over=True)
+    if parts.written.size >= whole.distinct:
+        parts = parts.without_base(whole)
     return _of_parts(builder, operation, parts)
 
 
-def _written_into(builder: Builder, operation: Operation) -> Flow | None:
+def _written_into(builder: Builder, operation: Operation) -> Flow | Later | None:
     """slice_scatter(input, source, ...) and such: a part is written, at places that data does not choose."""
     references = [argument for argument in operation.args if isinstance(argument, Ref)]
     base, source = references[0], references[-1]
@@ -318,19 +319,25 @@ def _written_into(builder: Builder, operation: Operation) -> Flow | None:
         masks = any(builder.tensor(index).dtype == torch.bool or builder.flow(index).runs for index in indices)
         if masks or operation.argument(3, "accumulate", False):
             return None
-    parts = builder.parts(base.value) or [Part(builder.flow(base), builder.tensor(base))]
-    return _of_parts(builder, operation, [*parts, Part(builder.flow(source), builder.tensor(source))])
+    part = Part(builder.flow(source), builder.tensor(source))
+    return _of_parts(builder, operation, builder.parts(base.value).with_part(part, over=False))
 
 
-def _of_parts(builder: Builder, operation: Operation, parts: list[Part]) -> Flow | None:
+def _of_parts(builder: Builder, operation: Operation, parts: Parts) -> Flow | Later | None:
     builder.note_parts(operation, parts)
-    flows = [part.flow for part in parts]
-    if sum(bool(flow.carriers) for flow in flows) < 2:
-        return join(flows) if parts[0].flow is CONSTANT and not any(flow.is_parameter for flow in flows) else None
-    for flow in flows:
-        if flow.is_parameter:
-            builder.keep(flow.leaves, ReasonCode.WRITTEN)
-    return _side_by_side(builder, flows)
+    counted = parts.all
+    if counted.carrying < 2:
+        if parts.base.flow is not CONSTANT or counted.parameters:
+            return None
+        return (lambda: join(part.flow for part in parts)) if counted.varying else CONSTANT
+    for flow in parts.parameters_to_note():
+        builder.keep(flow.leaves, ReasonCode.WRITTEN)
+    # Scores and attention weights stay what they are.
+    if counted.running in (counted.scores, counted.weights):
+        return None
+    # It is made when it is read, which of a buffer filled part by part the last one is, and keeps its place in order.
+    node = builder.reserve_node("concat")
+    return lambda: meeting(builder, "concat", [part.flow for part in parts], at=node)
 
 
 def _gradient(builder: Builder, operation: Operation) -> Flow | None:

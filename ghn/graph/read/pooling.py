@@ -10,7 +10,7 @@ from math import isclose, prod
 
 from ghn.graph.read.attention import summed_product
 from ghn.graph.read.builder import Builder
-from ghn.graph.read.flow import Flow, Stage
+from ghn.graph.read.flow import Flow, Stage, gathered
 from ghn.graph.read.rules import contract
 from ghn.graph.record.op_graph import Operation
 
@@ -62,7 +62,7 @@ def global_avg_pool(builder: Builder, operation: Operation) -> Flow | None:
 def _global_average(builder: Builder, x: Flow) -> Flow:
     node = builder.add_node("glob_avg", [x])
     out = builder.after(node, x)
-    return replace(out, pools=out.pools | {builder.note_average(x, node)}, statistic=True)
+    return replace(out, pools=gathered([out.pools, frozenset({builder.note_average(x, node)})]), statistic=True)
 
 
 def reduction(builder: Builder, operation: Operation) -> Flow | None:
@@ -104,7 +104,7 @@ def _average(builder: Builder, x: Flow, contracted: Flow, *, ambiguous: bool) ->
     """
     if not ambiguous:
         return _global_average(builder, x)
-    pools = contracted.pools | {builder.note_average(x)}
+    pools = gathered([contracted.pools, frozenset({builder.note_average(x)})])
     return replace(contracted, statistic=True, normalised=False, summed=0, pools=pools)
 
 

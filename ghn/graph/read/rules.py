@@ -13,6 +13,7 @@ from ghn.graph.read.flow import Flow, Stage, join
 from ghn.graph.read.layout import Layout, matrix_layout, position_layout
 from ghn.graph.reasons import Reason, ReasonCode
 from ghn.graph.record.op_graph import WRITE, Operation, Ref, Value
+from ghn.graph.unions import is_one
 
 CHANNELWISE = ("conv", "sep_conv", "dil_conv", "bias")
 """Nodes whose shape begins with the number of their output channels."""
@@ -124,7 +125,7 @@ def with_bias(builder: Builder, features: Flow, reference: Any) -> Flow:
     if flow.is_parameter:
         return add_bias(builder, features, flow)
     if flow.mixed:
-        node = builder.add_node("bias", [features, flow], (builder.parameter(flow.mixed[0]).numel,))
+        node = builder.add_node("bias", [features, flow], (builder.parameter(next(iter(flow.mixed))).numel,))
         builder.claim(flow.mixed, node, Role.BIAS)
         return builder.after(node, features, keep_kind=True)
     return total(builder, features, flow) if flow.runs else features
@@ -135,14 +136,21 @@ def total(builder: Builder, *flows: Flow) -> Flow:
     return meeting(builder, "sum", flows)
 
 
-def meeting(builder: Builder, op: str, flows: Iterable[Flow]) -> Flow:
-    """A `sum` or `concat` node where at least two different data paths meet, else nothing."""
+def meeting(builder: Builder, op: str, flows: Iterable[Flow], *, at: int | None = None) -> Flow:
+    """A `sum` or `concat` node where at least two different data paths meet, else nothing.
+
+    Args:
+        builder: Takes it down.
+        op: Its primitive.
+        flows: What meets.
+        at: Where it was reserved, if it was.
+    """
     flows = list(flows)
     joined = join(flows)
     paths = [flow for flow in flows if flow.carriers]
-    if len(paths) < 2 or len(joined.carriers) < 2:
+    if len(paths) < 2 or is_one(joined.carriers):
         return joined
-    node = builder.add_node(op, paths, processed=any(flow.processed for flow in paths))
+    node = builder.add_node(op, paths, processed=any(flow.processed for flow in paths), at=at)
     result = builder.after(node, *paths)
     maps = all(flow.attention for flow in paths)
     return replace(result, score=any(flow.score for flow in paths), attention=maps)
@@ -190,7 +198,8 @@ def channel_gate(builder: Builder, features: Flow, value: Value, gate: Flow, gat
     """`cse` where features are multiplied by a gate computed from their own global average, else None."""
     pools = builder.averages_of(features, gate.pools)
     spread = gating.distinct < value.distinct
-    if not pools or not spread or not gate.carriers - pools or gate.carriers == features.carriers:
+    only = all(node in pools for node in gate.carriers)
+    if not pools or not spread or only or gate.carriers == features.carriers:
         return None
     builder.squeeze(pools)
     node = builder.add_node("cse", [features, gate])

@@ -8,15 +8,12 @@ what data mixes are kernels, not the weight of a linear layer from routing weigh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from ghn.graph.read import operators
-from ghn.graph.read.flow import Flow, join
 from ghn.graph.read.layout import merged_axes
-from ghn.graph.record.op_graph import Operation, OpGraph, Value
+from ghn.graph.record.op_graph import Operation, OpGraph
 
-COPIES = {"clone", "contiguous", "_to_copy", "to", "detach", "alias", "lift_fresh"}
 RESHAPES = {"view", "_unsafe_view", "reshape", "_reshape_alias", "unsqueeze", "squeeze", "flatten", "unflatten"}
 
 
@@ -137,7 +134,7 @@ class WeightSides:
     @staticmethod
     def _axes_before(operation: Operation, axis: int, shape: tuple[int, ...], before: tuple[int, ...]) -> list[int]:
         """The axes of an operation's input, of shape `before`, that an axis of its output is made of."""
-        if operation.name in COPIES:
+        if operation.name in operators.COPIES:
             return [axis]
         if operation.name == "permute":
             return [operation.args[1][axis] % len(before)]
@@ -146,118 +143,3 @@ class WeightSides:
             return [{first: second, second: first}.get(axis, axis)]
         merged = merged_axes(shape, before, axis) if operation.name in RESHAPES else None
         return [part for part in merged or () if before[part] > 1]
-
-
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """Parameters that stand side by side along an axis of a tensor: stacked, concatenated, or all in one vector.
-
-    A layer that uses a part of the tensor uses the parameters that lie in this part, and no others.
-
-    Attributes:
-        axis: The axis.
-        parts: Sizes along it and provenance, in order.
-    """
-
-    axis: int
-    parts: tuple[tuple[int, Flow], ...]
-
-    @classmethod
-    def joined(
-        cls, operation: Operation, values: Sequence[Value], flows: Sequence[Flow], known: Mapping[int, Pieces]
-    ) -> Pieces | None:
-        """What a concatenation of values that depend on no data consists of; None for any other.
-
-        Args:
-            operation: `cat` or `stack`.
-            values: All values of the record.
-            flows: Their provenance, as far as it is known.
-            known: Values that consist of such pieces themselves.
-        """
-        inputs, rank = operation.inputs, len(values[operation.outputs[0]].shape)
-        own = [flows[value] for value in inputs]
-        if not rank or any(flow.runs for flow in own) or not any(flow.leaves for flow in own):
-            return None
-        axis = int(operation.argument(1, "dim", 0)) % rank
-        parts: list[tuple[int, Flow]] = []
-        for value, flow in zip(inputs, own, strict=True):
-            shape, inner = values[value].shape, known.get(value)
-            if operation.name == "stack":
-                parts.append((1, flow))
-            elif inner is not None and inner.axis == axis:
-                parts.extend(inner.parts)
-            elif axis < len(shape):
-                # An empty vector may be concatenated with anything.
-                parts.append((shape[axis], flow))
-        return cls(axis, tuple(parts))
-
-    @property
-    def flow(self) -> Flow:
-        """Provenance of all together."""
-        return self.parts[0][1] if len(self.parts) == 1 else join(flow for _, flow in self.parts)
-
-    def taken(self, operation: Operation, values: Sequence[Value]) -> Iterator[Pieces]:
-        """What stands in each output of a view or an elementwise operation; nothing where that is not followed.
-
-        Args:
-            operation: Its first input is the tensor.
-            values: All values of the record.
-        """
-        shape = values[operation.inputs[0]].shape
-        if operation.name in COPIES or operation.name == "expand":
-            yield self._moved(self.axis + len(values[operation.outputs[0]].shape) - len(shape))
-        elif operation.name in ("t", "transpose", "permute"):
-            yield self._moved(_order(operation, len(shape)).index(self.axis))
-        elif operation.name == "unsqueeze":
-            yield self._moved(self.axis + (operation.args[1] % (len(shape) + 1) <= self.axis))
-        elif operation.name in ("select", "slice", "split", "split_with_sizes", "unbind"):
-            yield from self._cut(operation, shape)
-
-    def _moved(self, axis: int) -> Pieces:
-        return Pieces(axis, self.parts)
-
-    def _cut(self, operation: Operation, shape: Sequence[int]) -> Iterator[Pieces]:
-        split = operation.name in ("split", "split_with_sizes")
-        axis = operation.argument(2 if split else 1, "dim", 0) % len(shape)
-        dropped = operation.name in ("select", "unbind")
-        if axis != self.axis:
-            yield from [self._moved(self.axis - (dropped and axis < self.axis))] * len(operation.outputs)
-            return
-        for start, stop in _bounds(operation, shape[axis]):
-            yield self._between(start, stop)
-
-    def _between(self, start: int, stop: int) -> Pieces:
-        found: list[tuple[int, Flow]] = []
-        at = 0
-        for size, flow in self.parts:
-            common = min(at + size, stop) - max(at, start)
-            if common > 0:
-                found.append((common, flow))
-            at += size
-        return Pieces(self.axis, tuple(found))
-
-
-def _order(operation: Operation, rank: int) -> list[int]:
-    """Which axis of its input each axis of a transposed tensor is."""
-    if operation.name == "permute":
-        return [axis % rank for axis in operation.args[1]]
-    order = list(range(rank))
-    first, second = (0, rank - 1) if operation.name == "t" else (axis % rank for axis in operation.args[1:3])
-    order[first], order[second] = order[second], order[first]
-    return order
-
-
-def _bounds(operation: Operation, size: int) -> Iterator[tuple[int, int]]:
-    """Where the outputs of an operation begin and end along the axis that it cuts."""
-    if operation.name == "select":
-        index = operation.args[2] % size
-        yield index, index + 1
-    elif operation.name == "slice":
-        start, stop, _ = slice(operation.argument(2, "start"), operation.argument(3, "end")).indices(size)
-        yield start, stop
-    else:
-        step = 1 if operation.name == "unbind" else operation.args[1]
-        at = 0
-        for length in [step] * len(operation.outputs) if isinstance(step, int) else step:
-            yield at, at + length
-            at += length
