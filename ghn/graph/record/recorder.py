@@ -18,18 +18,17 @@ from ghn.common.private_torch import (
     OperatorMode,
     WeakIdKeyDictionary,
     WeakTensorKeyDictionary,
-    arguments_of,
     is_backward_running,
     is_composite,
     is_fake,
     is_wrapper,
     without_levels,
-    without_modes,
 )
 from ghn.common.tensors import extent, storage_of
 from ghn.graph.record.guesses import NeedsValuesError, depends_on_values, guess, is_decision
 from ghn.graph.record.known import KnownTensors
 from ghn.graph.record.op_graph import GRADIENT, WRITE, Operation, OpGraph, Ref, Value
+from ghn.graph.record.protected import Protected
 from ghn.graph.record.shapes import CHECKS, SHORTCUTS
 from ghn.graph.record.stand_ins import StandIns, copy_of_constant
 from ghn.graph.record.substitutes import FUSED_ATTENTION, OwnRandomNumbers, draws, unfused_attention
@@ -72,9 +71,7 @@ class Recorder(OperatorMode):
         self._composite: dict[Any, bool] = {}
         self._differentiated: tuple[int, ...] = ()
         self._random = OwnRandomNumbers()
-        self._writing: dict[Any, tuple[tuple[str, int], ...]] = {}
-        self._strange: dict[int, torch.UntypedStorage] = {}
-        self._saved: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
+        self.protected = Protected()
         self.stand_ins.notice = self._notice_stand_in
         self._storages = 0
         self._paused = self._unfusing = False
@@ -155,45 +152,11 @@ class Recorder(OperatorMode):
         # Only others have computed with gradients, or on tensors without numbers, what nobody saw.
         made = tensor.is_meta or is_fake(tensor) or tensor.grad_fn is not None
         self.graph.out_of_sight |= made and tensor.is_floating_point()
-        self.protect(tensor)
+        self.protected.add(tensor)
         if self.told and not tensor.is_meta:
             self.make(tensor)
             return self._values[tensor]
         return self.add(tensor)
-
-    def protect(self, tensor: Tensor) -> None:
-        """Let `restore` undo what operators write to the memory of a tensor."""
-        storage = storage_of(tensor)
-        if storage is not None and not tensor.is_meta:
-            self._strange[id(storage)] = storage
-
-    def restore(self) -> None:
-        """Give protected memory the contents that it had before it was written to."""
-        with without_modes():
-            for storage, saved in self._saved.values():
-                storage.copy_(saved)
-        self._saved.clear()
-
-    def _save_what_is_written(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        for name, position in self._written_by(func):
-            value = args[position] if position < len(args) else kwargs.get(name)
-            for tensor in tensors_in(value):
-                storage = storage_of(tensor)
-                if id(storage) in self._strange and id(storage) not in self._saved and storage is not None:
-                    with without_modes():
-                        self._saved[id(storage)] = storage, storage.clone()
-
-    def _written_by(self, func: Any) -> tuple[tuple[str, int], ...]:
-        """Names and positions of the arguments that an operator writes to."""
-        written = self._writing.get(func)
-        if written is None:
-            written = self._writing[func] = tuple(
-                (argument.name, position)
-                for position, argument in enumerate(arguments_of(func))
-                if (argument.alias_info is not None and argument.alias_info.is_write)
-                or argument.name in ("running_mean", "running_var")
-            )
-        return written
 
     def _notice_stand_in(self, original: Tensor, make: Callable[[], tuple[Tensor, Tensor | None]]) -> Tensor:
         """Make a stand-in, which no operator of the model's does, and number it."""
@@ -261,8 +224,8 @@ class Recorder(OperatorMode):
             self.make(tensors[0])
         inputs = tuple([self.read(tensor) for tensor in tensors])
         positional, named = map_tensors((args, kwargs), lambda tensor: Ref(self._values[tensor]))
-        if self._strange:
-            self._save_what_is_written(func, args, kwargs)
+        if self.protected:
+            self.protected.save_what_is_written(func, args, kwargs)
         if random and _on_cpu(tensors, kwargs):
             result = self._random.run(func, args, kwargs)
         else:

@@ -12,11 +12,11 @@ from torch.nn.parameter import is_lazy
 from ghn.common.modules import modules, named_parameters, set_mode
 from ghn.common.private_torch import MODULE_BUFFERS, MODULE_PARAMETERS, fake_tensor_mode
 from ghn.graph.record.op_graph import OpGraph
-from ghn.graph.record.outputs import output_tensors
 from ghn.graph.record.recorder import Recorder
 from ghn.graph.record.recurrent import NeedsGradientsError, RecordedFunctions
 from ghn.graph.record.stand_ins import StandIns, copy_of_constant
 from ghn.graph.record.threads import followed
+from ghn.graph.record.trees import output_tensors
 from ghn.graph.run.arguments import Inputs
 from ghn.graph.run.calling import call_model
 from ghn.graph.run.reach import Reach, kept_as_it_is
@@ -82,7 +82,7 @@ def _run(
             stand_in = convert(parameter)
             recorder.stand_ins.put(parameter, stand_in)
             graph.parameters[name] = recorder.add(stand_in)
-            recorder.protect(stand_in)
+            recorder.protected.add(stand_in)
     for tensor in [*reach.parameters, *reach.buffers]:
         if not is_lazy(tensor):
             recorder.stand_ins.wait(tensor, convert)
@@ -103,7 +103,7 @@ def _run(
             output = call_model(model, *args, **kwargs)
         graph.outputs = [recorder.read(recorder.stand_ins.of(tensor)) for tensor in output_tensors(output)]
     finally:
-        recorder.restore()
+        recorder.protected.restore()
     if not graph.outputs:
         raise ValueError(f"{type(model).__name__} returns no tensor")
     return graph
