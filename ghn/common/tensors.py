@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from ghn.common.sharded import is_sharded, local_part
 
+_PLAIN = frozenset({Tensor, nn.Parameter})
+
 
 def memory(tensor: Tensor) -> Tensor | None:
     """The plain strided tensor that holds a tensor's numbers, detached and in the same memory.
@@ -47,8 +49,11 @@ def without_class(tensor: Tensor) -> Tensor:
 
 def has_dense_shape(tensor: Tensor) -> bool:
     """Whether the tensor has a size along each axis, in numbers: nested tensors have none."""
-    plain = without_class(tensor)
-    return not plain.is_nested and all(type(size) is int for size in plain.shape)
+    return _has_numbers_of(without_class(tensor))
+
+
+def _has_numbers_of(plain: Tensor) -> bool:
+    return not plain.is_nested and all([type(size) is int for size in plain.shape])
 
 
 def storage_of(tensor: Tensor) -> torch.UntypedStorage | None:
@@ -61,8 +66,8 @@ def storage_of(tensor: Tensor) -> torch.UntypedStorage | None:
 
 def extent(tensor: Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
     """Shape, strides and offset, in elements; contiguous where the layout knows no strides, flat where no sizes."""
-    plain = without_class(tensor)
-    shape = tuple(plain.shape) if has_dense_shape(plain) else (int(plain.numel()),)
+    plain = tensor if type(tensor) in _PLAIN else without_class(tensor)
+    shape = tuple(plain.shape) if _has_numbers_of(plain) else (int(plain.numel()),)
     if plain.layout is torch.strided and len(shape) == plain.dim():
         return shape, tuple(plain.stride()), int(plain.storage_offset())
     return shape, tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape))), 0

@@ -56,7 +56,7 @@ class Union(Set[Element]):
         pending: list[Collection[Element]] = [self]
         while pending:
             part = pending.pop()
-            if not isinstance(part, Union):
+            if type(part) is not Union:
                 if element in part:
                     return True
             elif part._items is not None:
@@ -77,7 +77,7 @@ class Union(Set[Element]):
                 if id(part) in met:
                     continue
                 met.add(id(part))
-                if isinstance(part, Union) and part._items is None:
+                if type(part) is Union and part._items is None:
                     pending.extend(reversed(part._parts))
                 else:
                     items.update(dict.fromkeys(part))
@@ -89,7 +89,7 @@ def bounds(elements: Collection[Any]) -> tuple[Any, Any]:
     """The least and the greatest of some elements, which takes no look into a union; 0 and 0 without any."""
     if not elements:
         return 0, 0
-    if isinstance(elements, Union):
+    if type(elements) is Union:
         return elements._low, elements._high
     return min(elements), max(elements)
 
@@ -106,10 +106,12 @@ def union(
     Returns:
         One of the sets where it is the only one with elements.
     """
-    parts = [*{id(part): part for part in sets if part}.values()]
+    parts = [part for part in sets if part]
+    if len(parts) > 1:
+        parts = [*{id(part): part for part in parts}.values()]
     if len(parts) == 1:
         return parts[0]
-    if all(not isinstance(part, Union) for part in parts):
+    if all([type(part) is not Union for part in parts]):
         count = sum(map(len, parts))
         if count <= FEW or count <= 2 * len(parts):
             return merged(element for part in parts for element in part)

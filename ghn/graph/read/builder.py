@@ -230,6 +230,8 @@ class Builder:
         A detector's scores reach the output only so: they choose the boxes.
         """
         values = self._record.values
+        if not self._choices and all([values[output].carries for output in operation.outputs]):
+            return
         chosen = gathered(self._choices.get(value, NONE) for value in operation.inputs)
         for output in operation.outputs:
             if values[output].carries:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import cast
 
 from ghn.graph.unions import ordered, union
 
@@ -13,9 +14,7 @@ NONE: frozenset[int] = frozenset()
 
 def gathered(sets: Iterable[Set[int]]) -> Set[int]:
     """The union of sets of nodes."""
-    merged = union(sets, frozenset)
-    assert isinstance(merged, Set)
-    return merged
+    return cast("Set[int]", union(sets, frozenset))
 
 
 class Stage(Enum):
@@ -77,6 +76,13 @@ class Flow:
         """Whether it was made from parameters alone."""
         return bool(self.leaves) and not self.runs
 
+    @property
+    def _is_joined(self) -> bool:
+        """Whether features run through it and nothing is known that is not of what joins several."""
+        if not self.runs or self.leaves or self.mixed or self.norm is not None:
+            return False
+        return not (self.pure or self.gathered or self.summed)
+
 
 CONSTANT = Flow()
 
@@ -91,6 +97,8 @@ def join(flows: Iterable[Flow], *, carries: bool = True) -> Flow:
     flows = [flow for flow in flows if flow is not CONSTANT]
     if not flows:
         return CONSTANT
+    if len(flows) == 1 and carries and flows[0]._is_joined:
+        return flows[0]
     running = [flow for flow in flows if flow.runs]
     if not running:
         leaves = union((flow.leaves for flow in flows), ordered)

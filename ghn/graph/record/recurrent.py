@@ -38,6 +38,10 @@ DIFFERENTIATION = {"grad", "backward"}
 """Functions that differentiate."""
 
 
+_NOTICED = {*SETTERS, *RECURRENT, *DIFFERENTIATION, *CONSTRUCTORS, ATTENTION}
+"""Functions of which more is noticed than their operators."""
+
+
 class NeedsGradientsError(RuntimeError):
     """A run without gradients reached a function that differentiates."""
 
@@ -52,6 +56,7 @@ class RecordedFunctions(TorchFunctionMode):
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
         self.recorder = recorder
+        self._higher: dict[type, bool] = {}  # kinds of functions that operators are which take functions
 
     def __torch_function__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -61,13 +66,25 @@ class RecordedFunctions(TorchFunctionMode):
             return func(*args, **(kwargs or {}))
         name = getattr(func, "__name__", "")
         stand_ins = self.recorder.stand_ins
+        higher = self._higher.get(type(func))
+        if higher is None:
+            higher = self._higher[type(func)] = is_higher_order(func)
+        if not higher and name not in _NOTICED:
+            args = stand_ins.in_place_of(args)
+            return stand_ins.original(func(*args, **stand_ins.in_place_of(kwargs)) if kwargs else func(*args))
+        return self._notice(name, func, args, kwargs, higher=higher)
+
+    def _notice(
+        self, name: str, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, *, higher: bool
+    ) -> Any:
+        stand_ins = self.recorder.stand_ins
         if name in SETTERS and args and isinstance(args[0], Tensor) and not is_lazy(args[0]):
             self.recorder.protect_object(args[0])
         args, kwargs = stand_ins.in_place_of(args), stand_ins.in_place_of(kwargs or {})
         # With a packed sequence the third argument is the state, not the weights: PyTorch decides the shapes there too.
         if name in RECURRENT and not kwargs:
             return self.recorder.record_whole(name, _shaped(name, func), args)
-        if is_higher_order(func) and str(func) in HIGHER_ORDER:
+        if higher and str(func) in HIGHER_ORDER:
             with self:
                 return HIGHER_ORDER[str(func)](self.recorder, func, *args, **kwargs)
         if name == ATTENTION and isinstance(args[0], Tensor) and len(parts_of(args[0])) > 1:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ghn.common.tensors import storage_of
-from ghn.graph.record.trees import map_tensors
+from ghn.graph.record.trees import PLAIN, TENSORS, map_tensors
 
 
 class StandIns:
@@ -87,11 +87,14 @@ class StandIns:
 
     def concern(self, tree: Any) -> bool:
         """Whether a tensor among the arguments of a call has a stand-in."""
-        for item in tree.values() if isinstance(tree, Mapping) else tree:
-            if isinstance(item, Tensor):
-                if id(item) in self._made or id(item) in self._waiting:
-                    return True
-            elif isinstance(item, (tuple, list, Mapping)) and self.concern(item):
+        for item in tree if type(tree) is tuple or not isinstance(tree, Mapping) else tree.values():
+            # What is in these lives, so that nothing else has its identity.
+            if id(item) in self._made or id(item) in self._waiting:
+                return True
+            kind = type(item)
+            if kind in PLAIN or kind in TENSORS:
+                continue
+            if isinstance(item, (tuple, list, Mapping)) and self.concern(item):
                 return True
         return False
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from ghn.common.private_torch import parts_of
 
-_TENSORS = frozenset({Tensor, nn.Parameter})
+TENSORS = frozenset({Tensor, nn.Parameter})
 # What arguments of operators mostly are; to ask whether they are mappings takes longer than all else.
-_PLAIN = frozenset(
+PLAIN = frozenset(
     {int, float, bool, str, bytes, complex, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format}
 )
 
@@ -28,17 +28,17 @@ def tensors_in(tree: Any) -> Iterator[Tensor]:
 
 def _collect(tree: Any, found: list[Tensor]) -> None:
     kind = type(tree)
-    if kind in _TENSORS:
+    if kind in TENSORS:
         found.append(tree)
-    elif kind in _PLAIN:
+    elif kind in PLAIN:
         return
     elif kind is tuple or kind is list:
         for item in tree:
-            if type(item) not in _PLAIN:
+            if type(item) not in PLAIN:
                 _collect(item, found)
     elif kind is dict or kind is OrderedDict:
         for item in tree.values():
-            if type(item) not in _PLAIN:
+            if type(item) not in PLAIN:
                 _collect(item, found)
     elif isinstance(tree, Tensor):
         found.append(tree)
@@ -53,13 +53,15 @@ def _collect(tree: Any, found: list[Tensor]) -> None:
 def map_tensors(tree: Any, function: Callable[[Tensor], Any]) -> Any:
     """The same structure with `function` of each tensor in its place."""
     kind = type(tree)
-    if kind in _PLAIN:
+    if kind in PLAIN:
         return tree
-    if kind in _TENSORS or isinstance(tree, Tensor):
+    if kind in TENSORS:
         return function(tree)
     if kind is tuple or kind is list:
-        return kind([item if type(item) in _PLAIN else map_tensors(item, function) for item in tree])
-    if isinstance(tree, Mapping):
+        return kind([item if type(item) in PLAIN else map_tensors(item, function) for item in tree])
+    if isinstance(tree, Tensor):
+        return function(tree)
+    if kind is dict or isinstance(tree, Mapping):
         return {key: map_tensors(item, function) for key, item in tree.items()}
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return type(tree)(*[map_tensors(item, function) for item in tree])
