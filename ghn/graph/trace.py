@@ -172,9 +172,13 @@ def materialise(model: nn.Module, example_inputs: Any = None) -> None:
     device = next((p.device for p in named_parameters(model).values() if not is_lazy(p)), torch.device("cpu"))
     args, kwargs = inputs.map(lambda tensor: torch.zeros(tensor.shape, dtype=tensor.dtype, device=device))
     modes = {module: module.training for module in modules(model)}
-    try:
+
+    def run() -> None:
         with process_untouched(), torch.no_grad():
-            with_room(lambda: call_model(model.eval(), *args, **kwargs), model)
+            call_model(model.eval(), *args, **kwargs)
+
+    try:
+        with_room(run, model)
     except Exception as error:
         raise TraceError(_failure_line(model, inputs, error, guessed=example_inputs is None)) from error
     finally:
@@ -202,7 +206,12 @@ def _has_forward(model: nn.Module) -> bool:
 def _takes(model: nn.Module, inputs: Inputs) -> bool:
     """Whether the forward pass takes as many arguments."""
     try:
-        inspect.signature(model.forward).bind(*inputs.args, **inputs.kwargs)
+        signature = inspect.signature(model.forward)
+    except ValueError:
+        # Code that is not Python's, which does not say.
+        return True
+    try:
+        signature.bind(*inputs.args, **inputs.kwargs)
     except TypeError:
         return False
     return True

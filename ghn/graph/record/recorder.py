@@ -6,9 +6,10 @@ parameters' roles or hypernetworks: `ghn.graph.read.simplify` reads those out of
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,34 @@ from ghn.graph.record.substitutes import FUSED_ATTENTION, OwnRandomNumbers, draw
 from ghn.graph.record.trees import map_tensors, tensors_in
 from ghn.graph.record.writes import Writes
 
+if TYPE_CHECKING:
+    from typing import Self
+
+
+class _Turns(threading.local):
+    """The recorders that this thread is in, the innermost last; None where nothing is recorded."""
+
+    def __init__(self) -> None:
+        self.recorders: list[Recorder | None] = []
+
+
+_TURNS = _Turns()
+
+
+def current_recorder() -> Recorder | None:
+    """Whose turn it is in this thread: a forward pass that is recorded may trace another model."""
+    return _TURNS.recorders[-1] if _TURNS.recorders else None
+
+
+@contextlib.contextmanager
+def turn_of(recorder: Recorder | None) -> Iterator[None]:
+    """Context in which a recorder, or none, is the current one of this thread."""
+    _TURNS.recorders.append(recorder)
+    try:
+        yield
+    finally:
+        _TURNS.recorders.pop()
+
 
 class Recorder(OperatorMode):
     """Context in which every operator call is appended to `graph`.
@@ -48,6 +77,10 @@ class Recorder(OperatorMode):
         told: Whether the arguments hold more than tensors (texts, numbers), of which the model may make tensors.
         stand_ins: What operators get in the places of some tensors; none by default.
         finding_shapes: Whether the run is one in which lazy modules find their shapes: theirs are no operators to note.
+        with_gradients: Whether the run is one in which tensors can be differentiated.
+
+    Attributes:
+        tracing_inside: Held by the thread that traces a model inside the forward pass which is recorded.
     """
 
     def __init__(
@@ -57,9 +90,11 @@ class Recorder(OperatorMode):
         told: bool = False,
         stand_ins: StandIns | None = None,
         finding_shapes: bool = False,
+        with_gradients: bool = False,
     ) -> None:
         super().__init__()
         self._finding_shapes = finding_shapes
+        self.with_gradients = with_gradients
         self.answer = answer
         self.told = told
         self.stand_ins = StandIns() if stand_ins is None else stand_ins
@@ -76,6 +111,7 @@ class Recorder(OperatorMode):
         self._storages = 0
         self._paused = self._unfusing = False
         self._lock = threading.RLock()
+        self.tracing_inside = threading.RLock()
 
     def add(self, tensor: Tensor, like: Iterable[Tensor] = ()) -> int:
         """Number a tensor; it shares memory with one of `like` if their storages are the same."""
@@ -182,6 +218,12 @@ class Recorder(OperatorMode):
         with self._lock:
             return any([tensor in self._values for tensor in tensors])
 
+    def is_computed(self, tensor: Tensor) -> bool:
+        """Whether an operator of the model made a tensor that could be differentiated."""
+        if not tensor.is_floating_point() or self.stand_ins.original(tensor) is not tensor:
+            return False
+        return tensor in self._values and self._values[tensor] not in self.graph.inputs
+
     def protect_object(self, tensor: Tensor) -> None:
         """Let a tensor that is met for the first time have a stand-in: more than its memory is about to change."""
         if not self._values.shares_memory(tensor):
@@ -196,7 +238,9 @@ class Recorder(OperatorMode):
                 if types and any(map(is_wrapper, types)):
                     return NotImplemented
                 # They arrive whole where nothing can be differentiated: in inference mode, in jagged layout.
-                if self._composite.get(func) or (func not in self._composite and self._is_composite(func)):
+                composite = self._composite.get(func) or (func not in self._composite and self._is_composite(func))
+                # Nested tensors have other kernels than the one that says of what an operator consists.
+                if composite and not any([tensor.is_nested for tensor in tensors_in((args, kwargs or {}))]):
                     with self:
                         result = func.decompose(*args, **(kwargs or {}))
                     if result is not NotImplemented:
@@ -324,10 +368,21 @@ class Recorder(OperatorMode):
         inputs = (source, by_value, *self._differentiated)
         self.graph.operations.append(Operation(GRADIENT, (Ref(source), Ref(by_value)), {}, inputs, (index,)))
 
+    def __enter__(self) -> Self:
+        """Record this thread's operators, too."""
+        _TURNS.recorders.append(self)
+        super().__enter__()
+        return self
+
+    def __exit__(self, *failure: Any) -> None:
+        """Record them no longer."""
+        super().__exit__(*failure)
+        _TURNS.recorders.pop()
+
     @property
     def paused(self) -> bool:
-        """Whether something runs that is recorded as a whole."""
-        return self._paused
+        """Whether something runs that is recorded as a whole, or is none of this recorder's business."""
+        return self._paused or current_recorder() is not self
 
     def record_whole(self, name: str, function: Callable[..., Any], args: Sequence[Any]) -> Any:
         """Run a function and record it as one operation, whatever operators it consists of."""

@@ -8,6 +8,7 @@ what its parameters are: per layer and direction an input-to-hidden and a hidden
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,11 @@ ATTENTION = "scaled_dot_product_attention"
 DIFFERENTIATION = {"grad", "backward"}
 """Functions that differentiate."""
 
+WAITING_FOR_GRADIENTS = {"register_hook", "retain_grad"}
+"""Functions of tensors that are differentiated later."""
+
+_ASKS_FOR_GRADIENTS: Any = Tensor.requires_grad
+
 
 _NOTICED = {*SETTERS, *RECURRENT, *DIFFERENTIATION, *CONSTRUCTORS, ATTENTION}
 """Functions of which more is noticed than their operators."""
@@ -57,6 +63,16 @@ class RecordedFunctions(TorchFunctionMode):
         super().__init__()
         self.recorder = recorder
         self._higher: dict[type, bool] = {}  # kinds of functions that operators are which take functions
+
+    def _needs_gradients_to_say(self, func: Any, tensor: Tensor) -> bool:
+        """Whether a model asks if a tensor that it computes will have a gradient, which only that run tells.
+
+        PyTorch's own code asks, too, and computes the same either way.
+        """
+        if getattr(func, "__self__", None) is not _ASKS_FOR_GRADIENTS or self.recorder.with_gradients:
+            return False
+        who = str(sys._getframe(2).f_globals.get("__name__"))
+        return who.partition(".")[0] != "torch" and self.recorder.is_computed(tensor)
 
     def __torch_function__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -91,7 +107,11 @@ class RecordedFunctions(TorchFunctionMode):
             return self._attend_jagged(*args, **kwargs)
         if name in DIFFERENTIATION:
             return self._differentiate(func, args, kwargs)
+        if name in WAITING_FOR_GRADIENTS:
+            return _with_gradients(lambda: func(*args, **kwargs))
         result = func(*args, **kwargs)
+        if result is False and name == "__get__" and self._needs_gradients_to_say(func, args[0]):
+            raise NeedsGradientsError("whether it is differentiated")
         if name in CONSTRUCTORS and isinstance(result, Tensor):
             # What is made of another tensor (or is that one itself) is known or unknown as that is.
             numbers = args[1:] if name == "new_tensor" else args
@@ -113,10 +133,16 @@ class RecordedFunctions(TorchFunctionMode):
     def _differentiate(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         outputs = args[0] if args else kwargs.get("outputs")
         inputs = args[1] if len(args) > 1 else kwargs.get("inputs")
-        try:
-            return self.recorder.differentiate(outputs, inputs or (), lambda: func(*args, **kwargs))
-        except RuntimeError as error:
-            raise NeedsGradientsError(str(error)) from error
+        return _with_gradients(
+            lambda: self.recorder.differentiate(outputs, inputs or (), lambda: func(*args, **kwargs))
+        )
+
+
+def _with_gradients(function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except RuntimeError as error:
+        raise NeedsGradientsError(str(error)) from error
 
 
 def _rows(jagged: Tensor) -> Tensor:

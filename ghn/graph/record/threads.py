@@ -15,16 +15,8 @@ import torch
 from torch import nn
 
 from ghn.common.private_torch import OperatorMode
-from ghn.graph.record.recorder import Recorder
+from ghn.graph.record.recorder import Recorder, current_recorder, turn_of
 from ghn.graph.record.recurrent import RecordedFunctions
-
-_RECORDED: set[int] = set()
-"""Threads whose operators are recorded."""
-
-
-def is_recorded() -> bool:
-    """Whether this thread's operators are recorded."""
-    return threading.get_ident() in _RECORDED
 
 
 class _Follower(OperatorMode):
@@ -46,29 +38,22 @@ def followed(recorder: Recorder) -> Iterator[None]:
 
     So are modules that any thread calls with what the recorder knows. What else other threads do is left alone.
     """
-    recorded = _RECORDED
-    this_was = is_recorded()
-    recorded.add(threading.get_ident())
     submitting: set[int] = set()
     start, submit, call = threading.Thread.start, ThreadPoolExecutor.submit, nn.Module.__call__
 
     def following(function: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any, **kwargs: Any) -> Any:
             # A task may run in the thread that handed it over.
-            if threading.get_ident() in recorded:
+            if current_recorder() is recorder:
                 return function(*args, **kwargs)
-            recorded.add(threading.get_ident())
-            try:
-                with torch.no_grad(), _Follower(recorder), RecordedFunctions(recorder):
-                    return function(*args, **kwargs)
-            finally:
-                recorded.discard(threading.get_ident())
+            with turn_of(recorder), torch.no_grad(), _Follower(recorder), RecordedFunctions(recorder):
+                return function(*args, **kwargs)
 
         return run
 
     def start_followed(thread: threading.Thread) -> None:
         # Workers of an executor may outlive the record: their tasks are followed, they are not.
-        if threading.get_ident() in recorded - submitting:
+        if current_recorder() is recorder and threading.get_ident() not in submitting:
             thread.run = following(thread.run)  # type: ignore[method-assign]
         start(thread)
 
@@ -76,7 +61,7 @@ def followed(recorder: Recorder) -> Iterator[None]:
         executor: ThreadPoolExecutor, function: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> Future[Any]:
         this = threading.get_ident()
-        if this not in recorded:
+        if current_recorder() is not recorder:
             return submit(executor, function, *args, **kwargs)
         submitting.add(this)
         try:
@@ -86,7 +71,7 @@ def followed(recorder: Recorder) -> Iterator[None]:
 
     def call_followed(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         # A thread that was started before may serve the forward pass: what it is handed tells.
-        if threading.get_ident() in recorded or not recorder.knows_any((args, kwargs)):
+        if current_recorder() is not None or not recorder.knows_any((args, kwargs)):
             return call(module, *args, **kwargs)
         return following(call)(module, *args, **kwargs)
 
@@ -96,8 +81,6 @@ def followed(recorder: Recorder) -> Iterator[None]:
     try:
         yield
     finally:
-        if not this_was:
-            recorded.discard(threading.get_ident())
         threading.Thread.start = start  # type: ignore[assignment, method-assign]
         ThreadPoolExecutor.submit = submit  # type: ignore[assignment, method-assign]
         nn.Module.__call__ = call  # type: ignore[method-assign]

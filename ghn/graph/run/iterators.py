@@ -59,6 +59,7 @@ class Replayed:
     def __init__(self, iterator: Iterator[Any]) -> None:
         self.iterator = iterator
         self.taken: list[Any] = []
+        self._again: Iterator[Any] | None = None
 
     def __iter__(self) -> Replayed:
         return self
@@ -69,5 +70,7 @@ class Replayed:
         return item
 
     def again(self) -> Iterator[Any]:
-        """What the other iterator would give had nothing been taken."""
-        return itertools.chain(self.taken, self.iterator)
+        """What the other iterator would give had nothing been taken; one iterator for all who held that."""
+        if self._again is None:
+            self._again = itertools.chain(self.taken, self.iterator)
+        return self._again

@@ -11,33 +11,62 @@ import logging
 import random
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 
-from ghn.common.private_torch import FAKE_TENSOR_LOG, compiler_is_loaded
-from ghn.graph.record.threads import is_recorded
+from ghn.common.private_torch import FAKE_TENSOR_LOG, compiler_is_loaded, without_modes
+from ghn.graph.record.recorder import current_recorder, turn_of
 
 _ONE_AT_A_TIME = threading.RLock()
 
 
 @contextlib.contextmanager
 def process_untouched() -> Iterator[None]:
-    """Context of runs that are the same each time, one at a time, and after which the process is as before."""
+    """Context of runs that are the same each time, one at a time, and after which the process is as before.
+
+    A forward pass that is recorded, or a thread that it starts, may trace another model: it is part of the run.
+    """
+    outer = current_recorder()
     with (
-        _ONE_AT_A_TIME,
+        _ONE_AT_A_TIME if outer is None else outer.tracing_inside,
+        turn_of(None),
+        contextlib.nullcontext() if outer is None else without_modes(),
         torch.inference_mode(False),
         _random_states_restored(),
         _quiet(),
         compiled_parts_eager(),
+        _switches_restored(),
     ):
-        dtype = torch.get_default_dtype()
-        try:
-            yield
-        finally:
-            if torch.get_default_dtype() != dtype:
-                torch.set_default_dtype(dtype)
+        yield
+
+
+_SWITCHES: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+    (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
+    (torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled),
+    (torch.backends.cuda.flash_sdp_enabled, torch.backends.cuda.enable_flash_sdp),
+    (torch.backends.cuda.mem_efficient_sdp_enabled, torch.backends.cuda.enable_mem_efficient_sdp),
+    (torch.backends.cuda.math_sdp_enabled, torch.backends.cuda.enable_math_sdp),
+    (torch.backends.cuda.cudnn_sdp_enabled, torch.backends.cuda.enable_cudnn_sdp),
+)
+"""What a forward pass may set for the whole process: how to ask for it, and how to set it."""
+
+
+@contextlib.contextmanager
+def _switches_restored() -> Iterator[None]:
+    before = [ask() for ask, _ in _SWITCHES]
+    try:
+        yield
+    finally:
+        # Others may set theirs meanwhile: only what differs is set.
+        for (ask, put), value in zip(_SWITCHES, before, strict=True):
+            if ask() != value:
+                put(value)
 
 
 @contextlib.contextmanager
@@ -64,7 +93,7 @@ class _OfRecordedThreads(logging.Filter):
 
     def match(self, text: str) -> bool:
         """Whether a warning is to be ignored; asked by `warnings` in the place of a regular expression."""
-        return threading.get_ident() == self.owner or is_recorded()
+        return threading.get_ident() == self.owner or current_recorder() is not None
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether an entry is to be logged."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
+import operator
 import sys
+import threading
 import types
 import weakref
 from collections.abc import Callable, Iterator
@@ -29,7 +31,7 @@ from ghn.graph.run.iterators import Replayed, independent, is_iterator
 _ATOMIC = frozenset(
     (int, float, complex, str, bytes, bool, type(None), type(...), range, slice, torch.dtype, torch.device, torch.Size)
 )
-# Objects of Python's own hold no state of a model, but for these.
+# Objects of Python's own hold no state of a model, but for these; queues and events belong to other threads as well.
 _HOLDERS = ("collections", "types", "functools", "weakref", "_thread", "_threading_local", "argparse", "abc")
 _CACHE: Any = functools._lru_cache_wrapper
 _DICTS = (dict, collections.OrderedDict)
@@ -124,8 +126,9 @@ class Reach:
             Tensor: self.tensors.append,
             dict: self._dict,
             list: self._list,
-            tuple: self._pending.extend,
-            frozenset: self._pending.extend,
+            tuple: lambda items: self._pending.extend(tuple.__iter__(items)),
+            frozenset: lambda items: self._pending.extend(frozenset.__iter__(items)),
+            memoryview: lambda view: self._pending.append(view.obj),
             types.FunctionType: self._function,
             types.CellType: self._cell,
             type: self._class,
@@ -133,24 +136,24 @@ class Reach:
             staticmethod: lambda method: self._pending.append(method.__func__),
             classmethod: lambda method: self._pending.append(method.__func__),
             property: lambda held: self._pending.extend((held.fget, held.fset)),
-            functools.partial: lambda call: self._pending.extend((call.func, call.args, call.keywords)),
+            functools.partial: self._partial,
             weakref.ReferenceType: lambda reference: self._pending.append(reference()),
             _CACHE: self._cache,
         }
         for base, visitor in visitors.items():
             if issubclass(kind, base):
                 return visitor
-        save = next((save for base, save in saved.KINDS.items() if issubclass(kind, base)), None)
+        base, save = next(((base, save) for base, save in saved.KINDS.items() if issubclass(kind, base)), (None, None))
         if save is not None:
-            return functools.partial(self._save, save, issubclass(kind, (set, collections.deque)))
+            return functools.partial(self._save, save, base if base in (set, collections.deque) else None)
         root = kind.__module__.partition(".")[0]
         ours = root not in sys.stdlib_module_names or root in _HOLDERS or root == "__main__"
         return self._object if ours else lambda _: None
 
-    def _save(self, save: Callable[[Any], saved.Undo], holds: bool, value: Any) -> None:
+    def _save(self, save: Callable[[Any], saved.Undo], container: Any, value: Any) -> None:
         self._undo.append(save(value))
-        if holds:
-            self._pending.extend(value)
+        if container is not None:
+            self._pending.extend(container.__iter__(value))
 
     def _module(self, module: nn.Module) -> None:
         self._undo.append(saved.saved_class(module))
@@ -167,7 +170,7 @@ class Reach:
     def _object(self, value: Any) -> None:
         kind = type(value)
         try:
-            attributes = object.__getattribute__(value, "__dict__")
+            attributes = value.__dict__ if kind is threading.local else object.__getattribute__(value, "__dict__")
         except AttributeError:
             attributes = None
         if type(attributes) is dict:
@@ -188,14 +191,14 @@ class Reach:
         if not values:
             self._empty.append(values)
             return
-        before = dict(values)
+        before = dict(values) if type(values) is dict else saved.items_of(values)
         self._dicts.append((values, before))
         for key, value in before.items():
             kind = type(value)
             if kind in _DICTS and not value:
                 self._empty.append(value)
             elif kind not in _ATOMIC:
-                if self._is_iterator(kind):
+                if self._holds_iterator(value, kind):
                     self._hold(value, functools.partial(values.__setitem__, key))
                 else:
                     self._pending.append(value)
@@ -203,12 +206,12 @@ class Reach:
                 self._pending.append(key)
 
     def _list(self, items: list[Any]) -> None:
-        before = list(items)
+        before = list(list.__iter__(items))
         self._lists.append((items, before))
         for index, item in enumerate(before):
             kind = type(item)
             if kind not in _ATOMIC:
-                if self._is_iterator(kind):
+                if self._holds_iterator(item, kind):
                     self._hold(item, functools.partial(items.__setitem__, index))
                 else:
                     self._pending.append(item)
@@ -219,10 +222,31 @@ class Reach:
             found = self._iterators[kind] = is_iterator(kind)
         return found
 
+    def _holds_iterator(self, value: Any, kind: type, levels: int = 8) -> bool:
+        """Whether a value that cannot be changed is an iterator, or holds one."""
+        if kind is types.MethodWrapperType:
+            return self._is_iterator(type(value.__self__))
+        if issubclass(kind, tuple):
+            items = tuple.__iter__(value)
+            return levels > 0 and any([self._holds_iterator(item, type(item), levels - 1) for item in items])
+        return self._is_iterator(kind)
+
     def _hold(self, value: Any, put: Callable[[Any], Any]) -> None:
-        """Visit what something holds; instead of an iterator it is made to hold one that may be used up."""
-        if not self._is_iterator(type(value)):
+        """Visit what something holds; instead of an iterator it is made to hold one that may be used up.
+
+        Args:
+            value: What is held.
+            put: Lets the holder have another value.
+        """
+        kind = type(value)
+        if not self._holds_iterator(value, kind):
             self._pending.append(value)
+            return
+        if kind is types.MethodWrapperType:
+            self._hold(value.__self__, lambda taking: put(getattr(taking, value.__name__)))
+            return
+        if issubclass(kind, tuple):
+            self._hold_items(value, lambda items: put(tuple.__new__(kind, items)))
             return
         held, taking = self._independent.get(id(value), (None, None))
         if held is None:
@@ -232,6 +256,32 @@ class Reach:
         if isinstance(taking, Replayed):
             replayed = taking
             self._afterwards.append(lambda: put(replayed.again()) if replayed.taken else None)
+
+    def _hold_items(self, before: tuple[Any, ...], put: Callable[[list[Any]], Any]) -> None:
+        """The same for each item of a tuple, of which there is another one for each change."""
+        items = list(tuple.__iter__(before))
+
+        def put_item(index: int, item: Any) -> None:
+            items[index] = item
+            put(items)
+
+        held = list(items)
+        self._afterwards.append(lambda: operator.setitem(items, slice(None), held))
+        for index, item in enumerate(held):
+            self._hold(item, functools.partial(put_item, index))
+
+    def _partial(self, call: functools.partial[Any]) -> None:
+        function, arguments, named, attributes = call.func, call.args, call.keywords, vars(call)
+
+        def put(items: list[Any]) -> None:
+            call.__setstate__((items[0], tuple(items[1:]), named, attributes))  # type: ignore[attr-defined]
+
+        if self._holds_iterator((function, arguments), tuple):
+            self._undo.append(lambda: put([function, *arguments]))
+            self._hold_items((function, *arguments), put)
+        else:
+            self._pending.extend((function, arguments))
+        self._pending.extend((named, attributes))
 
     def _class(self, kind: type) -> None:
         if is_of_libraries(kind):

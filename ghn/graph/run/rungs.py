@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 from collections.abc import Callable, Iterator
 
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ghn.common.modules import modules, named_parameters, set_mode
-from ghn.common.private_torch import MODULE_BUFFERS, MODULE_PARAMETERS, fake_tensor_mode
+from ghn.common.private_torch import MODULE_BUFFERS, MODULE_PARAMETERS, fake_tensor_mode, without_modes
+from ghn.common.sharded import is_sharded, local_part
 from ghn.graph.record.op_graph import OpGraph
 from ghn.graph.record.recorder import Recorder
 from ghn.graph.record.recurrent import NeedsGradientsError, RecordedFunctions
@@ -44,10 +46,16 @@ def record_forward(
     Raises:
         ValueError: If the model returns no tensor.
     """
+
+    def record(gradients: bool) -> OpGraph:
+        # What the model sets of its context is gone afterwards.
+        context = contextvars.copy_context()
+        return context.run(_record_forward, model, inputs, training, convert, answer, gradients=gradients)
+
     try:
-        return _record_forward(model, inputs, training, convert, answer, gradients=False)
+        return record(gradients=False)
     except NeedsGradientsError:
-        return _record_forward(model, inputs, training, convert, answer, gradients=True)
+        return record(gradients=True)
 
 
 def _record_forward(
@@ -57,9 +65,9 @@ def _record_forward(
         _without_hooks_of_ranks(model)
         names = set(named_parameters(model))
         if _with_lazy_stand_ins(model, convert):
-            finder = Recorder(answer=answer, told=inputs.tell, finding_shapes=True)
+            finder = Recorder(answer=answer, told=inputs.tell, finding_shapes=True, with_gradients=gradients)
             _run(model, inputs, training, convert, reach, finder, gradients)
-        recorder = Recorder(answer=answer, told=inputs.tell)
+        recorder = Recorder(answer=answer, told=inputs.tell, with_gradients=gradients)
         record = _run(model, inputs, training, convert, reach, recorder, gradients)
         # Layers that the first of two runs made are none of the model's.
         record.parameters = {name: value for name, value in record.parameters.items() if name in names}
@@ -83,6 +91,7 @@ def _run(
             recorder.stand_ins.put(parameter, stand_in)
             graph.parameters[name] = recorder.add(stand_in)
             recorder.protected.add(stand_in)
+            _with_own_part(name, parameter, stand_in, recorder.stand_ins)
     for tensor in [*reach.parameters, *reach.buffers]:
         if not is_lazy(tensor):
             recorder.stand_ins.wait(tensor, convert)
@@ -109,11 +118,31 @@ def _run(
     return graph
 
 
+def _with_own_part(name: str, parameter: Tensor, stand_in: Tensor, stand_ins: StandIns) -> None:
+    """Let what this process holds of a sharded parameter have the same stand-in, if it is the whole."""
+    if not is_sharded(parameter):
+        return
+    with without_modes():  # in its own memory, no fake tensor
+        part = local_part(parameter)
+    if part.shape == parameter.shape:
+        stand_ins.put(part, stand_in)
+        return
+
+    def refuse(_: Tensor) -> Tensor:
+        raise ValueError(
+            f"it takes the part of {name} that one process holds; trace the model before it is spread over processes, "
+            "and pass that graph"
+        )
+
+    stand_ins.wait(part, refuse)
+
+
 def _with_lazy_stand_ins(model: nn.Module, convert: Convert) -> bool:
     """Let lazy modules hold other tensors without a shape, which are given one; whether there are any."""
     found = False
     for module in modules(model):
-        for held in (module.__dict__[MODULE_PARAMETERS], module.__dict__[MODULE_BUFFERS]):
+        for kind in (MODULE_PARAMETERS, MODULE_BUFFERS):
+            held = module.__dict__.get(kind) or {}
             for name, tensor in [*held.items()]:
                 if tensor is not None and is_lazy(tensor):
                     held[name] = convert(tensor)

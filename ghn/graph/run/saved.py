@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import array
 import collections
 import contextlib
 import functools
+import io
 import operator
 import random
 from collections.abc import Callable, Mapping
@@ -20,17 +22,23 @@ MISSING = object()
 """In the place of what is not there."""
 
 
+def items_of(values: dict[Any, Any]) -> dict[Any, Any]:
+    """What a dict holds, in its order, past methods of its class, which may make something else of it when asked."""
+    base = collections.OrderedDict if isinstance(values, collections.OrderedDict) else dict
+    return dict(base.items(values))
+
+
 def put_dict_back(values: dict[Any, Any], saved: Mapping[Any, Any]) -> None:
     """Give a dict the items that it had, in their order; nothing is written if they are the same objects."""
+    base = collections.OrderedDict if isinstance(values, collections.OrderedDict) else dict
     if len(values) == len(saved) and (
         not saved
         or (
-            all(map(operator.is_, dict.values(values), saved.values()))
-            and all(map(operator.is_, dict.keys(values), saved))
+            all(map(operator.is_, base.values(values), saved.values()))
+            and all(map(operator.is_, base.keys(values), saved))
         )
     ):
         return
-    base = collections.OrderedDict if isinstance(values, collections.OrderedDict) else dict
     base.clear(values)
     for key, value in saved.items():
         base.__setitem__(values, key, value)
@@ -38,7 +46,7 @@ def put_dict_back(values: dict[Any, Any], saved: Mapping[Any, Any]) -> None:
 
 def put_list_back(items: list[Any], saved: list[Any]) -> None:
     """Give a list the items that it had."""
-    if len(items) != len(saved) or not all(map(operator.is_, items, saved)):
+    if list.__len__(items) != len(saved) or not all(map(operator.is_, list.__iter__(items), saved)):
         list.__setitem__(items, slice(None), saved)
 
 
@@ -123,6 +131,30 @@ def _deque(values: collections.deque[Any]) -> Undo:
     return restore
 
 
+def _numbers(values: array.array[Any]) -> Undo:
+    before = values[:]
+
+    def restore() -> None:
+        if values != before:
+            values[:] = before
+
+    return restore
+
+
+def _stream(stream: io.BytesIO | io.StringIO) -> Undo:
+    if stream.closed:
+        return lambda: None
+    before, place = stream.getvalue(), stream.tell()
+
+    def restore() -> None:
+        stream.seek(0)
+        stream.truncate()
+        stream.write(before)  # type: ignore[arg-type]
+        stream.seek(place)
+
+    return restore
+
+
 def _bytes(values: bytearray) -> Undo:
     before = bytes(values)
 
@@ -164,6 +196,9 @@ KINDS: Mapping[type, Callable[[Any], Undo]] = {
     set: _set,
     collections.deque: _deque,
     bytearray: _bytes,
+    array.array: _numbers,
+    io.BytesIO: _stream,
+    io.StringIO: _stream,
     np.ndarray: _array,
     random.Random: _random,
     np.random.RandomState: _random_state,

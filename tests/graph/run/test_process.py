@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ghn import GHN, GHNConfig
 from ghn.graph.run.process import process_untouched
 from ghn.graph.trace import TraceError, trace
+from tests.graph.graphs import edges
 
 X = torch.zeros(2, 4)
 asked: queue.Queue[Any] = queue.Queue()
@@ -148,3 +149,45 @@ def _server() -> Any:
     yield
     asked.put(None)
     thread.join()
+
+
+def test_switches_that_a_model_sets_are_set_back() -> None:
+    def during() -> None:
+        torch.backends.cuda.enable_flash_sdp(False)
+        torch.backends.mha.set_fastpath_enabled(False)
+        torch.use_deterministic_algorithms(True)
+        torch.autograd.set_detect_anomaly(True)
+        torch.set_default_dtype(torch.float64)
+
+    model = Slow(during)
+    before = switches()
+    trace(model, X)
+    assert switches() == before
+    assert not torch.is_anomaly_enabled()
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_a_forward_pass_that_traces_another_model(in_thread: bool) -> None:
+    inner = nn.Linear(4, 3)
+    expected = edges(trace(inner, X))
+
+    def during() -> None:
+        graphs = []
+
+        def work() -> None:
+            graphs.append(trace(inner, X))
+
+        thread = threading.Thread(target=work, daemon=True)
+        (thread.start if in_thread else work)()
+        if in_thread:
+            thread.join(20)
+        assert [edges(graph) for graph in graphs] == [expected]
+        assert graphs[0].traced_by == "meta"
+
+    model, plain = Slow(during), Slow()
+    before = switches()
+    alone = trace(plain, X)
+    assert edges(trace(model, X)) == edges(alone)
+    assert alone.traced_by == "meta"
+    assert switches() == before

@@ -1,7 +1,9 @@
 """Whatever a forward pass changes, and whatever way it comes to tensors, the model is as before and all is found."""
 
+import array
 import collections
 import functools
+import io
 import random
 import threading
 import weakref
@@ -334,3 +336,79 @@ def test_what_is_reached() -> None:
         assert {id(t) for t in reach.parameters} == {id(t) for t in [*model.parameters(), *inner.parameters()]}
         assert {id(t) for t in reach.buffers} == {id(t) for t in model.buffers()}
         assert [id(t) for t in reach.tensors] == [id(model.constant[0])]
+
+
+class Made(collections.OrderedDict):  # type: ignore[type-arg]
+    """Answers with an object of the class that it holds, as tables of activations do."""
+
+    def __getitem__(self, key: Any) -> Any:
+        return super().__getitem__(key)()
+
+
+class Reversed(list):  # type: ignore[type-arg]
+    def __iter__(self) -> Iterator[Any]:
+        return reversed(list(super().__iter__()))
+
+
+def test_containers_are_read_past_their_own_methods() -> None:
+    def call(self: Any, x: Tensor) -> Tensor:
+        self.ordered.move_to_end("a")
+        self.reversed.append(3)
+        return plain(self, x)
+
+    model: Any = Way(call)
+    model.made, model.reversed = Made(relu=nn.ReLU), Reversed([1, 2])
+    model.ordered = collections.OrderedDict(a=1, b=2)
+    trace(model, X)
+    assert dict.__getitem__(model.made, "relu") is nn.ReLU
+    assert list(list.__iter__(model.reversed)) == [1, 2]
+    assert list(model.ordered) == ["a", "b"]
+
+
+@pytest.mark.parametrize("make", [lambda: iter([0, 1, 2, 3]), lambda: map(int, "0123")], ids=["copied", "replayed"])
+def test_iterators_that_something_unchangeable_holds_are_not_used_up(make: Callable[[], Any]) -> None:
+    def call(self: Any, x: Tensor) -> Tensor:
+        numbers = [next(self.pair[0]), next(self.nested[1][0]), self.partial(), self.next(), next(self.pair[0])]
+        assert numbers == [0, 0, 0, 0, 1]
+        return plain(self, x)
+
+    model: Any = Way(call)
+    model.pair, model.nested = (make(), "x"), ("x", (make(),))
+    model.partial, model.next = functools.partial(next, make()), make().__next__
+    partial = model.partial
+    assert trace(model, X).traced_by == trace(model, X).traced_by == "meta"
+    assert model.partial is partial
+    assert [list(model.pair[0]), list(model.nested[1][0])] == [[0, 1, 2, 3]] * 2
+    assert [model.partial(), model.next()] == [0, 0]
+
+
+def test_an_iterator_that_two_hold_stays_one() -> None:
+    def call(self: Any, x: Tensor) -> Tensor:
+        next(self.numbers)
+        return plain(self, x)
+
+    model: Any = Way(call)
+    model.numbers = map(int, "0123")
+    model.pair = (model.numbers, 1)
+    trace(model, X)
+    assert [next(model.numbers), next(model.pair[0]), next(model.numbers)] == [0, 1, 2]
+
+
+def test_streams_numbers_and_data_of_threads_are_as_before() -> None:
+    def call(self: Any, x: Tensor) -> Tensor:
+        self.local.x = x
+        self.array.append(1.0)
+        self.bytes.write(b"new")
+        self.text.write("new")
+        self.view[0] = 1
+        return plain(self, x)
+
+    model: Any = Way(call)
+    model.local = threading.local()
+    model.array, model.view = array.array("d", [0.0]), memoryview(bytearray(2))
+    model.bytes, model.text = io.BytesIO(b"old bytes"), io.StringIO()
+    trace(model, X)
+    assert not hasattr(model.local, "x")
+    assert model.array.tolist() == [0.0]
+    assert bytes(model.view) == bytes(2)
+    assert (model.bytes.getvalue(), model.bytes.tell(), model.text.getvalue()) == (b"old bytes", 0, "")

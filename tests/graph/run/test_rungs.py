@@ -1,5 +1,6 @@
 """The ways to run a model."""
 
+import contextvars
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from torch.nn.parameter import is_lazy
 
 from ghn.graph.run.arguments import Inputs
 from ghn.graph.run.rungs import RUNGS
-from ghn.graph.trace import trace
+from ghn.graph.trace import TraceError, trace
 from tests.graph.graphs import chain
 
 # Tracing ignores what runs warn of.
@@ -154,3 +155,102 @@ def test_answers_are_no_then_yes() -> None:
     assert RUNGS["guess"](Asking(forbidden=False), inputs, False).parameters_used == 4
     record = RUNGS["guess"](Asking(forbidden=True), inputs, False)
     assert (record.parameters_used, record.rests_on_a_guess) == (2, True)
+
+
+class Asking(nn.Module):
+    """Does something more with what will be differentiated."""
+
+    def __init__(self, more: Any) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.more = more
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(self.more(self, self.a(x)))
+
+
+def _with_hook(model: Any, x: Tensor) -> Tensor:
+    x.register_hook(lambda gradient: gradient)
+    return x
+
+
+def _with_gradient_kept(model: Any, x: Tensor) -> Tensor:
+    x.retain_grad()
+    return x
+
+
+def _if_differentiated(model: Any, x: Tensor) -> Tensor:
+    return model.a(x) if x.requires_grad else x.detach()
+
+
+@pytest.mark.parametrize("more", [_with_hook, _with_gradient_kept, _if_differentiated])
+def test_what_asks_for_gradients_runs_with_them(more: Any) -> None:
+    model = Asking(more)
+    graph = trace(model, torch.zeros(2, 4))
+    assert graph.traced_by == "meta"
+    assert not graph.kept
+    assert all(parameter.grad is None and not parameter._backward_hooks for parameter in model.parameters())
+
+
+def test_context_variables_are_those_of_the_user() -> None:
+    state: contextvars.ContextVar[Any] = contextvars.ContextVar("state", default=None)
+
+    def once(model: Any, x: Tensor) -> Tensor:
+        if state.get() is None:
+            state.set(x)
+            return x
+        return model.a(x)
+
+    graph = trace(Asking(once), torch.zeros(2, 4))
+    assert state.get() is None
+    assert chain(graph) == chain(trace(Asking(once), torch.zeros(2, 4)))
+
+
+class Own(nn.Module):
+    """Takes what the process holds of a sharded weight."""
+
+    def __init__(self, weight: Tensor, take: Any) -> None:
+        super().__init__()
+        self.weight, self.take = nn.Parameter(weight), take
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x @ self.take(self.weight))
+
+
+@pytest.mark.parametrize("take", [lambda weight: weight.full_tensor(), lambda weight: weight.to_local()])
+def test_the_whole_of_a_sharded_parameter_is_that_parameter(mesh: Any, take: Any) -> None:
+    from torch.distributed.tensor import Shard, distribute_tensor
+
+    model = Own(distribute_tensor(torch.ones(4, 4), mesh, [Shard(0)]), take)
+    assert list(trace(model, torch.zeros(2, 4)).parameters) == ["weight"]
+
+
+def test_a_part_of_a_sharded_parameter_is_refused_by_name(mesh: Any) -> None:
+    from torch.distributed.tensor import DTensor, Shard
+
+    part = DTensor.from_local(torch.ones(4, 4), mesh, [Shard(0)], shape=torch.Size((8, 4)), stride=(4, 1))
+    with pytest.raises(TraceError, match="the part of weight that one process holds"):
+        trace(Own(part, lambda weight: weight.to_local()), torch.zeros(2, 4))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace:FutureWarning", "ignore:`torch.jit.trace:DeprecationWarning")
+def test_traced_scripts() -> None:
+    model = torch.jit.trace(nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)), torch.zeros(2, 4))  # type: ignore[no-untyped-call]
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert len(trace(model, torch.zeros(2, 4)).parameters) == 4
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_nested_tensors_that_a_model_makes_run() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            nested = torch.nested.nested_tensor([x[:1], x])
+            return self.b(self.a(nested).to_padded_tensor(0.0))
+
+    graph = trace(Model(), torch.zeros(2, 4))
+    assert graph.traced_by == "real"
+    assert {"b.weight", "b.bias"} <= set(graph.parameters)
