@@ -5,16 +5,25 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from ghn.common.files import write_text
+from ghn.common.files import replaced
 from ghn.common.text import printable
 from ghn.common.untrusted.errors import FormatError
 from ghn.common.untrusted.opening import open_regular
 
 FILE = "log.jsonl"
+
+MOST_BYTES = 256 << 20
+"""Of a log: a million lines."""
+
+LONGEST_LINE = 1 << 16
+"""Bytes; sound ones have a thousand."""
+
+MOST_DAMAGED = 100_000
+"""Lines or stretches of a file that are dropped; one of more is something else."""
 
 
 class Logbook:
@@ -126,18 +135,40 @@ def _append(file: Path, text: str) -> None:
 
 
 def _cut(file: Path, start: int) -> None:
-    """Drop lines after step `start`, and a last line cut short by a crash."""
+    """Drop lines after step `start`, and what is no line of a log, as the last one cut short by a crash.
+
+    Line by line, since what a damaged file holds may be anything.
+    """
     if not file.exists() or (file.is_file() and not file.stat().st_size):
         return
-    kept = []
     with open_regular(file) as opened:
-        lines = opened.read().decode("utf-8", errors="replace").splitlines()
-    for line in lines:
-        try:
-            step = json.loads(line)["step"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            continue
-        if type(step) is int and step <= start:
-            kept.append(line + "\n")
-    if len(kept) < len(lines):
-        write_text(file, "".join(kept))
+        size = os.fstat(opened.fileno()).st_size
+        if size > MOST_BYTES:
+            raise FormatError(f"has {size:,} bytes, more than any log; its lines stay as they are")
+        if all(line == kept for line, kept in _lines(opened, start)):
+            return
+        opened.seek(0)
+        with replaced(file) as partial, open(partial, "wb") as written:
+            written.writelines(kept for _, kept in _lines(opened, start))
+
+
+def _lines(file: BinaryIO, start: int) -> Iterator[tuple[bytes, bytes]]:
+    """Each line, and what of it stays: all with its end, or nothing."""
+    damaged, inside = 0, False
+    while line := file.readline(LONGEST_LINE):
+        # What goes on behind `LONGEST_LINE` bytes is no line either.
+        step = None if inside or len(line) == LONGEST_LINE else _step(line)
+        inside = not line.endswith(b"\n")
+        damaged += step is None
+        if damaged > MOST_DAMAGED:
+            raise FormatError(f"holds more than {MOST_DAMAGED:,} lines of no log; its lines stay as they are")
+        yield line, line.removesuffix(b"\n") + b"\n" if step is not None and step <= start else b""
+
+
+def _step(line: bytes) -> int | None:
+    """The step of a line of the log; None if it is none."""
+    try:
+        step = json.loads(line.decode("utf-8"))["step"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return step if type(step) is int else None

@@ -10,6 +10,7 @@ import pytest
 
 from ghn.training import logbook
 from ghn.training.logbook import Logbook
+from tests.fuzzing.judge import forget_peak, peak_memory
 
 
 def test_numbers_go_to_both_records(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_a_record_that_cannot_be_opened_does_not_end_the_run(
 
     (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"step": 2}\n')
     monkeypatch.setattr(logbook, "_board", full)
-    monkeypatch.setattr(logbook, "write_text", full)
+    monkeypatch.setattr(logbook, "replaced", full)
     Logbook(tmp_path, quiet=True, start=1).close()
     shown = capsys.readouterr().err.splitlines()
     assert shown[0].endswith("log.jsonl keeps lines after step 1 (No space left on device)")
@@ -87,7 +88,19 @@ def test_a_record_that_cannot_be_opened_does_not_end_the_run(
     assert (tmp_path / "log.jsonl").read_text() == '{"step": 1}\n{"step": 2}\n'
 
 
-@pytest.mark.parametrize("content", ["[" * 10**5 + "\n", '{"step": "x"}\n', '{"step": [1]}\n', "7\n", "\x00\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 10**4 + "\n",
+        '{"step": "x"}\n',
+        '{"step": [1]}\n',
+        "7\n",
+        "\x00\n",
+        '{"step": 1',
+        "x" * 10**6,
+        " " * 10**5 + "2\n",
+    ],
+)
 def test_lines_that_are_none_are_dropped(tmp_path: Path, content: str) -> None:
     (tmp_path / "log.jsonl").write_text('{"step": 1}\n' + content)
     Logbook(tmp_path, quiet=True, start=3).close()
@@ -102,3 +115,28 @@ def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path, capsys: pytest.Ca
     lines = capsys.readouterr().err
     assert "log.jsonl is not a regular file" in lines
     assert "log line of step 1 not written" in lines
+
+
+def test_a_whole_last_line_without_its_end_gets_it(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"step": 2}')
+    log = Logbook(tmp_path, quiet=True, start=2)
+    log.write(3, {})
+    log.close()
+    assert (tmp_path / "log.jsonl").read_text() == '{"step": 1}\n{"step": 2}\n{"step": 3}\n'
+
+
+def test_what_is_no_log_is_neither_read_at_once_nor_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "log.jsonl"
+    for content, fault in (
+        (b'{"step": 1}\n' + b"ab\n" * 2_000_000, "holds more than 100,000 lines of no log; its lines stay as they are"),
+        (None, "has 1,099,511,627,776 bytes, more than any log; its lines stay as they are"),
+    ):
+        file.write_bytes(content or b"")
+        if content is None:
+            os.truncate(file, 1 << 40)
+        forget_peak()
+        before = peak_memory()
+        Logbook(tmp_path, quiet=True, start=3).close()
+        assert peak_memory() - before < 32 << 20
+        assert capsys.readouterr().err == f"{file} {fault}\n"
+        assert file.stat().st_size == (1 << 40 if content is None else len(content))
