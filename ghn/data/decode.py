@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import os
+import io
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ghn.common.optional import require
-from ghn.common.untrusted.opening import open_regular
+from ghn.common.untrusted.opening import read_bytes
 from ghn.data.errors import DataError
+from ghn.data.screen import check_scans, screened
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 FORMATS = ("JPEG", "PNG", "BMP", "PPM", "WEBP")
 """What is decoded, whatever a file is called: Pillow would start Ghostscript for PostScript."""
+
+MOST_BYTES = 256 << 20
+"""Of a file."""
 
 FREE = 56 << 20
 """Bytes of memory that any image may take."""
@@ -45,8 +49,8 @@ def read_image(file: Path) -> Image:
     """
     require("PIL", "vision", "an image file")
     try:
-        with open_regular(file) as opened:
-            return _decoded(opened, os.fstat(opened.fileno()).st_size)
+        # In memory, where it stays as it is whoever writes to it meanwhile.
+        return _decoded(read_bytes(file, MOST_BYTES))
     # What Pillow raises depends on the format and the kind of damage.
     except Exception as error:
         raise DataError(f"{file} cannot be read as an image ({_reason(error)}); fetch the data set again") from error
@@ -60,10 +64,14 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _decoded(file: BinaryIO, size: int) -> Image:
+def _decoded(content: bytes) -> Image:
     from PIL import Image
 
-    with Image.open(file, formats=FORMATS) as image:
+    size = len(content)
+    content = screened(content)
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        if content.startswith(b"\xff\xd8"):
+            check_scans(content, image.size[0] * image.size[1])
         _check_memory(image, FREE + EXPANSION * size, size)
         if image.mode == "RGB":
             image.load()
