@@ -87,6 +87,41 @@ def test_what_has_no_numbers_cannot_be_completed(hypernet: ghn.GHN) -> None:
         hypernet.predict(model, IMAGES, complete=True)
 
 
+class Tokens(nn.Module):
+    """Patches and a class token with a table of positions, whose first row no grid has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, 4, 4)
+        self.token = nn.Parameter(torch.zeros(1, 1, 8))
+        self.positions = nn.Parameter(torch.zeros(1, 17, 8))
+        self.block = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.positions
+        return self.head(self.block(x)[:, 0])
+
+
+def test_the_seed_decides_what_is_drawn(hypernet: ghn.GHN) -> None:
+    model, image = Tokens(), torch.zeros(2, 3, 16, 16)
+
+    def positions(predict: Any, seed: int) -> torch.Tensor:
+        found: torch.Tensor = predict(seed)["positions"]
+        return found
+
+    for predict in (
+        lambda seed: hypernet.predict(model, image, seed=seed),
+        lambda seed: ghn.predict(model, hypernet, image, seed=seed),
+        lambda seed: hypernet.initialize(model, image, seed=seed) and dict(model.named_parameters()),
+    ):
+        first, again, other = (positions(predict, seed).detach().clone() for seed in (1, 1, 2))
+        assert torch.equal(first, again)
+        assert not torch.equal(first[:, 0], other[:, 0])
+        assert torch.equal(first[:, 1:], other[:, 1:])
+
+
 def test_one_line_does_what_two_do(folder: Path, hypernet: ghn.GHN) -> None:
     model = Awkward()
     expected = hypernet.predict(model, IMAGES, seed=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 import ghn.evaluate
 from ghn.cli import evaluate, parse
-from ghn.evaluate import EvaluationConfig
+from ghn.evaluate import Evaluation, EvaluationConfig, NetworkResult
 
 FEW = ("--data", "digits", "--test", "1", "--wide", "0", "--deep", "0", "--dense", "0", "--bnfree", "0")
 
@@ -25,6 +26,22 @@ def test_it_shows_and_saves_the_true_number_of_images(tmp_path: Path, capsys: py
     assert "ghn3-t-cifar10 on digits, 70 test images, top-1 in per cent" in shown
     record = json.loads((tmp_path / "result.json").read_text())
     assert [network["images"] for network in record["networks"]] == [70]
+
+
+def test_of_one_network_its_own_accuracy_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = NetworkResult(
+        split="test", index=0, top1=0.125, top5=0.75, loss=2.0, images=8, parameters=1, nodes=2, cells=3, megamacs=4.0,
+        attention=False, batch_norm=True, seconds=0.1,
+    )  # fmt: skip
+    several = [replace(network, split="deep", top1=top1) for top1 in (0.25, 0.75)]
+    found = Evaluation(config=EvaluationConfig(), hypernet={}, networks=(network, *several))
+    monkeypatch.setattr(ghn.evaluate, "evaluate", lambda *_: found)
+    run()
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["test", "1", "12.5"] in rows
+    assert ["deep", "2", "50.0", "±", "25.0", "25.0", "to", "75.0"] in rows
 
 
 @pytest.mark.parametrize(

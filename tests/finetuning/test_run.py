@@ -111,6 +111,17 @@ def test_the_process_keeps_its_random_state(stream: ImageStream) -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_the_seed_decides_the_noise(stream: ImageStream) -> None:
+    starts = []
+    for seed in (0, 0, 1):
+        network = a_network()
+        config = replace(CONFIG, steps=1, learning_rates=(1e-30,), noise=1e-2, seed=seed)
+        finetune(network, stream, lambda _: 0.0, config)
+        starts.append(torch.cat([parameter.detach().flatten() for parameter in network.parameters()]))
+    assert torch.equal(starts[0], starts[1])
+    assert not torch.equal(starts[0], starts[2])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

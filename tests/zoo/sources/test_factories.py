@@ -1,5 +1,6 @@
 """What users write: functions, classes, modules, and how these may be wrong."""
 
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -37,6 +38,16 @@ def test_image_size_of_a_factory() -> None:
     built = build_model(ModelRequest(name="zoo:sized", image_size=4))
     assert built.model(torch.zeros(2, 3, 4, 4)).shape == (2, 10)
     assert built.example_inputs[0].shape == (2, 3, 4, 4)
+
+
+def test_an_image_size_that_is_asked_for_goes_before_the_factorys_own_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_inputs() -> tuple[nn.Module, torch.Tensor]:
+        return nn.Conv2d(3, 8, 3), torch.zeros(1, 3, 9, 9)
+
+    monkeypatch.setattr(importlib.import_module("zoo"), "with_inputs", with_inputs, False)
+    name = "zoo:with_inputs"
+    assert build_model(ModelRequest(name=name)).example_inputs.shape == (1, 3, 9, 9)
+    assert build_model(ModelRequest(name=name, image_size=5)).example_inputs[0].shape == (2, 3, 5, 5)
 
 
 @pytest.mark.parametrize(
