@@ -41,6 +41,7 @@ __all__ = [
     "is_composite",
     "is_fake",
     "is_higher_order",
+    "is_view",
     "is_wrapper",
     "parts_of",
     "referent",
@@ -124,6 +125,14 @@ def arguments_of(operator: Any) -> Sequence[Any]:
     """What an operator's schema says of its arguments; nothing of those without one. Public: none."""
     schema = getattr(operator, "_schema", None)
     return () if schema is None else tuple(schema.arguments)
+
+
+def is_view(operator: Any) -> bool:
+    """Whether all that an operator returns lies, unchanged, in the memory of an argument. Public: none."""
+    schema = getattr(operator, "_schema", None)
+    if schema is None or not schema.returns:
+        return False
+    return all(result.alias_info is not None and not result.alias_info.is_write for result in schema.returns)
 
 
 def attention_by_parts(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:

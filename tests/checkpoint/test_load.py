@@ -149,10 +149,18 @@ def test_sizes_have_limits(folder: Path) -> None:
             from_pretrained(folder)
 
 
+def _save_any(state: dict[str, torch.Tensor], file: Path) -> None:
+    """Also numbers that only newer versions of safetensors write."""
+    try:
+        save_file(state, file)
+    except KeyError as error:
+        pytest.skip(f"this version of safetensors does not write {error}")
+
+
 @pytest.mark.parametrize("dtype", [torch.int64, torch.complex64, torch.float8_e4m3fn])
 def test_numbers_of_another_kind_are_not_cast_in_silence(folder: Path, dtype: torch.dtype) -> None:
     state = {key: value.to(dtype) for key, value in from_pretrained(folder).state_dict().items()}
-    save_file(state, folder / "model.safetensors")
+    _save_any(state, folder / "model.safetensors")
     with pytest.raises(CheckpointError, match="not floating-point ones"):
         from_pretrained(folder)
 
@@ -179,7 +187,7 @@ def test_other_numbers_are_not_cast(tmp_path: Path, dtype: torch.dtype) -> None:
     state = random_state()
     folder = write_checkpoint(tmp_path / "saved", state, TINY)
     key = "ln.weight"
-    save_file({**state, key: state[key].to(dtype)}, folder / "model.safetensors")
+    _save_any({**state, key: state[key].to(dtype)}, folder / "model.safetensors")
     for read in (from_pretrained, describe):
         with pytest.raises(CheckpointError, match=r"numbers under ln\.weight, not floating-point ones") as error:
             read(folder)

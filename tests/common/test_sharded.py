@@ -102,6 +102,7 @@ def test_processes_outside_the_mesh_hold_nothing() -> None:
     assert own_range(tensor) == ((0, 0), (0, 0))
 
 
+@pytest.mark.filterwarnings("ignore:DTensor random operators")
 def test_true_sharded_tensors(mesh: DeviceMesh) -> None:
     whole = torch.randn(5, 4)
     plain = nn.Parameter(whole)

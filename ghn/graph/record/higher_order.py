@@ -51,11 +51,21 @@ def _while_loop(
 
 
 def _scan(
-    recorder: Recorder, func: Any, combine: Any, init: Sequence[Any], xs: Sequence[Any], further: Any = (), **_: Any
+    recorder: Recorder,
+    func: Any,
+    combine: Any,
+    init: Sequence[Any],
+    xs: Sequence[Any],
+    *rest: Any,
+    additional_inputs: Sequence[Any] = (),
+    **_: Any,
 ) -> Any:
-    results = list(combine(*init, *(x.select(0, 0) for x in xs), *further))
+    # PyTorch 2.6 gives the axis, the direction and further inputs, later versions the last of these only.
+    axis = rest[0] if rest and isinstance(rest[0], int) else 0
+    further = rest[-1] if rest and not isinstance(rest[-1], int) else additional_inputs
+    results = list(combine(*init, *(x.select(axis, 0) for x in xs), *further))
     carry, steps = results[: len(init)], results[len(init) :]
-    length = xs[0].shape[0]
+    length = xs[0].shape[axis]
     return (*carry, *(_repeated(step, length) for step in steps))
 
 
@@ -77,7 +87,11 @@ def _flex_attention(
     modified = modify(score, *positions, *(args[3] if len(args) > 3 else ()))
 
     def attend(query: Tensor, key: Tensor, value: Tensor, modified: Tensor) -> Any:
-        return func(query, key, value, modify, *args, **kwargs)
+        try:
+            return func(query, key, value, modify, *args, **kwargs)
+        except NotImplementedError:
+            # PyTorch 2.6 runs no such operator under a mode; its shapes are known.
+            return query.new_zeros(*query.shape[:-1], value.shape[-1]), query.new_zeros(query.shape[:-1])
 
     return recorder.record_whole(FLEX_ATTENTION, attend, (query, key, value, modified))
 

@@ -22,6 +22,7 @@ from ghn.common.private_torch import (
     is_backward_running,
     is_composite,
     is_fake,
+    is_view,
     is_wrapper,
     without_levels,
 )
@@ -104,6 +105,7 @@ class Recorder(OperatorMode):
         self._shadows: WeakIdKeyDictionary = WeakTensorKeyDictionary()
         self._names: dict[Any, tuple[str, str, bool]] = {}
         self._composite: dict[Any, bool] = {}
+        self._views: dict[Any, bool] = {}
         self._differentiated: tuple[int, ...] = ()
         self._random = OwnRandomNumbers()
         self.protected = Protected()
@@ -176,6 +178,11 @@ class Recorder(OperatorMode):
         updated = self._number(tensor, storage)
         self.graph.operations.append(Operation(WRITE, (), {}, (index, *missed), (updated,)))
         return updated
+
+    def _as_last_read(self, tensor: Tensor) -> int:
+        """The value that a tensor held when it was last read, or now if it never was."""
+        index = self._values.get(tensor)
+        return self._meet(tensor) if index is None else index
 
     def _meet(self, tensor: Tensor) -> int:
         """Number a tensor that no recorded operator made: `.data` of one that is known, a constant, or others' work."""
@@ -266,7 +273,9 @@ class Recorder(OperatorMode):
                 return parts
         if name == "lift_fresh":
             self.make(tensors[0])
-        inputs = tuple([self.read(tensor) for tensor in tensors])
+        views = len(tensors) == 1 and self._is_view(func)
+        # A view has missed the writes that its base has missed, and sees those that reach its own elements.
+        inputs = tuple([self._as_last_read(tensor) if views else self.read(tensor) for tensor in tensors])
         positional, named = map_tensors((args, kwargs), lambda tensor: Ref(self._values[tensor]))
         if self.protected:
             self.protected.save_what_is_written(func, args, kwargs)
@@ -285,10 +294,19 @@ class Recorder(OperatorMode):
                 outputs.append(self._overwrite(tensor))
             else:
                 outputs.append(self.add(tensor, tensors))
+                if views:
+                    self._values.set_version(tensor, self._values.version(tensors[0]))
         if is_backward_running():
             name, inputs = GRADIENT, (*self._differentiated, *inputs)
         self.graph.operations.append(Operation(name, positional, named, inputs, tuple(outputs), in_place))
         return result
+
+    def _is_view(self, func: Any) -> bool:
+        """Whether an operator's results lie in the memory of its argument."""
+        views = self._views.get(func)
+        if views is None:
+            views = self._views[func] = is_view(func)
+        return views
 
     def _is_composite(self, func: Any) -> bool:
         composite = self._composite[func] = is_composite(func)

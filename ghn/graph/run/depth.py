@@ -67,7 +67,8 @@ def with_room(function: Callable[[], Result], model: nn.Module) -> Result:
 def _in_roomy_thread(function: Callable[[], Result], frames: int) -> Result:
     results: list[Result] = []
     failures: list[BaseException] = []
-    device, with_gradients = torch.get_default_device(), torch.is_grad_enabled()
+    # What new tensors get: not all versions say so of a device that is a context.
+    device, with_gradients = torch.empty(0).device, torch.is_grad_enabled()
     on_device = contextlib.nullcontext() if device.type == "cpu" else device
 
     def run() -> None:

@@ -166,6 +166,12 @@ def narrowed(joined: Tensor, first: Tensor, second: Tensor) -> Tensor:
     return joined
 
 
+def narrowed_twice(joined: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    joined.narrow(1, 0, 4).copy_(first)
+    joined[:2][:, 4:].mul_(0).add_(second)
+    return joined
+
+
 def interleaved(joined: Tensor, first: Tensor, second: Tensor) -> Tensor:
     joined[:, ::2], joined[:, 1::2] = first, second
     return joined
@@ -198,7 +204,8 @@ def written_over(joined: Tensor, first: Tensor, second: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    "write", [narrowed, interleaved, views_written, scattered, at_places, copied_to_places, written_over]
+    "write",
+    [narrowed, narrowed_twice, interleaved, views_written, scattered, at_places, copied_to_places, written_over],
 )
 def test_parts_written_into_a_tensor_are_concatenated(write) -> None:
     def forward(self: Lambda, x: Tensor) -> Tensor:

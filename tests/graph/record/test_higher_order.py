@@ -64,7 +64,21 @@ def maps(self: Any, x: Tensor) -> Tensor:
     return self.out(map_over(lambda row, added: self.a(row) + added, x, x[0]))
 
 
-@pytest.mark.parametrize(("forward", "x"), [(loops, X), (scans, SEQUENCE), (combines, SEQUENCE), (maps, SEQUENCE)])
+@pytest.mark.parametrize(
+    ("forward", "x"),
+    [
+        (loops, X),
+        (scans, SEQUENCE),
+        pytest.param(
+            combines,
+            SEQUENCE,
+            marks=pytest.mark.skipif(
+                torch.__version__.startswith("2.6."), reason="calls itself where nothing is compiled"
+            ),
+        ),
+        (maps, SEQUENCE),
+    ],
+)
 def test_what_is_repeated_is_a_node_once(forward: Any, x: Tensor) -> None:
     graph = trace(Lambda(forward, a=linear(), out=linear(8, 3)), x)
     counts = Counter(node.op for node in graph.nodes)

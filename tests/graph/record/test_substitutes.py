@@ -32,9 +32,14 @@ def test_attention_is_unfused_whatever_the_process_prefers(heads: int, mask: Ten
     with sdpa_kernel(SDPBackend.MATH):
         expected, same = attention(heads, mask, causal)
     assert torch.allclose(output, same, atol=1e-6)
-    parts = [[o.name.removeprefix("_unsafe_") for o in found.operations] for found in (graph, expected)]
+    # Some versions of PyTorch arrange the result once more where heads are shared.
+    parts = [
+        [name for o in found.operations if (name := o.name.removeprefix("_unsafe_")) != "view"]
+        for found in (graph, expected)
+    ]
     # The second result of the fused operator is made for nobody.
-    assert parts[0][:-1] == parts[1]
+    assert parts[0][: len(parts[1])] == parts[1]
+    assert len(parts[0]) <= len(parts[1]) + 1
     assert {"bmm", "_safe_softmax"} <= {*parts[0]}
 
 

@@ -113,6 +113,7 @@ def test_hooks_of_pytorchs_own_distribution() -> None:
     assert comes_from_ranks(functools.partial(theirs, more=1))
 
 
+@pytest.mark.filterwarnings("ignore:DTensor random operators")
 def test_wholes_stand_in_for_parts(mesh: DeviceMesh) -> None:
     for values in (torch.randn(4, 3), torch.arange(12).view(4, 3)):
         for placement in (Shard(0), Replicate()):
