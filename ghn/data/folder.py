@@ -96,10 +96,19 @@ def read_folder(
 
 
 def _fingerprint(files: list[tuple[Path, int]]) -> str:
-    """Changes with every file's path, size and time of change."""
+    """Changes with every file's path, size and time of change.
+
+    Raises:
+        DataError: When a file is not there: a link that leads nowhere, or one that was removed meanwhile.
+    """
     digest = hashlib.sha256()
     for file, _ in files:
-        status = file.stat()
+        try:
+            status = file.stat()
+        except OSError as error:
+            raise DataError(
+                f"{file} cannot be read as an image ({error.strerror}); fetch the data set again"
+            ) from error
         text = f"{file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n"
         digest.update(text.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]

@@ -132,3 +132,10 @@ def test_an_image_that_changed_in_place_is_decoded_again(tmp_path: Path) -> None
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
     assert file.stat().st_size == before.st_size
     assert load("cifar10", root=tmp_path).images[0, :, 0, 0].tolist() == [7, 8, 9]
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    write_folder(tmp_path / "cifar10")
+    (tmp_path / "cifar10" / "train" / "class3" / "x.png").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"x\.png cannot be read as an image \(No such file or directory\)"):
+        load("cifar10", root=tmp_path)

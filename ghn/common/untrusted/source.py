@@ -79,8 +79,9 @@ def open_bytes(path: Path) -> memoryview:
         path: A regular file.
 
     Returns:
-        A window on a private memory map (of the file, or of an unnamed temporary file with the decompressed bytes), so
-        nothing is read before it is used. Writable, but never written; the file cannot be changed through it.
+        A window on memory: of files beyond 48 MiB a private map (of the file, or of an unnamed temporary file with the
+        decompressed bytes), so that nothing is read before it is used. Writable, but never written; the file cannot be
+        changed through it.
 
     Raises:
         FormatError: If there is no such regular file, it is empty, damaged, or expands to more than
@@ -101,10 +102,18 @@ def open_bytes(path: Path) -> memoryview:
 
 
 def _map(file: IO[bytes]) -> memoryview:
-    if os.fstat(file.fileno()).st_size == 0:
+    size = os.fstat(file.fileno()).st_size
+    if size == 0:
         raise FormatError("is empty")
-    # A private map: torch warns about read-only buffers, and pages nobody writes are never copied.
-    return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+    if size > FREE_SIZE:
+        # A private map: torch warns about read-only buffers, and pages nobody writes are never copied.
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+    # A map would end the process where somebody cuts the file short meanwhile, and change where he writes to it.
+    memory = memoryview(mmap.mmap(-1, size))
+    file.seek(0)
+    if file.readinto(memory) != size:  # type: ignore[attr-defined]
+        raise FormatError("was cut short while it was read")
+    return memory
 
 
 def _decompressed(data: memoryview, name: str, decoder: _Decoder) -> memoryview:

@@ -4,6 +4,7 @@ import bz2
 import contextlib
 import gzip
 import lzma
+import mmap
 import os
 import struct
 import tempfile
@@ -130,3 +131,26 @@ def test_reader_hands_out_what_is_there_and_no_more() -> None:
     with pytest.raises(FormatError, match="no end of line"):
         reader.take_line()
     assert (reader.position, reader.remaining) == (6, 1)
+
+
+@pytest.mark.parametrize("compress", [bytes, zlib.compress])
+def test_what_is_cut_short_or_written_over_later_stays(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
+    content = b"0123456789" * 100_000
+    file = tmp_path / "x.pt"
+    file.write_bytes(compress(content))
+    data = open_bytes(file)
+    os.truncate(file, 0)
+    assert bytes(data) == content
+
+
+def test_what_is_cut_short_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.pt").write_bytes(b"0" * 100_000)
+    make = mmap.mmap
+
+    def cut(*args: int) -> mmap.mmap:
+        os.truncate(tmp_path / "x.pt", 10)
+        return make(*args)
+
+    monkeypatch.setattr(source.mmap, "mmap", cut)
+    with pytest.raises(FormatError, match="was cut short while it was read"):
+        open_bytes(tmp_path / "x.pt")
