@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -22,9 +22,15 @@ from ghn.data.decode import read_image
 from ghn.data.errors import DataError
 from ghn.data.folder import list_images
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 """Statistics of ImageNet's training images."""
+
+NARROWEST = 50
+"""Long side over short side of an image: its short side is enlarged to that of the square, the long one with it."""
 
 _Decoded = tuple[Tensor, Tensor] | DataError
 """A batch of uint8 images and their labels, or why there is none: what a worker raises arrives as a traceback."""
@@ -211,10 +217,19 @@ class ImageFolderStream(Dataset[_Decoded]):
             # The transforms draw from the process's generator.
             torch.manual_seed((self.seed << 32) + index)
             try:
-                pixels = torch.stack([self.transform(read_image(self.images.files[item])) for item in chosen])
+                pixels = torch.stack([self.transform(_of_sound_shape(self.images.files[item])) for item in chosen])
             except DataError as error:
                 return error
         return pixels, self.images.labels[chosen]
+
+
+def _of_sound_shape(file: Path) -> Image:
+    """A decoded image that is not so narrow that its enlargement to the side asked for would take gigabytes."""
+    image = read_image(file)
+    columns, rows = image.size
+    if max(columns, rows) > NARROWEST * min(columns, rows):
+        raise DataError(f"{file} is {columns:,}×{rows:,} pixels, too narrow for a square to be cut from it; remove it")
+    return image
 
 
 def make_transform(image_size: int, augment: bool) -> Any:

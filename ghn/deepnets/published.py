@@ -135,7 +135,10 @@ def read_arrays(metadata: Path | str, split: str, index: int) -> PublishedArrays
         open_regular(path).close()
         with h5py.File(path, "r") as file:
             distances = _dataset(file, f"{split}/{index}/adj", axes=2)
-            rows = _dataset(file, f"{split}/{index}/nodes", axes=2).tolist()
+            table = _dataset(file, f"{split}/{index}/nodes", axes=2)
+            if distances.shape != (len(table),) * 2 or table.shape[1] != 3:
+                raise FormatError(f"{table.shape} nodes do not fit distances of shape {distances.shape}")
+            rows = table.tolist()
     # The library raises errors of many kinds where a file is damaged.
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise OneLineError(f"cannot read network {index} of split {split!r} from {path}: {error}") from error

@@ -197,3 +197,12 @@ def test_for_evaluation_the_image_is_enlarged_by_8_7_before_its_centre_is_cut_ou
     assert columns == columns[::-1]
     assert 60 < min(columns[:2]) <= max(columns[:2]) < 150
     assert max(columns[3:-3]) < 15
+
+
+@pytest.mark.parametrize("size", [(1, 20_000), (20_000, 1), (3, 151)])
+def test_images_too_narrow_to_enlarge_are_refused(root: Path, size: tuple[int, int]) -> None:
+    Image.new("RGB", size).save(root / "train" / "cat" / "narrow.png")
+    stream = ImageFolderStream(ImageFolder.open(root, "train", image_size=224), batch_size=1)
+    columns, rows = size
+    with pytest.raises(DataError, match=rf"narrow\.png is {columns:,}×{rows:,} pixels, too narrow for a square"):
+        list(stream.epoch())

@@ -243,3 +243,15 @@ def test_pipes_are_no_files(name: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(ValueError, match="not a regular file"):
         read_arrays(tmp_path / "x_meta.json", "val", 0)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("nodes", (2_000_000, 3)), ("nodes", (5, 2)), ("adj", (3, 5))])
+def test_tables_of_other_sizes(name: str, shape: tuple[int, int], tmp_path: Path) -> None:
+    import h5py
+
+    path, metadata = write_published(tmp_path, "mine", {"val": [DeepNets("val").arguments(0)]})
+    with h5py.File(path, "a") as file:
+        del file[f"val/0/{name}"]
+        file["val/0"].create_dataset(name, data=np.zeros(shape, np.uint8), chunks=True, compression="gzip")
+    with pytest.raises(ValueError, match="nodes do not fit distances of shape"):
+        read_arrays(metadata, "val", 0)
