@@ -13,8 +13,8 @@ of the ladder is tried:
              those whose layers run out of sight
 
 Neither the model and what it reaches, nor any global state (random numbers, backends) is changed. Threads trace one at
-a time; while they do, the model is in the mode that is tried, so other threads had better not evaluate it. Queues, events
-and files that the model holds are shared with others, and keep what its forward pass does to them.
+a time; while they do, the model is in the mode that is tried, so other threads had better not evaluate it. Queues,
+events and files that the model holds are shared with others, and keep what its forward pass does to them.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ WAITING_FOR_GRADIENTS = {"register_hook", "retain_grad"}
 _ASKS_FOR_GRADIENTS: Any = Tensor.requires_grad
 
 
-_NOTICED = {*SETTERS, *RECURRENT, *DIFFERENTIATION, *CONSTRUCTORS, ATTENTION}
+_NOTICED = {*SETTERS, *RECURRENT, *DIFFERENTIATION, *WAITING_FOR_GRADIENTS, *CONSTRUCTORS, ATTENTION}
 """Functions of which more is noticed than their operators."""
 
 
@@ -85,7 +85,8 @@ class RecordedFunctions(TorchFunctionMode):
         higher = self._higher.get(type(func))
         if higher is None:
             higher = self._higher[type(func)] = is_higher_order(func)
-        if not higher and name not in _NOTICED:
+        plain = name != "__get__" or getattr(func, "__self__", None) is not _ASKS_FOR_GRADIENTS
+        if not higher and plain and name not in _NOTICED:
             args = stand_ins.in_place_of(args)
             return stand_ins.original(func(*args, **stand_ins.in_place_of(kwargs)) if kwargs else func(*args))
         return self._notice(name, func, args, kwargs, higher=higher)
