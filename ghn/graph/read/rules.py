@@ -198,8 +198,8 @@ def channel_gate(builder: Builder, features: Flow, value: Value, gate: Flow, gat
     """`cse` where features are multiplied by a gate computed from their own global average, else None."""
     pools = builder.averages_of(features, gate.pools)
     spread = gating.distinct < value.distinct
-    only = all(node in pools for node in gate.carriers)
-    if not pools or not spread or only or gate.carriers == features.carriers:
+    # Most products have no average among them; only those that have are worth a look into what carries them.
+    if not pools or not spread or gate.carriers == features.carriers or all(node in pools for node in gate.carriers):
         return None
     builder.squeeze(pools)
     node = builder.add_node("cse", [features, gate])
