@@ -6,13 +6,12 @@ parameters' roles or hypernetworks: `ghn.graph.read.simplify` reads those out of
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.parameter import is_lazy
 
 from ghn.common.private_torch import (
@@ -20,20 +19,19 @@ from ghn.common.private_torch import (
     WeakIdKeyDictionary,
     WeakTensorKeyDictionary,
     is_backward_running,
-    is_composite,
     is_fake,
-    is_view,
     is_wrapper,
     without_levels,
 )
 from ghn.common.tensors import extent, storage_of
-from ghn.graph.record.guesses import NeedsValuesError, depends_on_values, guess, is_decision
+from ghn.common.thread_stack import ThreadStack
+from ghn.graph.record.guesses import NeedsValuesError, counts, depends_on_values, guess, is_decision
 from ghn.graph.record.known import KnownTensors
 from ghn.graph.record.op_graph import GRADIENT, WRITE, Operation, OpGraph, Ref, Value
 from ghn.graph.record.protected import Protected
 from ghn.graph.record.shapes import CHECKS, SHORTCUTS
 from ghn.graph.record.stand_ins import StandIns, copy_of_constant
-from ghn.graph.record.substitutes import FUSED_ATTENTION, OwnRandomNumbers, draws, unfused_attention
+from ghn.graph.record.substitutes import FUSED_ATTENTION, OperatorFacts, OwnRandomNumbers, on_cpu, unfused_attention
 from ghn.graph.record.trees import map_tensors, tensors_in
 from ghn.graph.record.writes import Writes
 
@@ -41,29 +39,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-class _Turns(threading.local):
-    """The recorders that this thread is in, the innermost last; None where nothing is recorded."""
-
-    def __init__(self) -> None:
-        self.recorders: list[Recorder | None] = []
-
-
-_TURNS = _Turns()
-
-
-def current_recorder() -> Recorder | None:
-    """Whose turn it is in this thread: a forward pass that is recorded may trace another model."""
-    return _TURNS.recorders[-1] if _TURNS.recorders else None
-
-
-@contextlib.contextmanager
-def turn_of(recorder: Recorder | None) -> Iterator[None]:
-    """Context in which a recorder, or none, is the current one of this thread."""
-    _TURNS.recorders.append(recorder)
-    try:
-        yield
-    finally:
-        _TURNS.recorders.pop()
+TURNS: ThreadStack[Recorder] = ThreadStack()
+"""Whose turn it is in each thread: a forward pass that is recorded may trace another model."""
 
 
 class Recorder(OperatorMode):
@@ -103,9 +80,7 @@ class Recorder(OperatorMode):
         self._values = KnownTensors()
         self._writes: dict[int, Writes] = {}
         self._shadows: WeakIdKeyDictionary = WeakTensorKeyDictionary()
-        self._names: dict[Any, tuple[str, str, bool]] = {}
-        self._composite: dict[Any, bool] = {}
-        self._views: dict[Any, bool] = {}
+        self._facts = OperatorFacts()
         self._differentiated: tuple[int, ...] = ()
         self._random = OwnRandomNumbers()
         self.protected = Protected()
@@ -155,7 +130,7 @@ class Recorder(OperatorMode):
             return
         index = self.add(tensor)
         if tensor.dim() and tensor.dtype != torch.bool:
-            data = self.told or not _counts(tensor)
+            data = self.told or not counts(tensor)
             if data and (not tensor.is_floating_point() or (self.told and not self.graph.inputs)):
                 self.graph.inputs.append(index)
 
@@ -245,7 +220,7 @@ class Recorder(OperatorMode):
                 if types and any(map(is_wrapper, types)):
                     return NotImplemented
                 # They arrive whole where nothing can be differentiated: in inference mode, in jagged layout.
-                composite = self._composite.get(func) or (func not in self._composite and self._is_composite(func))
+                composite = self._facts.is_composite(func)
                 # Nested tensors have other kernels than the one that says of what an operator consists.
                 if composite and not any([tensor.is_nested for tensor in tensors_in((args, kwargs or {}))]):
                     with self:
@@ -266,20 +241,20 @@ class Recorder(OperatorMode):
         if len(tensors) > 1 and any(t.is_meta for t in tensors) and not all(t.is_meta for t in tensors):
             args, kwargs = map_tensors((args, kwargs), self._on_meta)
             tensors = list(tensors_in((args, kwargs)))
-        full, name, random = self._names_of(func)
+        full, name, random = self._facts.names(func)
         if full == FUSED_ATTENTION or self._unfusing:
             parts = self._record_parts(unfused_attention if full == FUSED_ATTENTION else func.decompose, args, kwargs)
             if parts is not NotImplemented:
                 return parts
         if name == "lift_fresh":
             self.make(tensors[0])
-        views = len(tensors) == 1 and self._is_view(func)
+        views = len(tensors) == 1 and self._facts.is_view(func)
         # A view has missed the writes that its base has missed, and sees those that reach its own elements.
         inputs = tuple([self._as_last_read(tensor) if views else self.read(tensor) for tensor in tensors])
         positional, named = map_tensors((args, kwargs), lambda tensor: Ref(self._values[tensor]))
         if self.protected:
             self.protected.save_what_is_written(func, args, kwargs)
-        if random and _on_cpu(tensors, kwargs):
+        if random and on_cpu(tensors, kwargs):
             result = self._random.run(func, args, kwargs)
         else:
             result = self._run(full, func, args, kwargs, tensors)
@@ -301,17 +276,6 @@ class Recorder(OperatorMode):
         self.graph.operations.append(Operation(name, positional, named, inputs, tuple(outputs), in_place))
         return result
 
-    def _is_view(self, func: Any) -> bool:
-        """Whether an operator's results lie in the memory of its argument."""
-        views = self._views.get(func)
-        if views is None:
-            views = self._views[func] = is_view(func)
-        return views
-
-    def _is_composite(self, func: Any) -> bool:
-        composite = self._composite[func] = is_composite(func)
-        return composite
-
     def _record_parts(self, run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run what an operator consists of, and record that; what consists of others again is taken apart too."""
         unfusing, self._unfusing = self._unfusing, True
@@ -329,14 +293,6 @@ class Recorder(OperatorMode):
             return False
         self.stand_ins.wait(tensor, torch.clone)
         return True
-
-    def _names_of(self, func: Any) -> tuple[str, str, bool]:
-        """An operator's full name, the one that `Operation` gives it, and whether it draws random numbers."""
-        names = self._names.get(func)
-        if names is None:
-            full = str(func)
-            names = self._names[func] = full, _operator_name(full), draws(func)
-        return names
 
     def _run(
         self, full: str, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], tensors: Sequence[Tensor]
@@ -388,19 +344,19 @@ class Recorder(OperatorMode):
 
     def __enter__(self) -> Self:
         """Record this thread's operators, too."""
-        _TURNS.recorders.append(self)
+        TURNS.push(self)
         super().__enter__()
         return self
 
     def __exit__(self, *failure: Any) -> None:
         """Record them no longer."""
         super().__exit__(*failure)
-        _TURNS.recorders.pop()
+        TURNS.pop()
 
     @property
     def paused(self) -> bool:
         """Whether something runs that is recorded as a whole, or is none of this recorder's business."""
-        return self._paused or current_recorder() is not self
+        return self._paused or TURNS.current is not self
 
     def record_whole(self, name: str, function: Callable[..., Any], args: Sequence[Any]) -> Any:
         """Run a function and record it as one operation, whatever operators it consists of."""
@@ -442,26 +398,3 @@ class Recorder(OperatorMode):
         self._values[shadow] = self.read(tensor)
         self._values.set_version(shadow, self._values.version(tensor))
         return shadow
-
-
-def _counts(tensor: Tensor) -> bool:
-    """Whether the numbers of each row are equally spaced, as far as they are known."""
-    if tensor.is_meta or tensor.is_floating_point() or tensor.is_complex() or type(tensor) is not Tensor:
-        return True
-    rows = tensor.reshape(-1, tensor.shape[-1])[:, :4096]
-    return not bool(rows.diff(n=2).any())
-
-
-def _on_cpu(tensors: Sequence[Tensor], kwargs: Mapping[str, Any]) -> bool:
-    """Whether an operator has numbers to compute with, those of the CPU."""
-    device = kwargs.get("device")
-    return all([type(tensor) in (Tensor, nn.Parameter) and tensor.is_cpu for tensor in tensors]) and (
-        device is None or torch.device(device).type == "cpu"
-    )
-
-
-def _operator_name(full: str) -> str:
-    namespace, _, name = full.rpartition(".")[0].partition(".") if full.count(".") > 1 else full.rpartition(".")
-    if name.endswith("_") and not name.endswith("__"):
-        name = name[:-1]
-    return name if namespace == "aten" else f"{namespace}.{name}"

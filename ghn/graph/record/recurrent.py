@@ -71,7 +71,8 @@ class RecordedFunctions(TorchFunctionMode):
         """
         if getattr(func, "__self__", None) is not _ASKS_FOR_GRADIENTS or self.recorder.with_gradients:
             return False
-        who = str(sys._getframe(2).f_globals.get("__name__"))
+        # Past this function, `_notice` and `__torch_function__`.
+        who = str(sys._getframe(3).f_globals.get("__name__"))
         return who.partition(".")[0] != "torch" and self.recorder.is_computed(tensor)
 
     def __torch_function__(

@@ -1,14 +1,17 @@
-"""What is run in an operator's place, so that a record neither depends on the state of the process nor changes it."""
+"""What is run in an operator's place, and facts about operators that decide it.
+
+So a record neither depends on the state of the process nor changes it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ghn.common.private_torch import arguments_of, attention_by_parts
+from ghn.common.private_torch import arguments_of, attention_by_parts, is_composite, is_view
 
 FUSED_ATTENTION = "aten._scaled_dot_product_flash_attention_for_cpu.default"
 
@@ -47,6 +50,52 @@ class OwnRandomNumbers:
         finally:
             self._generator.set_state(torch.default_generator.get_state())
             torch.default_generator.set_state(before)
+
+
+class OperatorFacts:
+    """What is asked of each operator again and again, looked up once for a record."""
+
+    def __init__(self) -> None:
+        self._names: dict[Any, tuple[str, str, bool]] = {}
+        self._composite: dict[Any, bool] = {}
+        self._views: dict[Any, bool] = {}
+
+    def names(self, func: Any) -> tuple[str, str, bool]:
+        """An operator's full name, the one that `Operation` gives it, and whether it draws random numbers."""
+        names = self._names.get(func)
+        if names is None:
+            full = str(func)
+            names = self._names[func] = full, _operator_name(full), draws(func)
+        return names
+
+    def is_composite(self, func: Any) -> bool:
+        """Whether an operator consists of others, on any device."""
+        composite = self._composite.get(func)
+        if composite is None:
+            composite = self._composite[func] = is_composite(func)
+        return composite
+
+    def is_view(self, func: Any) -> bool:
+        """Whether an operator's results lie in the memory of its argument."""
+        views = self._views.get(func)
+        if views is None:
+            views = self._views[func] = is_view(func)
+        return views
+
+
+def _operator_name(full: str) -> str:
+    namespace, _, name = full.rpartition(".")[0].partition(".") if full.count(".") > 1 else full.rpartition(".")
+    if name.endswith("_") and not name.endswith("__"):
+        name = name[:-1]
+    return name if namespace == "aten" else f"{namespace}.{name}"
+
+
+def on_cpu(tensors: Sequence[Tensor], kwargs: Mapping[str, Any]) -> bool:
+    """Whether an operator has numbers to compute with, those of the CPU."""
+    device = kwargs.get("device")
+    return all([type(tensor) in (Tensor, nn.Parameter) and tensor.is_cpu for tensor in tensors]) and (
+        device is None or torch.device(device).type == "cpu"
+    )
 
 
 def draws(func: Any) -> bool:

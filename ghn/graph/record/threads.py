@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ghn.common.private_torch import OperatorMode
-from ghn.graph.record.recorder import Recorder, current_recorder, turn_of
+from ghn.graph.record.recorder import TURNS, Recorder
 from ghn.graph.record.recurrent import RecordedFunctions
 
 
@@ -44,16 +44,16 @@ def followed(recorder: Recorder) -> Iterator[None]:
     def following(function: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any, **kwargs: Any) -> Any:
             # A task may run in the thread that handed it over.
-            if current_recorder() is recorder:
+            if TURNS.current is recorder:
                 return function(*args, **kwargs)
-            with turn_of(recorder), torch.no_grad(), _Follower(recorder), RecordedFunctions(recorder):
+            with TURNS.within(recorder), torch.no_grad(), _Follower(recorder), RecordedFunctions(recorder):
                 return function(*args, **kwargs)
 
         return run
 
     def start_followed(thread: threading.Thread) -> None:
         # Workers of an executor may outlive the record: their tasks are followed, they are not.
-        if current_recorder() is recorder and threading.get_ident() not in submitting:
+        if TURNS.current is recorder and threading.get_ident() not in submitting:
             thread.run = following(thread.run)  # type: ignore[method-assign]
         start(thread)
 
@@ -61,7 +61,7 @@ def followed(recorder: Recorder) -> Iterator[None]:
         executor: ThreadPoolExecutor, function: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> Future[Any]:
         this = threading.get_ident()
-        if current_recorder() is not recorder:
+        if TURNS.current is not recorder:
             return submit(executor, function, *args, **kwargs)
         submitting.add(this)
         try:
@@ -71,7 +71,7 @@ def followed(recorder: Recorder) -> Iterator[None]:
 
     def call_followed(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         # A thread that was started before may serve the forward pass: what it is handed tells.
-        if current_recorder() is not None or not recorder.knows_any((args, kwargs)):
+        if TURNS.current is not None or not recorder.knows_any((args, kwargs)):
             return call(module, *args, **kwargs)
         return following(call)(module, *args, **kwargs)
 

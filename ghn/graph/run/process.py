@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from ghn.common.private_torch import FAKE_TENSOR_LOG, compiler_is_loaded, without_modes
-from ghn.graph.record.recorder import current_recorder, turn_of
+from ghn.graph.record.recorder import TURNS
 
 _ONE_AT_A_TIME = threading.RLock()
 
@@ -29,10 +29,10 @@ def process_untouched() -> Iterator[None]:
 
     A forward pass that is recorded, or a thread that it starts, may trace another model: it is part of the run.
     """
-    outer = current_recorder()
+    outer = TURNS.current
     with (
         _ONE_AT_A_TIME if outer is None else outer.tracing_inside,
-        turn_of(None),
+        TURNS.within(None),
         contextlib.nullcontext() if outer is None else without_modes(),
         torch.inference_mode(False),
         _random_states_restored(),
@@ -93,7 +93,7 @@ class _OfRecordedThreads(logging.Filter):
 
     def match(self, text: str) -> bool:
         """Whether a warning is to be ignored; asked by `warnings` in the place of a regular expression."""
-        return threading.get_ident() == self.owner or current_recorder() is not None
+        return threading.get_ident() == self.owner or TURNS.current is not None
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether an entry is to be logged."""
