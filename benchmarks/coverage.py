@@ -107,7 +107,7 @@ def finite_after_a_step(model: Any) -> str:
     """`yes`, `no`, or `not run` for a model that takes none of the inputs, or that is over 150 M parameters."""
     import torch
 
-    from ghn.graph.record.outputs import output_tensors
+    from ghn.graph.record.trees import output_tensors
     from ghn.graph.run.arguments import Inputs
     from ghn.graph.run.inputs import candidate_inputs
 
