@@ -56,7 +56,7 @@ def test_sums_that_meet_again_and_again() -> None:
 
 
 def test_what_is_written_is_read_as_before_whatever_is_read_of_it() -> None:
-    """The concatenation stands where the last part was written, though it is read after other layers."""
+    """A part of the buffer is the layer that wrote it; the whole is their concatenation, where it is read."""
 
     def forward(model: Any, x: Tensor) -> Tensor:
         buffer = x.new_zeros(2, 3, 4)
@@ -67,6 +67,6 @@ def test_what_is_written_is_read_as_before_whatever_is_read_of_it() -> None:
 
     layers = {name: nn.Linear(4, 4, bias=False) for name in ("one", "two", "three", "other", "last")}
     graph = trace(Lambda(forward, **layers), torch.zeros(2, 4))
-    assert [node.op for node in graph.nodes] == ["input", *["conv"] * 3, "concat", "conv", "conv", "concat"]
+    assert [node.op for node in graph.nodes] == ["input", *["conv"] * 4, "concat", "conv", "concat"]
     into = [sorted(int(source) for source, node in graph.edges if node == end) for end in range(8)]
-    assert into == [[], [0], [0], [0], [1, 2, 3], [0], [4], [1, 5, 6]]
+    assert into == [[], [0], [0], [0], [0], [1, 2, 3], [5], [1, 4, 6]]

@@ -19,12 +19,17 @@ FEW = 16
 
 
 class Writes:
-    """The values that were written to one piece of memory, in order."""
+    """The values that were written to one piece of memory, in order.
+
+    What is written over at the very same place is gone: nobody who reads later sees it.
+    """
 
     def __init__(self) -> None:
         self._numbers: list[int] = []
         self._values: list[Value] = []
         self._by_stride: dict[tuple[int, ...], _Alike] = {}
+        self._last: dict[tuple[int, tuple[int, ...], tuple[int, ...]], int] = {}
+        self._gone: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -35,6 +40,11 @@ class Writes:
         if alike is None:
             alike = self._by_stride[value.stride] = _Alike(value.stride)
         alike.append(len(self._numbers), value)
+        place = value.offset, value.shape, value.stride
+        before = self._last.get(place)
+        if before is not None:
+            self._gone.add(before)
+        self._last[place] = len(self._numbers)
         self._numbers.append(number)
         self._values.append(value)
 
@@ -46,7 +56,7 @@ class Writes:
         else:
             found = [alike.overlapping(value, since) for alike in self._by_stride.values()]
             positions = np.sort(np.concatenate(found)).tolist()
-        return [self._numbers[at] for at in positions if self._numbers[at] != number]
+        return [self._numbers[at] for at in positions if at not in self._gone and self._numbers[at] != number]
 
 
 class _Alike:

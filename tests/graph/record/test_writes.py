@@ -32,9 +32,14 @@ def test_many_at_once_equal_one_by_one(seed: int) -> None:
     seen, values = Writes(), [value(part) for part in parts]
     for number, written in enumerate(values):
         seen.append(100 + number, written)
+    places = [(written.offset, written.shape, written.stride) for written in values]
+    # Of what is written over at the same place the last is left.
+    last = {place: at for at, place in enumerate(places)}
+    assert len(last) < len(parts)
     for since in (0, 7, len(parts) - FEW, len(parts)):
         for number, read in enumerate(values):
-            expected = [100 + at for at in range(since, len(parts)) if overlap(read, values[at]) and at != number]
+            left = [at for at in range(since, len(parts)) if last[places[at]] == at and at != number]
+            expected = [100 + at for at in left if overlap(read, values[at])]
             assert seen.seen_by(100 + number, read, since) == expected
 
 
@@ -66,3 +71,15 @@ def test_nothing_is_compared_one_by_one_where_there_are_many(monkeypatch: pytest
     began = time.process_time()
     assert all(seen.seen_by(-1, row, 0) == [number] for number, row in enumerate(rows))
     assert time.process_time() - began < 5
+
+
+def test_what_is_written_over_at_the_same_place_is_gone() -> None:
+    writes = Writes()
+    column, other, wide = (Value((2,), (4,), torch.float32, 0, offset) for offset in (0, 1, 0))
+    wide.shape, wide.stride = (2, 4), (4, 1)
+    for number, value in enumerate((column, other, column, wide, column) * 10):
+        writes.append(number, value)
+    # Of fifty writes three are left: the last to each place.
+    assert writes.seen_by(-1, wide, 0) == [46, 48, 49]
+    assert writes.seen_by(-1, column, 47) == [48, 49]
+    assert writes.seen_by(49, column, 0) == [48]
