@@ -382,7 +382,7 @@ class Recorder(OperatorMode):
         index = self._number(tensor, storage)
         # What stands for a view on the meta device begins at its own memory's start.
         self.graph.values[index].offset = before.offset
-        writes = self._writes.setdefault(storage, Writes())
+        writes = self._writes.setdefault(storage, Writes(forgetting=True))
         writes.append(index, self.graph.values[index])
         self._values.set_version(tensor, len(writes))
         return index

@@ -21,10 +21,12 @@ FEW = 16
 class Writes:
     """The values that were written to one piece of memory, in order.
 
-    What is written over at the very same place is gone: nobody who reads later sees it.
+    Args:
+        forgetting: Whether what is written over at the very same place is gone, because nobody reads as of before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, forgetting: bool = False) -> None:
+        self._forgetting = forgetting
         self._numbers: list[int] = []
         self._values: list[Value] = []
         self._by_stride: dict[tuple[int, ...], _Alike] = {}
@@ -42,7 +44,7 @@ class Writes:
         alike.append(len(self._numbers), value)
         place = value.offset, value.shape, value.stride
         before = self._last.get(place)
-        if before is not None:
+        if before is not None and self._forgetting:
             self._gone.add(before)
         self._last[place] = len(self._numbers)
         self._numbers.append(number)

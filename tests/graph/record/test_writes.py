@@ -26,10 +26,11 @@ def views(count: int, seed: int) -> list[Tensor]:
     return found
 
 
+@pytest.mark.parametrize("forgetting", [False, True])
 @pytest.mark.parametrize("seed", range(5))
-def test_many_at_once_equal_one_by_one(seed: int) -> None:
+def test_many_at_once_equal_one_by_one(seed: int, forgetting: bool) -> None:
     parts = views(6 * FEW, seed)
-    seen, values = Writes(), [value(part) for part in parts]
+    seen, values = Writes(forgetting=forgetting), [value(part) for part in parts]
     for number, written in enumerate(values):
         seen.append(100 + number, written)
     places = [(written.offset, written.shape, written.stride) for written in values]
@@ -38,8 +39,8 @@ def test_many_at_once_equal_one_by_one(seed: int) -> None:
     assert len(last) < len(parts)
     for since in (0, 7, len(parts) - FEW, len(parts)):
         for number, read in enumerate(values):
-            left = [at for at in range(since, len(parts)) if last[places[at]] == at and at != number]
-            expected = [100 + at for at in left if overlap(read, values[at])]
+            left = [at for at in range(since, len(parts)) if last[places[at]] == at or not forgetting]
+            expected = [100 + at for at in left if overlap(read, values[at]) and at != number]
             assert seen.seen_by(100 + number, read, since) == expected
 
 
@@ -74,7 +75,7 @@ def test_nothing_is_compared_one_by_one_where_there_are_many(monkeypatch: pytest
 
 
 def test_what_is_written_over_at_the_same_place_is_gone() -> None:
-    writes = Writes()
+    writes = Writes(forgetting=True)
     column, other, wide = (Value((2,), (4,), torch.float32, 0, offset) for offset in (0, 1, 0))
     wide.shape, wide.stride = (2, 4), (4, 1)
     for number, value in enumerate((column, other, column, wide, column) * 10):
