@@ -217,6 +217,7 @@ class Own(nn.Module):
         return torch.relu(x @ self.take(self.weight))
 
 
+@pytest.mark.filterwarnings("ignore:DTensor random operators:UserWarning")
 @pytest.mark.parametrize("take", [lambda weight: weight.full_tensor(), lambda weight: weight.to_local()])
 def test_the_whole_of_a_sharded_parameter_is_that_parameter(mesh: Any, take: Any) -> None:
     from torch.distributed.tensor import Shard, distribute_tensor
@@ -225,6 +226,7 @@ def test_the_whole_of_a_sharded_parameter_is_that_parameter(mesh: Any, take: Any
     assert list(trace(model, torch.zeros(2, 4)).parameters) == ["weight"]
 
 
+@pytest.mark.filterwarnings("ignore:DTensor random operators:UserWarning")
 def test_a_part_of_a_sharded_parameter_is_refused_by_name(mesh: Any) -> None:
     from torch.distributed.tensor import DTensor, Shard
 
