@@ -12,12 +12,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from ghn.common.modules import named_buffers, named_modules
+from ghn.common.modules import named_buffers, named_modules, named_parameters
 from ghn.common.private_torch import is_batch_norm
 from ghn.graph.computational_graph import Role
 from ghn.initializers.layers import Layer, device_of, layers_of, running
 from ghn.initializers.report import Batch, StartReport, some_images
-from ghn.initializers.ridge import HELD_OUT, fit_ridge
+from ghn.initializers.ridge import fit_ridge, held_out
 from ghn.initializers.watch import first_use
 
 FEWEST = 16
@@ -25,23 +25,22 @@ FEWEST = 16
 
 
 class Calibrate:
-    """The step `+calibrate` of a chain; see `calibrate`."""
+    """A step of a chain, see `calibrate`: `+calibrate`, or `+statistics`, for which images need no labels.
 
-    name, needs_images = "calibrate", FEWEST
+    Args:
+        head: Whether to solve the head.
+    """
+
+    needs_images = FEWEST
+
+    def __init__(self, *, head: bool) -> None:
+        self.head = head
+        self.name = "calibrate" if head else "statistics"
 
     def __call__(self, model: nn.Module, batches: Iterable[Batch] | None = None, *, seed: int = 0) -> StartReport:
         """Calibrate."""
-        return calibrate(model, () if batches is None else batches, seed=seed)
-
-
-class Statistics:
-    """The step `+statistics` of a chain: batch-norm statistics alone, for which images need no labels."""
-
-    name, needs_images = "statistics", FEWEST
-
-    def __call__(self, model: nn.Module, batches: Iterable[Batch] | None = None, *, seed: int = 0) -> StartReport:
-        """Set the statistics."""
-        return replace(calibrate(model, () if batches is None else batches, head=False, seed=seed), name=self.name)
+        report = calibrate(model, () if batches is None else batches, head=self.head, seed=seed)
+        return replace(report, name=self.name)
 
 
 def calibrate(
@@ -104,6 +103,8 @@ def set_statistics(model: nn.Module, batches: Sequence[Batch]) -> list[str]:
     own = {f"{name}.{part}" if name else part for name in norms for part in ("running_mean", "running_var")}
     momenta = {module: module.momentum for module in norms.values()}
     device = device_of(model)
+    # A single image has no variance.
+    shown = [images for images, _ in batches if len(images) > 1]
     with running(model, training=False):
         for module in norms.values():
             module.reset_running_stats()
@@ -111,9 +112,8 @@ def set_statistics(model: nn.Module, batches: Sequence[Batch]) -> list[str]:
             module.momentum = None
             module.train()
         try:
-            for images, _ in batches:
-                if len(images) > 1:
-                    model(images.to(device))
+            for images in shown:
+                model(images.to(device))
         finally:
             for module, momentum in momenta.items():
                 module.momentum = momentum
@@ -123,7 +123,7 @@ def set_statistics(model: nn.Module, batches: Sequence[Batch]) -> list[str]:
         buffers[name].copy_(value)
     for module in norms.values():
         if module.num_batches_tracked is not None:
-            module.num_batches_tracked.fill_(len(batches))
+            module.num_batches_tracked.fill_(len(shown))
     return sorted(computed)
 
 
@@ -150,7 +150,7 @@ def solve_head(model: nn.Module, batches: Sequence[Batch], *, seed: int = 0) -> 
     before = _accuracy_before(model, batches, seed)
     if before >= fitted.accuracy:
         return [], f"the head stays: {before:.3f} of held-out images right, {fitted.accuracy:.3f} by ridge regression"
-    parameters = dict(model.named_parameters())
+    parameters = named_parameters(model)
     head.weight.copy_(fitted.weight.view(head.weight.shape))
     changed = [head.name]
     if bias is not None:
@@ -191,5 +191,5 @@ def _accuracy_before(model: nn.Module, batches: Sequence[Batch], seed: int) -> f
             for given, (_, labels) in zip(scores, batches, strict=True)
         ]
     )
-    order = torch.randperm(len(right), generator=torch.Generator().manual_seed(seed))
-    return float(right[order[: max(1, round(HELD_OUT * len(right)))]].double().mean())
+    held, _ = held_out(len(right), seed)
+    return float(right[held].double().mean())

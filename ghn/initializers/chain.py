@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from torch import nn
 
-from ghn.initializers.calibration import Calibrate, Statistics
+from ghn.initializers.calibration import Calibrate
 from ghn.initializers.lsuv import UnitVariance
 from ghn.initializers.report import Batch, Initializer, StartReport, some_images
 from ghn.initializers.simple import (
@@ -50,8 +50,8 @@ _FOLLOWING: Mapping[str, _Make] = MappingProxyType(
         "noise": Noise,
         "orthogonalise": _plain(lambda: EachWeight("orthogonalise", orthogonalise)),
         "unit-variance": _plain(lambda: UnitVariance(first=False)),
-        "statistics": _plain(Statistics),
-        "calibrate": _plain(Calibrate),
+        "statistics": _plain(lambda: Calibrate(head=False)),
+        "calibrate": _plain(lambda: Calibrate(head=True)),
     }
 )
 
@@ -95,7 +95,7 @@ class Chain:
         for step in self.steps:
             started = time.perf_counter()
             report = step(model, given, seed=seed)
-            reports.append(_timed(report, time.perf_counter() - started))
+            reports.append(replace(report, seconds=time.perf_counter() - started))
         changed = dict.fromkeys(name for report in reports for name in report.changed)
         # Kept is what no step set; the last step that says why is believed.
         kept = {name: reason for report in reports for name, reason in report.kept.items() if name not in changed}
@@ -143,7 +143,3 @@ def _parts(text: str) -> list[str]:
     unknown = [part for part in parts if ":" not in part and "+" in part]
     # A misspelt step is part of the one before it, which then has an odd name.
     return [piece for part in parts for piece in (part.split("+") if part in unknown else [part])]
-
-
-def _timed(report: StartReport, seconds: float) -> StartReport:
-    return replace(report, seconds=seconds)

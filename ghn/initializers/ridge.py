@@ -53,9 +53,7 @@ def fit_ridge(
         seed: Governs which images are held out.
     """
     X_nd, Y_nC = features_nd.double(), functional.one_hot(labels_n, classes).double()
-    order_n = torch.randperm(len(X_nd), generator=torch.Generator().manual_seed(seed)).to(X_nd.device)
-    count = max(1, round(HELD_OUT * len(X_nd)))
-    held, fitted = order_n[:count], order_n[count:]
+    held, fitted = (indices.to(X_nd.device) for indices in held_out(len(X_nd), seed))
     solve = _Solver(X_nd[fitted], Y_nC[fitted], intercept)
     found = []
     for penalty in PENALTIES:
@@ -69,6 +67,13 @@ def fit_ridge(
     accuracy, _, penalty, scale = max(found)
     weight_Cd, bias_C = _Solver(X_nd, Y_nC, intercept)(penalty)
     return RidgeHead(weight=scale * weight_Cd, bias=scale * bias_C, penalty=penalty, scale=scale, accuracy=accuracy)
+
+
+def held_out(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices of the images that judge, and of the others, of `count`."""
+    order_n = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    judging = max(1, round(HELD_OUT * count))
+    return order_n[:judging], order_n[judging:]
 
 
 class _Solver:

@@ -66,9 +66,9 @@ def _record_forward(
         names = set(named_parameters(model))
         if _with_lazy_stand_ins(model, convert):
             finder = Recorder(answer=answer, told=inputs.tell, finding_shapes=True, with_gradients=gradients)
-            _run(model, inputs, training, convert, reach, finder, gradients)
+            _run(model, inputs, training, convert, reach, finder)
         recorder = Recorder(answer=answer, told=inputs.tell, with_gradients=gradients)
-        record = _run(model, inputs, training, convert, reach, recorder, gradients)
+        record = _run(model, inputs, training, convert, reach, recorder)
         # Layers that the first of two runs made are none of the model's.
         record.parameters = {name: value for name, value in record.parameters.items() if name in names}
         return record
@@ -81,7 +81,6 @@ def _run(
     convert: Convert,
     reach: Reach,
     recorder: Recorder,
-    gradients: bool,
 ) -> OpGraph:
     args, kwargs = inputs.map(convert)
     graph = recorder.graph
@@ -99,11 +98,11 @@ def _run(
         recorder.stand_ins.wait(tensor, copy_of_constant)
     graph.inputs = [recorder.add(tensor) for tensor in Inputs(args, kwargs).tensors()]
     # What `torch.func` wraps before any function sees it must be the stand-in already: devices are compared there.
-    held_instead = _held_instead(model, recorder.stand_ins) if gradients else contextlib.nullcontext()
+    held_instead = _held_instead(model, recorder.stand_ins) if recorder.with_gradients else contextlib.nullcontext()
     try:
         with (
             held_instead,
-            torch.set_grad_enabled(gradients),
+            torch.set_grad_enabled(recorder.with_gradients),
             recorder,
             RecordedFunctions(recorder),
             followed(recorder),
