@@ -25,6 +25,7 @@ from ghn.data import ImageStream
 from ghn.data.image_folder import ImageFolderStream
 from ghn.finetuning.config import FinetuneConfig
 from ghn.finetuning.stepper import NetworkStepper
+from ghn.initializers.noise import add_noise
 from ghn.training.loop import Loop, check_same_run
 from ghn.training.ranks import Ranks
 from ghn.training.signals import StoppedError
@@ -63,16 +64,6 @@ class _Outcome:
     score: float
     losses: list[float]
     network: dict[str, Any]
-
-
-@torch.no_grad()
-def add_noise(network: nn.Module, beta: float, *, seed: int = 0) -> None:
-    """Add N(0, β²) to all floating-point parameters, in place; the process's random state is not touched."""
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in network.parameters():
-        if parameter.is_floating_point():
-            drawn = torch.randn(parameter.shape, generator=generator, device="cpu")
-            parameter.add_(drawn.to(parameter), alpha=beta)
 
 
 def finetune(

@@ -13,12 +13,12 @@ from torch import nn
 
 from ghn.initializers.calibration import Calibrate
 from ghn.initializers.lsuv import UnitVariance
+from ghn.initializers.noise import Noise
 from ghn.initializers.report import Batch, Initializer, StartReport, some_images
 from ghn.initializers.simple import (
     Default,
     EachWeight,
     Hypernetwork,
-    Noise,
     delta_orthogonal,
     orthogonal,
     orthogonalise,

@@ -1,7 +1,7 @@
-"""Starts that need no data: the model's own, orthogonal weights, noise, a hypernetwork's.
+"""Starts that need no data: the model's own, orthogonal weights, a hypernetwork's.
 
 Sources: Saxe et al., ICLR 2014 (orthogonal); Xiao et al., ICML 2018 (delta-orthogonal); Knyazev et al., Pretraining a
-Neural Network before Knowing Its Architecture, 2022 (orthogonalise); GHN-3, Knyazev et al., ICML 2023 (noise).
+Neural Network before Knowing Its Architecture, 2022 (orthogonalise).
 
 Legend: O output channels, I input channels.
 """
@@ -113,43 +113,3 @@ def orthogonalise(weight: Tensor, generator: torch.Generator) -> str | None:
     nearest = left @ right
     weight.copy_((nearest * (matrix.norm() / nearest.norm())).view(weight.shape))
     return None
-
-
-class Noise:
-    """Adds N(0, β²) to all floating-point parameters, or β relative to each one's standard deviation.
-
-    It breaks the symmetry of tiled copies (GHN-3, section 4.3: β = 1e-5).
-
-    Args:
-        amount: β, or β and "rel", e.g. "0.3rel"; 1e-5 by default.
-    """
-
-    needs_images = 0
-
-    def __init__(self, amount: str | None = None) -> None:
-        text = "1e-5" if amount is None else amount
-        self.relative = text.endswith("rel")
-        try:
-            self.beta = float(text.removesuffix("rel"))
-        except ValueError:
-            self.beta = math.nan
-        if not 0 <= self.beta < math.inf:
-            raise ValueError(f"noise takes an amount such as 1e-5, or relative such as 0.3rel, not {text!r}")
-        self.name = f"noise:{text}"
-
-    @torch.no_grad()
-    def __call__(self, model: nn.Module, batches: Iterable[Batch] | None = None, *, seed: int = 0) -> StartReport:
-        """Add the noise."""
-        generator = torch.Generator().manual_seed(seed)
-        changed, kept = [], {}
-        for name, parameter in named_parameters(model).items():
-            if not parameter.is_floating_point():
-                kept[name] = "it holds no real numbers"
-                continue
-            drawn = torch.randn(parameter.shape, generator=generator)
-            scale = self.beta
-            if self.relative:
-                scale *= float(parameter.float().std(correction=0)) if parameter.numel() else 0.0
-            parameter.add_(drawn.to(parameter), alpha=scale)
-            changed.append(name)
-        return StartReport(name=self.name, changed=tuple(changed), kept=kept)

@@ -22,7 +22,8 @@ from torch.nn import functional
 
 from ghn.data import ImageStream, load
 from ghn.finetuning.config import FinetuneConfig
-from ghn.finetuning.run import add_noise, finetune
+from ghn.finetuning.run import finetune
+from ghn.initializers.noise import add_noise
 from ghn.training.signals import StoppedError
 from ghn.training.state import StateError, load_state, save_state
 
