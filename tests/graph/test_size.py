@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks.size import FAMILIES, example
+from benchmarks.families import FAMILIES, example
 from ghn.graph.trace import trace
 from tests.graph.graphs import Lambda
 
