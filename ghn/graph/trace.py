@@ -175,7 +175,7 @@ def materialise(model: nn.Module, example_inputs: Any = None) -> None:
     modes = {module: module.training for module in modules(model)}
 
     def run() -> None:
-        with process_untouched(), torch.no_grad():
+        with process_untouched(), compiled_parts_eager(), torch.no_grad():
             call_model(model.eval(), *args, **kwargs)
 
     try:

@@ -37,7 +37,6 @@ def process_untouched() -> Iterator[None]:
         torch.inference_mode(False),
         _random_states_restored(),
         _quiet(),
-        compiled_parts_eager(),
         _switches_restored(),
     ):
         yield
