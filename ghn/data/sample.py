@@ -1,9 +1,11 @@
-"""Some training images of a data set or a folder, in batches."""
+"""The first images of a stream, a data set or a folder, in batches."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ghn.data.errors import DataError
@@ -12,7 +14,7 @@ from ghn.data.load import DATA_SETS, load
 from ghn.data.stream import ImageStream
 
 BATCH_SIZE = 64
-"""Images in a batch, as in the evaluation protocol."""
+"""Images in a batch of the evaluation protocol (Knyazev et al., NeurIPS 2021, section 4.1)."""
 
 
 def sample_batches(
@@ -44,10 +46,23 @@ def sample_batches(
         split = "train" if (folder / "train").is_dir() else None
         files = ImageFolder.open(folder, split, image_size=image_size)
         stream = ImageFolderStream(files, batch_size=min(BATCH_SIZE, len(files), images), seed=seed)
-    whole = min(stream.batches_per_epoch, images // stream.batch_size)
-    batches = [stream.batch(index) for index in range(whole)]
-    left = min(images, stream.images_per_epoch) - whole * stream.batch_size
-    if left > 1:
-        more, labels = stream.batch(whole) if whole < stream.batches_per_epoch else stream.rest()
-        batches.append((more[:left], labels[:left]))
-    return batches
+    count = min(images, stream.images_per_epoch)
+    if count > stream.batch_size and count % stream.batch_size == 1:
+        count -= 1
+    return list(first_batches(stream, count))
+
+
+def first_batches(stream: ImageStream | ImageFolderStream, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The first `count` images of the first epoch.
+
+    The last batch holds what is left: at least two images, as one has no statistics, so it may be larger by one.
+    """
+    whole, left = divmod(count, stream.batch_size)
+    joined = left == 1 and whole > 0
+    yield from (stream.batch(index) for index in range(whole - joined))
+    if not left:
+        return
+    parts = [stream.batch(whole - 1)] if joined else []
+    inputs, labels = stream.batch(whole) if whole < stream.batches_per_epoch else stream.rest()
+    parts.append((inputs[:left], labels[:left]))
+    yield torch.cat([inputs for inputs, _ in parts]), torch.cat([labels for _, labels in parts])

@@ -8,7 +8,7 @@ Legend: B images, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -19,8 +19,7 @@ from torch.nn import functional
 from ghn.common.private_torch import is_batch_norm
 from ghn.data import ImageStream
 from ghn.data.image_folder import ImageFolderStream
-
-BATCH_SIZE = 64
+from ghn.data.sample import first_batches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +68,7 @@ def score(
         images: Most images to use, the first ones of the stream's first epoch; None for all of this.
     """
     most = stream.images_per_epoch
-    batches = _batches(stream, most if images is None else min(images, most))
+    batches = first_batches(stream, most if images is None else min(images, most))
     shaped = ((inputs.contiguous(memory_format=torch.channels_last), labels) for inputs, labels in batches)
     return score_batches(network, shaped, weights=weights)
 
@@ -93,19 +92,3 @@ def score_batches(
         count += len(labels)
     top1, top5, loss_sum = (sums / count).tolist()
     return Scores(top1=top1, top5=top5, loss=loss_sum, images=count)
-
-
-def _batches(stream: ImageStream | ImageFolderStream, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The first `count` images of the first epoch.
-
-    The last batch holds what is left: at least two images, as one has no statistics, so it may be larger by one.
-    """
-    whole, left = divmod(count, stream.batch_size)
-    joined = left == 1 and whole > 0
-    yield from (stream.batch(index) for index in range(whole - joined))
-    if not left:
-        return
-    parts = [stream.batch(whole - 1)] if joined else []
-    inputs, labels = stream.batch(whole) if whole < stream.batches_per_epoch else stream.rest()
-    parts.append((inputs[:left], labels[:left]))
-    yield torch.cat([inputs for inputs, _ in parts]), torch.cat([labels for _, labels in parts])

@@ -16,11 +16,12 @@ from torch import nn
 
 from ghn.common.settings import Settings, at_least
 from ghn.data import ImageSet, ImageStream, load
+from ghn.data.sample import BATCH_SIZE
 from ghn.deepnets import open_split
 from ghn.deepnets.cost import megamacs
 from ghn.deepnets.predefined import Predefined
 from ghn.deepnets.sample import SPLITS
-from ghn.evaluate.accuracy import BATCH_SIZE, score, use_batch_statistics
+from ghn.evaluate.accuracy import score, use_batch_statistics
 from ghn.graph import ComputationalGraph
 from ghn.hypernet import GHN
 
