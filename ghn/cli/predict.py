@@ -239,6 +239,7 @@ def _show(
     calibration: StartReport | None,
 ) -> None:
     from ghn.cli.terminal import make_table, quantity, show, size
+    from ghn.initializers.calibration import norms_with_statistics
 
     numbers = ("predicted", "kept", "elements", "share")
     table = make_table(f"{options.model} by {options.ghn}", "part", *numbers, right=numbers)
@@ -254,7 +255,7 @@ def _show(
     seconds = sum(report.seconds.values())
     bytes_ = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     notes = [] if calibration is None else [f"calibrated: {note}" for note in calibration.notes]
-    if calibration is None and any(name.endswith("running_mean") for name in tensors):
+    if calibration is None and norms_with_statistics(model):
         notes = ["batch-norm statistics are not predicted: --calibrate DATA|FOLDER sets them"]
     show(
         "",

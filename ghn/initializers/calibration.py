@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +87,15 @@ def calibrate(
     return StartReport(name="calibrate", changed=tuple(changed), seconds=seconds, notes=tuple(notes))
 
 
+def norms_with_statistics(model: nn.Module) -> dict[str, Any]:
+    """Batch norms that normalise by running statistics in evaluation mode, by name."""
+    return {
+        name: module
+        for name, module in named_modules(model)
+        if is_batch_norm(module) and module.track_running_stats and module.running_mean is not None
+    }
+
+
 @torch.no_grad()
 def set_statistics(model: nn.Module, batches: Sequence[Batch]) -> list[str]:
     """Let running means and variances of batch norms be the averages over batches; returns the buffers' names.
@@ -93,11 +103,7 @@ def set_statistics(model: nn.Module, batches: Sequence[Batch]) -> list[str]:
     While they are computed every batch norm normalises by the batch, and nothing else is in training mode: what is
     dropped at random is dropped in training only, where statistics are not used.
     """
-    norms = {
-        name: module
-        for name, module in named_modules(model)
-        if is_batch_norm(module) and module.track_running_stats and module.running_mean is not None
-    }
+    norms = norms_with_statistics(model)
     if not norms:
         return []
     own = {f"{name}.{part}" if name else part for name in norms for part in ("running_mean", "running_var")}
