@@ -67,7 +67,7 @@ class Measurement:
 
     def row(self, arguments: Any, graph: Any) -> dict[str, Any]:
         """All accuracies of one network; the rate that is best after a tenth of an epoch is taken for the epoch too."""
-        from ghn.finetuning import FinetuneConfig, finetune
+        from ghn.finetuning import FinetuneConfig, search
 
         found: dict[str, Any] = {}
         for start in ("random", "predicted"):
@@ -76,7 +76,7 @@ class Measurement:
             for when, epochs in PARTS.items():
                 network = self.network(arguments, graph, start)
                 noise = 1e-5 if start == "predicted" else 0.0
-                result = finetune(
+                result = search(
                     network,
                     self.training,
                     lambda trained: self.accuracy(trained, self.held_out, 512),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ghn import deepnets, initializers
     from ghn.checkpoint import CheckpointError, convert_checkpoint
+    from ghn.finetuning import finetune
     from ghn.graph import ComputationalGraph, Node, ParameterSpec
     from ghn.graph.trace import TraceError, trace
     from ghn.hypernet import GHNConfig
@@ -33,6 +34,7 @@ __all__ = [
     "calibrate",
     "convert_checkpoint",
     "deepnets",
+    "finetune",
     "from_pretrained",
     "initialize",
     "initializers",
@@ -51,6 +53,7 @@ _HOMES = {
     "TraceError": "ghn.graph.trace",
     "calibrate": "ghn.initializers",
     "convert_checkpoint": "ghn.checkpoint",
+    "finetune": "ghn.finetuning",
     "from_pretrained": "ghn.model",
     "initialize": "ghn.model",
     "predict": "ghn.model",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ghn.common.processes import start_worker
 from ghn.data import subsets
+from ghn.data.augment import Policy, policy_transform
 from ghn.data.decode import read_image
 from ghn.data.errors import DataError
 from ghn.data.folder import list_images
@@ -106,12 +107,16 @@ class ImageFolderStream(Dataset[_Decoded]):
         images: The files.
         batch_size: Images in a batch.
         seed: Governs order and augmentation.
-        augment: Random resized crops, mirroring and colour jitter; otherwise the centre of the image, 8/7 enlarged.
+        augment: Random resized crops, mirroring and colour jitter (`crop`, or True), or with a policy of torchvision
+            instead of the jitter; otherwise (`none`, or False) the centre of the image, 8/7 enlarged.
         workers: Processes that decode; 0 decodes in this one.
         device: Where batches are put.
         every: With `taken`: of so many consecutive batches
         taken: only these will be asked for (all, by default), in this order: what workers make ahead. Where the
             networks of a step see images of their own, each rank takes a share of the step's batches.
+        part: Places in each batch of the images that are decoded and given, e.g. one process's share. What is drawn for
+            an image then depends on its place in the batch, not on which others are given. None for all, whose draws
+            follow one another.
     """
 
     def __init__(
@@ -120,11 +125,12 @@ class ImageFolderStream(Dataset[_Decoded]):
         *,
         batch_size: int,
         seed: int = 0,
-        augment: bool = False,
+        augment: bool | Policy = False,
         workers: int = 0,
         device: torch.device | str = "cpu",
         every: int = 1,
         taken: range = range(1),
+        part: Sequence[int] | None = None,
     ) -> None:
         if not 1 <= batch_size <= len(images):
             raise DataError(
@@ -134,6 +140,7 @@ class ImageFolderStream(Dataset[_Decoded]):
         self.images, self.batch_size, self.seed, self.workers = images, batch_size, seed, workers
         self.device = torch.device(device)
         self.transform = make_transform(images.image_size, augment)
+        self.part = None if part is None else tuple(part)
         self.every, self.taken = every, taken
         self._ahead: Iterator[_Decoded] = iter(())
         self._expected: Iterator[int] = iter(())
@@ -213,14 +220,28 @@ class ImageFolderStream(Dataset[_Decoded]):
         """The images at some positions of an epoch's order, augmented as those of batch `index`."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         chosen = torch.randperm(len(self.images), generator=generator)[positions].tolist()
+        seed = (self.seed << 32) + index
         with torch.random.fork_rng(devices=[]):
             # The transforms draw from the process's generator.
-            torch.manual_seed((self.seed << 32) + index)
+            torch.manual_seed(seed)
             try:
-                pixels = torch.stack([self.transform(_of_sound_shape(self.images.files[item])) for item in chosen])
+                if self.part is None:
+                    pixels = [self._pixels(item) for item in chosen]
+                else:
+                    seeds = torch.randint(2**62, (len(chosen),)).tolist()
+                    chosen, seeds = ([values[place] for place in self.part] for values in (chosen, seeds))
+                    pixels = [self._pixels(item, seed) for item, seed in zip(chosen, seeds, strict=True)]
             except DataError as error:
                 return error
-        return pixels, self.images.labels[chosen]
+        return torch.stack(pixels), self.images.labels[chosen]
+
+    def _pixels(self, item: int, seed: int | None = None) -> Tensor:
+        """An image, augmented by what follows a seed."""
+        image = _of_sound_shape(self.images.files[item])
+        if seed is not None:
+            torch.manual_seed(seed)
+        pixels: Tensor = self.transform(image)
+        return pixels
 
 
 def _of_sound_shape(file: Path) -> Image:
@@ -232,7 +253,7 @@ def _of_sound_shape(file: Path) -> Image:
     return image
 
 
-def make_transform(image_size: int, augment: bool) -> Any:
+def make_transform(image_size: int, augment: bool | Policy) -> Any:
     """From a PIL image to a uint8 tensor (3, image_size, image_size).
 
     Raises:
@@ -243,7 +264,10 @@ def make_transform(image_size: int, augment: bool) -> Any:
     except ImportError as error:
         raise DataError("folders of images need torchvision; install it: pip install 'ghn[vision]'") from error
     steps: list[Any]
-    if augment:
+    if augment in ("randaugment", "trivialaugment"):
+        policy = policy_transform(augment)
+        steps = [v2.RandomResizedCrop(image_size, antialias=True), v2.RandomHorizontalFlip(), policy]
+    elif augment in (True, "crop"):
         steps = [
             v2.RandomResizedCrop(image_size, antialias=True),
             v2.RandomHorizontalFlip(),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ghn.data.augment import Augmentation, normalise
 from ghn.data.errors import DataError
@@ -20,10 +21,20 @@ class ImageStream:
         batch_size: Images in a batch.
         seed: Governs order and augmentation.
         augmentation: None for none (evaluation).
+        image_size: Side in pixels that the images get at last; None for the set's own.
+        part: Places in each batch of the images that are given, e.g. one process's share; what is drawn is that of the
+            whole batch. None for all.
     """
 
     def __init__(
-        self, image_set: ImageSet, *, batch_size: int, seed: int = 0, augmentation: Augmentation | None = None
+        self,
+        image_set: ImageSet,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        augmentation: Augmentation | None = None,
+        image_size: int | None = None,
+        part: Sequence[int] | None = None,
     ) -> None:
         if not 1 <= batch_size <= len(image_set):
             raise DataError(
@@ -31,8 +42,10 @@ class ImageStream:
                 f"take a batch size of 1..{len(image_set)}"
             )
         if augmentation is not None and not image_set.flip:
-            augmentation = Augmentation(pad=augmentation.pad, flip=False)
+            augmentation = augmentation.without_flips()
         self.image_set, self.batch_size, self.seed, self.augmentation = image_set, batch_size, seed, augmentation
+        self.image_size = None if image_size == image_set.image_size else image_size
+        self.part = None if part is None else torch.tensor(part, dtype=torch.int64)
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
 
@@ -50,7 +63,7 @@ class ImageStream:
         """Batch number `index` (from 0 on, over all epochs).
 
         Returns:
-            Normalised images (batch_size, 3, H, W) float32 and labels (batch_size,) int64.
+            Normalised images (batch_size, 3, H, W) float32 and labels (batch_size,) int64; with `part` so many.
         """
         epoch, position = divmod(index, self.batches_per_epoch)
         return self._make(epoch, slice(position * self.batch_size, (position + 1) * self.batch_size), index)
@@ -64,11 +77,20 @@ class ImageStream:
         if epoch != self._epoch:
             self._order = torch.randperm(len(self.image_set), generator=_generator(self.seed, epoch, 0))
             self._epoch = epoch
-        chosen = self._order[positions].to(self.image_set.images.device)
+        chosen = self._order[positions]
+        count = len(chosen)
+        if self.part is not None:
+            chosen = chosen[self.part]
+        chosen = chosen.to(self.image_set.images.device)
         images = self.image_set.images[chosen]
         if self.augmentation is not None:
-            images = self.augmentation(images, _generator(self.seed, index, 1))
-        return normalise(images, self.image_set), self.image_set.labels[chosen]
+            drawn = self.augmentation.draw(count, _generator(self.seed, index, 1))
+            images = self.augmentation.apply(images, drawn if self.part is None else drawn[self.part])
+        images = normalise(images, self.image_set)
+        if self.image_size is not None:
+            size = (self.image_size, self.image_size)
+            images = functional.interpolate(images, size, mode="bilinear", antialias=True)
+        return images, self.image_set.labels[chosen]
 
     def epoch(self, number: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """All complete batches of one epoch."""

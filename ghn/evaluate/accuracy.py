@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +51,24 @@ def use_batch_statistics(network: nn.Module) -> None:
             module.running_mean = module.running_var = module.num_batches_tracked = None
 
 
+def scores_of(output: Any) -> Tensor:
+    """The scores (B, C) in what a classifier returns: itself, its `logits` (transformers), or the first of several.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if isinstance(output, Mapping):
+        output = output["logits"] if "logits" in output else next(iter(output.values()), None)
+    elif isinstance(output, tuple | list):
+        output = output[0] if output else None
+    if not isinstance(output, Tensor) or output.dim() != 2:
+        what = f"of shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise ValueError(
+            f"the model's output is {what}, and no scores (images, classes): it is no classifier of images"
+        )
+    return output
+
+
 @torch.no_grad()
 def score(
     network: nn.Module,
@@ -84,7 +103,8 @@ def score_batches(
     sums = torch.zeros(3, dtype=torch.float64)
     count = 0
     for inputs, labels in batches:
-        scores_BC = (network(inputs) if weights is None else functional_call(network, dict(weights), (inputs,))).float()
+        output = network(inputs) if weights is None else functional_call(network, dict(weights), (inputs,))
+        scores_BC = scores_of(output).float()
         best = scores_BC.topk(min(5, scores_BC.shape[1]), dim=1).indices == labels[:, None]
         loss = functional.cross_entropy(scores_BC, labels, reduction="sum")
         hits = best & scores_BC.isfinite().all(dim=1, keepdim=True)

@@ -1,6 +1,8 @@
 """Training a single network from given parameters, predicted or random."""
 
 from ghn.finetuning.config import FinetuneConfig
-from ghn.finetuning.run import FinetuneResult, finetune
+from ghn.finetuning.result import FinetuneResult, HistoryPoint
+from ghn.finetuning.run import finetune
+from ghn.finetuning.search import search
 
-__all__ = ["FinetuneConfig", "FinetuneResult", "finetune"]
+__all__ = ["FinetuneConfig", "FinetuneResult", "HistoryPoint", "finetune", "search"]

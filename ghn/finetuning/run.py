@@ -1,257 +1,221 @@
-"""Training of a single network from given parameters, predicted or random, with the best of several learning rates.
-
-Source: GHN-3 (Knyazev et al., ICML 2023, section 4.3).
-"""
+"""Fine-tuning from a start to a trained model: images, processes, evaluation on the way."""
 
 from __future__ import annotations
 
-import copy
-import hashlib
+import inspect
 import json
-import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ghn.common.files import remove_partial, write_text
-from ghn.common.untrusted.json_text import read_json
-from ghn.data import ImageStream
-from ghn.data.image_folder import ImageFolderStream
+from ghn.common.files import write_text
+from ghn.common.processes import share
+from ghn.data.sample import first_batches
+from ghn.evaluate.accuracy import Scores, score_batches, scores_of
+from ghn.finetuning.batch_norm import SynchronisedBatchNorm
 from ghn.finetuning.config import FinetuneConfig
-from ghn.finetuning.stepper import NetworkStepper
-from ghn.initializers.noise import add_noise
-from ghn.training.loop import Loop, check_same_run
+from ghn.finetuning.images import Data, Images, Labelled, Stream, open_data, open_images
+from ghn.finetuning.mixing import Mix, places
+from ghn.finetuning.options import FinetuneOptions
+from ghn.finetuning.result import FinetuneResult, HistoryPoint
+from ghn.finetuning.search import RESULT, Search
+from ghn.initializers import StartReport, create
 from ghn.training.ranks import Ranks
-from ghn.training.signals import StoppedError
-from ghn.training.state import StateError, load_state, locked, save_state
-from ghn.training.trainer import NonFiniteError, StepReport, Trainer
-
-START, RESULT = "start", "result.json"
-
-MOST_OF_A_RESULT = 1 << 16
-"""Bytes of a result's file."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuneResult:
-    """What came of it.
-
-    Attributes:
-        learning_rate: The best one.
-        steps: Steps made with it.
-        score: What `judge` gave for it.
-        losses: Its training loss at each step.
-        scores: What `judge` gave for each learning rate; −inf where the training diverged.
-    """
-
-    learning_rate: float
-    steps: int
-    score: float
-    losses: list[float] = field(repr=False)
-    scores: dict[float, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Outcome:
-    """One learning rate's training: its score, −inf where it diverged, its losses, and the trained network."""
-
-    score: float
-    losses: list[float]
-    network: dict[str, Any]
 
 
 def finetune(
-    network: nn.Module,
-    stream: ImageStream | ImageFolderStream,
-    judge: Callable[[nn.Module], float],
-    config: FinetuneConfig,
-    folder: str | os.PathLike[str] | None = None,
+    model: nn.Module,
+    data: str | os.PathLike[str] | tuple[Labelled, Labelled] | None = None,
+    config: FinetuneConfig | None = None,
     *,
+    folder: str | os.PathLike[str] | None = None,
+    device: str | None = None,
     quiet: bool = True,
+    **settings: Unpack[FinetuneOptions],
 ) -> FinetuneResult:
-    """Train `network` in place with the best of the learning rates.
+    """Train a classifier of images in place, from the parameters it has or from a start by name.
+
+    Each of several learning rates is tried from the same start, and the best on held-out images is kept. Under
+    `torchrun` every process calls this and takes its part of each batch: batch norms normalise by the whole batch, so
+    that the losses are those of one process to rounding, unless the model drops something at random.
 
     Args:
-        network: With the parameters to start from; left with the best parameters found, in training mode, or as it was
-            after an error. The process's random state is not touched.
-        stream: Training images.
-        judge: Gives the quality of a trained network, higher is better, e.g. its accuracy on held-out images.
-        config: How to train.
-        folder: Where states and logs are kept, a folder for each learning rate; the same call goes on after it was
-            stopped or killed, with the numbers of one that was not. None keeps nothing.
-        quiet: No progress bar.
+        model: Its outputs are scores (B, C) of C classes, or several tensors of which the first is that, or have
+            `logits`. Left with the best parameters found and in the modes it had, or as it was after an error. Modules
+            in evaluation mode in a model in training mode are trained in that (frozen batch norms). The process's
+            random state is not touched.
+        data: A data set's name, a folder of images (see `FinetuneConfig.data`), or a pair of `ghn.data.ImageSet`s to
+            train and to test on; None for what the config says.
+        config: How to train; None for the defaults.
+        folder: Where states, logs and the result are kept; the same call goes on after it was stopped or killed, with
+            the numbers of one that was not. None keeps nothing.
+        device: "cpu" or "cuda", where the model is put; None leaves it where it is.
+        quiet: No progress bar, no lines.
+        **settings: Fields of `FinetuneConfig`, instead of the config's.
+
+    Returns:
+        The learning rate, accuracy at the start, on the way and at the end, losses, the start's report.
 
     Raises:
-        ValueError: When the training diverged with every learning rate, or the network has nothing to train.
-        StateError: When the folder holds another fine-tuning (configuration, network or start), or another process
-            uses it.
-        StoppedError: When SIGTERM or SIGINT stopped it; what was done is saved.
+        ValueError: In one line: for settings that cannot be, a start or data set that there is not (with the nearest
+            names), a model that is no classifier of these classes, a device that is not there, a loss that is not
+            finite at the first step or diverges with every learning rate.
+        DataError: When images are missing, damaged or too few, or classes differ.
+        StateError: When the folder holds another fine-tuning, or another process uses it.
+        StoppedError: When SIGTERM or SIGINT stopped it and there is a folder; what was done is saved.
+        RankLostError: When another process has gone.
     """
-    if not any(parameter.requires_grad for parameter in network.parameters()):
-        raise ValueError(f"{type(network).__name__} has no parameter that requires a gradient: nothing can be trained")
+    began = time.perf_counter()
+    config = replace(config or FinetuneConfig(), **settings)
+    if isinstance(data, str | os.PathLike):
+        config = replace(config, data=os.fspath(data))
     home = None if folder is None else Path(folder)
-    with nullcontext() if home is None else locked(home), _random_state_kept(network), _restored_after_errors(network):
-        outcomes = _search(network, stream, judge, config, home, quiet)
-    best = max(outcomes, key=lambda rate: outcomes[rate].score)
-    network.load_state_dict(outcomes[best].network)
-    network.train()
-    return FinetuneResult(
-        learning_rate=best,
-        steps=len(outcomes[best].losses),
-        score=outcomes[best].score,
-        losses=outcomes[best].losses,
-        scores={rate: outcome.score for rate, outcome in outcomes.items()},
-    )
+    with Ranks.from_environment(_device(model, device)) as ranks, _modes_kept(model):
+        opened = open_data(config.data if data is None or isinstance(data, str | os.PathLike) else data, config)
+        config = config if isinstance(data, str | os.PathLike | None) else replace(config, data=opened.name)
+        result = _Run(model.to(ranks.device), opened, config, ranks).search(home, quiet)
+    result = replace(result, seconds=time.perf_counter() - began)
+    if home is not None and ranks.is_first:
+        write_text(home / RESULT, json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n")
+    return result
 
 
-def _search(
-    network: nn.Module,
-    stream: ImageStream | ImageFolderStream,
-    judge: Callable[[nn.Module], float],
-    config: FinetuneConfig,
-    folder: Path | None,
-    quiet: bool,
-) -> dict[float, _Outcome]:
-    """What came of each learning rate; only the best one's network is held."""
-    start = _start(network, config, folder)
-    outcomes: dict[float, _Outcome] = {}
-    for rate in config.learning_rates:
-        network.load_state_dict(start)
-        outcomes[rate] = _finished(folder, rate) or _train(network, stream, judge, config, rate, folder, quiet)
-        _drop_worse(outcomes)
-    if not any(math.isfinite(outcome.score) for outcome in outcomes.values()):
-        raise ValueError(f"the training diverged with every learning rate of {config.learning_rates}; try lower ones")
-    return outcomes
+def _signature() -> inspect.Signature:
+    """That of `finetune` with every field of the config as a keyword."""
+    plain = inspect.signature(finetune)
+    given = [parameter for parameter in plain.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+    names = {parameter.name for parameter in given}
+    keywords = [
+        inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, default=entry.default, annotation=entry.type)
+        for entry in fields(FinetuneConfig)
+        if entry.name not in names
+    ]
+    return plain.replace(parameters=[*given, *keywords])
+
+
+finetune.__signature__ = _signature()  # type: ignore[attr-defined]
+
+
+def _device(model: nn.Module, asked: str | None) -> str:
+    kind = next((parameter.device.type for parameter in model.parameters()), "cpu") if asked is None else asked
+    if kind not in ("cpu", "cuda"):
+        what = f"the model is on {kind}" if asked is None else f"device {asked!r} is asked for"
+        raise ValueError(f"{what}: trainings run on cpu or cuda")
+    return kind
 
 
 @contextmanager
-def _restored_after_errors(network: nn.Module) -> Iterator[None]:
-    """Leave the network as it was given where its training does not come to an end."""
-    given = copy.deepcopy(network.state_dict())
+def _modes_kept(model: nn.Module) -> Iterator[None]:
+    modes = {module: module.training for module in model.modules()}
     try:
         yield
-    except BaseException:
-        network.load_state_dict(given)
-        raise
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
-def _random_state_kept(network: nn.Module) -> Any:
-    device = next(network.parameters()).device
-    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+class _Run:
+    """One process's part of a fine-tuning.
+
+    Args:
+        model: On the process's device.
+        data: All images.
+        config: How to train.
+        ranks: The processes.
+    """
+
+    def __init__(self, model: nn.Module, data: Data, config: FinetuneConfig, ranks: Ranks) -> None:
+        self.model, self.data, self.config, self.ranks = model, data, config, ranks
+        mixes = bool(config.mixup or config.cutmix)
+        alone = ranks.world == 1
+        if config.batch_size < ranks.world:
+            raise ValueError(f"a batch of {config.batch_size} cannot be shared by {ranks.world} processes")
+        mine = share(config.batch_size, ranks.rank, ranks.world)
+        part = None if alone else places(mine, config.batch_size, leading=mixes)
+        self.images: Images = open_images(data, config, ranks, part)
+        classes = len(data.classes)
+        self.mix = Mix(config.mixup, config.cutmix, classes, leading=not alone) if mixes else None
+        # Before anything is computed: a name that is wrong, or a model that does not fit.
+        self.start = None if config.init is None else create(config.init)
+        self._check_model()
+
+    def search(self, folder: Path | None, quiet: bool) -> FinetuneResult:
+        """Train with each learning rate; the model is left with the best parameters."""
+        return Search(
+            network=self.model,
+            stream=self.images.train,
+            config=self.config,
+            folder=folder,
+            ranks=self.ranks,
+            observe=self._observe,
+            start=self._begin if self.start is not None else None,
+            mix=self.mix,
+            around=SynchronisedBatchNorm if self.ranks.world > 1 else nullcontext,
+            quiet=quiet or not self.ranks.is_first,
+        ).run()
+
+    def _check_model(self) -> None:
+        images, _ = next(iter(first_batches(self.images.test, min(2, self.images.test.images_per_epoch))))
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=_cuda(self.ranks.device)), _evaluating(self.model):
+                outputs = scores_of(self.model(images)).shape[1]
+        except RuntimeError as error:
+            cause = " ".join(str(error).split())
+            raise ValueError(
+                f"{type(self.model).__name__} cannot be run on images (2, 3, {self.data.image_size}, "
+                f"{self.data.image_size}): {cause}; image_size gives them another size"
+            ) from error
+        if outputs != len(self.data.classes):
+            raise ValueError(
+                f"{type(self.model).__name__} has {outputs} outputs, {self.data.name} has {len(self.data.classes)} "
+                f"classes; build it for {len(self.data.classes)} classes"
+            )
+
+    def _begin(self, model: nn.Module) -> StartReport:
+        assert self.start is not None
+        return self.start(model, self.images.sample(self.config.init_images), seed=self.config.seed)
+
+    def _observe(self, network: nn.Module, averaged: nn.Module | None, step: int) -> HistoryPoint:
+        test, held_out = self.images.test, self.images.held_out
+        found = self._score(network, test, self.config.test_images)
+        return HistoryPoint(
+            step=step,
+            loss=found.loss,
+            accuracy=found.top1,
+            validation=None if held_out is None else self._score(network, held_out).top1,
+            averaged=None if averaged is None else self._score(averaged, test, self.config.test_images).top1,
+        )
+
+    def _score(self, network: nn.Module, stream: Stream, most: int | None = None) -> Scores:
+        """On a stream's first images, each process on some of the batches, as a user would run the network."""
+        count = min(stream.images_per_epoch, most or stream.images_per_epoch)
+        sums = torch.zeros(4, dtype=torch.float64, device=self.ranks.device)
+        with _evaluating(network):
+            for index, batch in enumerate(first_batches(stream, count)):
+                if index % self.ranks.world != self.ranks.rank:
+                    continue
+                images, labels = batch
+                found = score_batches(network, [(images.contiguous(memory_format=torch.channels_last), labels)])
+                sums += torch.tensor([found.top1, found.top5, found.loss, 1.0]).to(sums) * found.images
+        self.ranks.sum([sums])
+        top1, top5, loss, images_ = sums.tolist()
+        return Scores(top1=top1 / images_, top5=top5 / images_, loss=loss / images_, images=int(images_))
 
 
-def _start(network: nn.Module, config: FinetuneConfig, folder: Path | None) -> dict[str, Any]:
-    """The state that every training starts from: the network's, with noise; of a begun fine-tuning the same again."""
-    given = None if folder is None else _digest(network.state_dict())
-    saved = None if folder is None else _saved_start(folder)
-    if folder is not None and saved is not None:
-        check_same_run(config, saved["config"], folder, "a fine-tuning")
-        if saved["given"] != given:
-            raise StateError(f"{folder} holds the fine-tuning of another network or start; take another folder")
-        return saved["network"]
-    if config.noise:
-        add_noise(network, config.noise, seed=config.seed)
-    start = copy.deepcopy(network.state_dict())
-    if folder is not None:
-        remove_partial(folder / START)
-        save_state(folder / START, {"config": config.to_dict(), "given": given, "network": start})
-    return start
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """Context in which a network is in evaluation mode."""
+    with _modes_kept(network):
+        network.eval()
+        yield
 
 
-def _saved_start(folder: Path) -> dict[str, Any] | None:
-    try:
-        return load_state(folder / START, keys=("config", "given", "network"))
-    except StateError as error:
-        # Without its start nothing else that the folder holds can be told apart from another fine-tuning's.
-        raise StateError(f"{str(error).partition(';')[0]}; delete {folder} to begin anew") from error
-
-
-def _digest(state: Mapping[str, Any]) -> str:
-    """Of a network's names, shapes and numbers: tells starts apart."""
-    digest = hashlib.sha256()
-    for name, value in state.items():
-        digest.update(f"{name}\0".encode())
-        if isinstance(value, Tensor):
-            digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _home(folder: Path, rate: float) -> Path:
-    # All digits: rates that print alike are different trainings.
-    return folder / f"rate-{float(rate)!r}"
-
-
-def _finished(folder: Path | None, rate: float) -> _Outcome | None:
-    """What a training that was ended before gave."""
-    if folder is None:
-        return None
-    try:
-        result = read_json(_home(folder, rate) / RESULT, MOST_OF_A_RESULT)
-        score, step = result["score"], result["step"]
-    except (OSError, ValueError, LookupError, TypeError):
-        # Not there, or no result: the training is taken up at its last state, and judged.
-        return None
-    if score is None:
-        return _Outcome(score=-math.inf, losses=[], network={})
-    state = load_state(_home(folder, rate), keys=("losses", "network", "step"))
-    if state is None or state["step"] != step:
-        # The judged state is damaged, and the one before it is an older network.
-        return None
-    return _Outcome(score=float(score), losses=state["losses"], network=state["network"])
-
-
-def _train(
-    network: nn.Module,
-    stream: ImageStream | ImageFolderStream,
-    judge: Callable[[nn.Module], float],
-    config: FinetuneConfig,
-    rate: float,
-    folder: Path | None,
-    quiet: bool,
-) -> _Outcome:
-    """Train from the network's state with one learning rate, and judge."""
-    home = None if folder is None else _home(folder, rate)
-    steps = config.steps or max(1, round(config.epochs * stream.batches_per_epoch))
-    stepper = NetworkStepper(config, network.train(), stream.batch_size)
-    device = next(network.parameters()).device
-    trainer = Trainer(replace(config, learning_rate=rate, steps=steps), stepper, Ranks(device=device))
-    loop = Loop(trainer, home, quiet=quiet)
-
-    def remember(report: StepReport) -> None:
-        stepper.losses.append(report.loss)
-
-    try:
-        loop.go(lambda first, last: _works(stream, first, last), after_step=remember)
-        if trainer.stop_requested:
-            raise StoppedError(f"stopped after step {trainer.step_count:,} with learning rate {rate:g}")
-        # A judge may leave traces, as in running statistics.
-        trained = copy.deepcopy(network.state_dict())
-        score = float(judge(network))
-        score = score if math.isfinite(score) else -math.inf
-    except NonFiniteError:
-        trained, score = {}, -math.inf
-    if home is not None:
-        result = {"score": score if math.isfinite(score) else None, "step": trainer.step_count}
-        write_text(home / RESULT, json.dumps(result) + "\n")
-    return _Outcome(score=score, losses=stepper.losses, network=trained)
-
-
-def _works(stream: ImageStream | ImageFolderStream, first: int, last: int) -> Iterator[tuple[Tensor, Tensor]]:
-    for step in range(first, last):
-        images, labels = stream.batch(step)
-        yield images.contiguous(memory_format=torch.channels_last), labels
-
-
-def _drop_worse(outcomes: dict[float, _Outcome]) -> None:
-    """Hold the parameters of the best only."""
-    best = max(outcomes, key=lambda rate: outcomes[rate].score)
-    for rate, outcome in outcomes.items():
-        if rate != best:
-            outcomes[rate] = replace(outcome, network={})
+def _cuda(device: torch.device) -> list[torch.device]:
+    return [device] if device.type == "cuda" else []

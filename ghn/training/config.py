@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ghn.common.settings import POSITIVE, SHARE, Settings, at_least
-from ghn.training.optimizer import Optimizer
+from ghn.training.optimizer import check_optimizer
 from ghn.training.precision import Precision
 from ghn.training.schedule import Schedule
 
@@ -18,11 +18,12 @@ class TrainingConfig(Settings):
     Attributes:
         steps: Steps of the run; with `minutes` the most there will be.
         minutes: Length of the run in minutes of wall time, resumed parts added; the schedule then follows the clock.
-        optimizer: `adamw` (decoupled weight decay), `adam` or `sgd`.
+        optimizer: `adamw` (decoupled weight decay), `adam`, `sgd`, or the name of any other in timm's factory (`lamb`,
+            `lion`, `lookahead_adamw`, ...).
         learning_rate: Peak of the schedule.
         weight_decay: Of the trained parameters.
-        betas: Of adamw and adam.
-        momentum: Of sgd.
+        betas: Of adamw, adam and others that have two.
+        momentum: Of sgd and others that have one.
         warmup: Share of the run over which the learning rate rises linearly.
         schedule: After warm-up: `cosine` to zero, `steps` (divided by ten at 2/3 and 5/6 of the run, as GHN-2), or
             `constant`.
@@ -45,7 +46,7 @@ class TrainingConfig(Settings):
 
     steps: int = field(default=1000, metadata=at_least(1))
     minutes: float | None = field(default=None, metadata=POSITIVE)
-    optimizer: Optimizer = "adamw"
+    optimizer: str = "adamw"
     learning_rate: float = field(default=4e-4, metadata=POSITIVE)
     weight_decay: float = field(default=1e-2, metadata=at_least(0))
     betas: tuple[float, float] = field(default=(0.9, 0.999), metadata=SHARE)
@@ -64,6 +65,7 @@ class TrainingConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_optimizer(self.optimizer)
         if self.seed >= 2**31:
             raise ValueError(f"seed must be below 2^31, not {self.seed}")
 

@@ -34,17 +34,29 @@ class Logbook:
         length: Of the run, in the words of the progress bar: it follows the number of the step.
         quiet: No progress bar; it is also left out where standard error is no terminal.
         start: Step the run begins or goes on at; lines of the file past it (from before a crash) are removed.
+        share: Of the run that is done at the start, where the bar begins.
+        speaks: Whether there are lines for people and a bar; by default where there is a folder.
     """
 
-    def __init__(self, folder: Path | None, *, length: str = "", quiet: bool = False, start: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        *,
+        length: str = "",
+        quiet: bool = False,
+        start: int = 0,
+        share: float = 0.0,
+        speaks: bool | None = None,
+    ) -> None:
         self.folder = folder
+        self._speaks = folder is not None if speaks is None else speaks
         self._board: Any = None
         self._bar: Any = None
+        if self._speaks and not quiet and sys.stderr.isatty():
+            self._bar = _Bar(length, start, share)
         if folder is None:
             return
         folder.mkdir(parents=True, exist_ok=True)
-        if not quiet and sys.stderr.isatty():
-            self._bar = _Bar(length, start)
         try:
             _cut(folder / FILE, start)
         except FormatError as error:
@@ -80,7 +92,7 @@ class Logbook:
         """Print a line (first rank only)."""
         if self._bar is not None:
             self._bar.print(printable(text))
-        elif self.folder is not None:
+        elif self._speaks:
             print(printable(text), file=sys.stderr, flush=True)
 
     def close(self) -> None:
@@ -101,12 +113,13 @@ class Logbook:
 
 
 class _Bar:
-    def __init__(self, length: str, start: int) -> None:
+    def __init__(self, length: str, start: int, share: float = 0.0) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         steps = TextColumn("{task.fields[step]:,}{task.fields[length]}")
         self._progress = Progress(BarColumn(), steps, TimeRemainingColumn(), TextColumn("{task.description}"))
         self._task = self._progress.add_task("", total=1.0, step=start, length=length)
+        self._progress.update(self._task, completed=share)
         self._progress.start()
 
     def update(self, step: int, share: float, text: str) -> None:

@@ -46,18 +46,34 @@ class Loop(Generic[Work]):
         folder: The run's folder (hold it with `ghn.training.state.locked`): config, log, and states. None keeps
             nothing: the run cannot be resumed.
         quiet: No progress bar, and no lines for people either where there is no folder.
+        title: What the progress bar says beside the numbers.
+        part: This run's number, from 0 on, and how many there are, where the bar goes on from one to the next.
 
     Raises:
         StateError: When the folder's state is of another run, or damaged.
     """
 
-    def __init__(self, trainer: Trainer[Work], folder: Path | None, *, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        trainer: Trainer[Work],
+        folder: Path | None,
+        *,
+        quiet: bool = False,
+        title: str = "",
+        part: tuple[int, int] = (0, 1),
+    ) -> None:
+        self._title, self._part = title, part
         self.trainer, self.config, self.ranks, self.folder = trainer, trainer.config, trainer.ranks, folder
         if folder is not None:
             self._resume(folder)
         length = f"/{self.config.steps:,}" if self.config.minutes is None else f" in {self.config.minutes:g} minutes"
         self.log = Logbook(
-            folder if self.ranks.is_first else None, length=length, quiet=quiet, start=trainer.step_count
+            folder if self.ranks.is_first else None,
+            length=length,
+            quiet=quiet,
+            start=trainer.step_count,
+            share=self._share(),
+            speaks=self.ranks.is_first and not (quiet and folder is None),
         )
         if folder is not None and self.ranks.is_first:
             write_text(folder / "config.json", json.dumps(self.config.to_dict(), indent=2) + "\n")
@@ -97,7 +113,8 @@ class Loop(Generic[Work]):
 
         Args:
             works: Gives the work of steps `first` to `last` - 1, one after the other.
-            validate: Called every `validate_every` steps; what it draws does not change what the training draws.
+            validate: Called every `validate_every` steps; what it draws does not change what the training draws. It
+                comes before the state is saved, which thus holds what the stepper keeps of it.
             after_step: Called after each step, before anything is saved.
             stop_after: Save and return after so many steps.
 
@@ -109,7 +126,8 @@ class Loop(Generic[Work]):
         trainer, config = self.trainer, self.config
         last = config.steps if stop_after is None else min(config.steps, trainer.step_count + stop_after)
         length = f"{config.steps:,} steps" if config.minutes is None else f"{config.minutes:g} minutes"
-        self.log.say(f"training from step {trainer.step_count:,} on, {length} in all, in {self.folder}")
+        if self.folder is not None:
+            self.log.say(f"training from step {trainer.step_count:,} on, {length} in all, in {self.folder}")
         try:
             given = works(trainer.step_count, last)
             self._last = time.perf_counter()
@@ -147,15 +165,26 @@ class Loop(Generic[Work]):
         self._last = time.perf_counter()
         if after_step is not None:
             after_step(report)
+        self._show(report)
         if not report.finite:
             self.log.say(f"step {step} was not finite and is skipped ({trainer.skipped} so far)")
         if log_now:
             self._write_log()
-        if step % config.save_every == 0 and report.finite and not report.stop:
-            self._save(must=False)
         if validate is not None and config.validate_every and step % config.validate_every == 0:
             self._validate(validate)
+        if step % config.save_every == 0 and report.finite and not report.stop:
+            self._save(must=False)
         return report.stop
+
+    def _share(self) -> float:
+        """Of the progress bar."""
+        index, count = self._part
+        return (index + self.trainer.progress) / count
+
+    def _show(self, report: StepReport) -> None:
+        shown = self.trainer.stepper.sums[:2]
+        text = " ".join(f"{name} {report.means[name]:.3f}" for name in shown) if report.finite else "not finite"
+        self.log.progress(self.trainer.step_count, self._share(), f"{self._title} {text}".strip())
 
     def _write_log(self) -> None:
         reports, self._recent = self._recent, []
@@ -177,9 +206,6 @@ class Loop(Generic[Work]):
         for part in last.seconds:
             values[f"seconds_{part}"] = _mean([report.seconds[part] for report in reports if report.seconds])
         self.log.write(self.trainer.step_count, values)
-        shown = self.trainer.stepper.sums[:2]
-        text = " ".join(f"{name} {values[name]:.3f}" for name in shown) if finite else "not finite"
-        self.log.progress(self.trainer.step_count, self.trainer.progress, text)
 
     def _validate(self, validate: Callable[[], Validation]) -> None:
         device = self.ranks.device

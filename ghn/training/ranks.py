@@ -67,8 +67,13 @@ class Ranks:
         Args:
             device: "cpu" or "cuda"; by default CUDA where there is any.
             timeout: Seconds after which a silent process counts as lost.
+
+        Raises:
+            ValueError: When there is no CUDA device, and one is asked for.
         """
         kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if kind == "cuda" and not torch.cuda.is_available():
+            raise ValueError("no CUDA device is there; take device cpu")
         world = int(os.environ.get("WORLD_SIZE", "1"))
         if world == 1:
             return cls(device=torch.device(kind))
@@ -108,10 +113,7 @@ class Ranks:
             try:
                 self._sum_flat(flat)
             except (dist.DistError, RuntimeError) as error:
-                raise RankLostError(
-                    f"process {self.rank} of {self.world} lost another one ({str(error).splitlines()[0]}); "
-                    "give the same command again to go on from the last save"
-                ) from error
+                raise self._lost(error) from error
             parts = flat.split([tensor.numel() for tensor in bucket])
             foreach_copy_(bucket, [part.view_as(tensor) for part, tensor in zip(parts, bucket, strict=True)])
 
@@ -120,6 +122,29 @@ class Ranks:
             dist.all_reduce(flat)
         else:
             self.shared.sum_(flat)
+
+    def spread(self, tensors: Sequence[Tensor]) -> None:
+        """Give every process the values of the first one.
+
+        Raises:
+            RankLostError: When a process does not answer.
+        """
+        if self.world == 1:
+            return
+        try:
+            for tensor in tensors:
+                # Groups know tensors of the run's device only, and without gaps.
+                whole = tensor.detach().to(self.device).contiguous()
+                dist.broadcast(whole, 0)
+                tensor.detach().copy_(whole)
+        except (dist.DistError, RuntimeError) as error:
+            raise self._lost(error) from error
+
+    def _lost(self, error: Exception) -> RankLostError:
+        return RankLostError(
+            f"process {self.rank} of {self.world} lost another one ({str(error).splitlines()[0]}); "
+            "give the same command again to go on from the last save"
+        )
 
     def gather(self, value: float) -> list[float]:
         """What each process gave, in order.

@@ -39,7 +39,7 @@ def test_the_published_protocol_is_the_default() -> None:
     config = FinetuneConfig()
     assert (config.optimizer, config.momentum, config.weight_decay) == ("sgd", 0.9, 3e-5)
     assert (config.epochs, config.steps, config.noise, config.warmup, config.schedule) == (1.0, 0, 1e-5, 0.0, "cosine")
-    assert config.learning_rates == (0.4, 0.1, 0.04, 0.01, 0.001)
+    assert config.rates == (0.4, 0.1, 0.04, 0.01, 0.001)
 
 
 def test_plain_values_and_back() -> None:

@@ -1,308 +1,322 @@
-"""Short trainings of single networks."""
+"""Fine-tuning as users call it, against the definition written out."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
+import random
 import re
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
-from functools import partial
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
-from ghn.data import ImageStream, load
-from ghn.finetuning.config import FinetuneConfig
-from ghn.finetuning.run import finetune
-from ghn.initializers.noise import add_noise
+import ghn
+from ghn.data import DataError, ImageStream
+from ghn.data.augment import Augmentation
+from ghn.finetuning import FinetuneConfig, FinetuneResult, finetune
 from ghn.training.signals import StoppedError
-from ghn.training.state import StateError, load_state, save_state
+from ghn.training.state import StateError
+from tests.finetuning.networks import QUICK, a_network, digits
 
-CONFIG = FinetuneConfig(epochs=0.5, learning_rates=(0.1, 0.01), noise=0.0, clip=None, schedule="constant")
-
-
-@pytest.fixture(scope="module")
-def stream() -> ImageStream:
-    return ImageStream(load("digits").subset(range(256)), batch_size=32)
+pytest.importorskip("sklearn")
 
 
-def a_network() -> nn.Sequential:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(192, 16), nn.ReLU(), nn.Linear(16, 10))
+@torch.no_grad()
+def share_right(network: nn.Module, images: Any) -> float:
+    """Accuracy in evaluation mode, all images at once."""
+    stream = ImageStream(images, batch_size=len(images))
+    network.eval()
+    inputs, labels = stream.batch(0)
+    right = float((network(inputs).argmax(1) == labels).double().mean())
+    network.train()
+    return right
 
 
-def negative_loss(stream: ImageStream, network: nn.Module) -> float:
-    images, labels = stream.batch(5)
-    with torch.no_grad():
-        return -float(functional.cross_entropy(network(images), labels))
-
-
-def test_it_is_sgd_with_the_best_rate(stream: ImageStream) -> None:
-    finals = {}
-    for rate in CONFIG.learning_rates:
-        network = a_network()
-        velocity = [torch.zeros_like(parameter) for parameter in network.parameters()]
-        for step in range(4):
-            images, labels = stream.batch(step)
-            functional.cross_entropy(network(images), labels).backward()
-            with torch.no_grad():
-                for parameter, speed in zip(network.parameters(), velocity, strict=True):
-                    assert parameter.grad is not None
-                    speed.mul_(0.9).add_(parameter.grad + 3e-5 * parameter)
-                    parameter.sub_(rate * speed)
-                    parameter.grad = None
-        finals[rate] = network
+def test_it_is_a_plain_loop_from_the_given_parameters() -> None:
+    train, test = digits()
+    kept, held = train.hold_out(40)
+    by_hand, losses = a_network(), []
+    points = [(0, share_right(by_hand, test), share_right(by_hand, held))]
+    optimizer = torch.optim.SGD(by_hand.parameters(), lr=0.05, momentum=0.9, weight_decay=3e-5)
+    stream = ImageStream(kept, batch_size=16, seed=3, augmentation=Augmentation())
+    for step in range(7):
+        images, labels = stream.batch(step)
+        loss = functional.cross_entropy(by_hand(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        if step + 1 in (3, 6, 7):
+            points.append((step + 1, share_right(by_hand, test), share_right(by_hand, held)))
     mine = a_network()
-    result = finetune(mine, stream, lambda network: negative_loss(stream, network), CONFIG)
-    scores = {rate: negative_loss(stream, network) for rate, network in finals.items()}
-    assert result.scores == pytest.approx(scores, rel=1e-4)
-    assert result.learning_rate == max(scores, key=lambda rate: scores[rate])
-    for parameter, wanted in zip(mine.parameters(), finals[result.learning_rate].parameters(), strict=True):
-        torch.testing.assert_close(parameter, wanted, rtol=1e-4, atol=1e-6)
-    assert result.steps == 4
+    result = finetune(mine, (train, test), seed=3, validate_every=3, **QUICK)
+    assert result.losses == pytest.approx(losses, rel=1e-4)
+    assert [point.step for point in result.history] == [0, 3, 6, 7]
+    for point, (_, accuracy, validation) in zip(result.history, points, strict=True):
+        assert (point.accuracy, point.validation) == (pytest.approx(accuracy), pytest.approx(validation))
+    assert result.accuracy == result.history[-1].accuracy
+    assert result.score == result.history[-1].validation
+    for parameter, wanted in zip(mine.parameters(), by_hand.parameters(), strict=True):
+        torch.testing.assert_close(parameter, wanted, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(mine.get_buffer("2.running_var"), by_hand.get_buffer("2.running_var"))
 
 
-def test_a_rate_that_diverges_is_passed_over(stream: ImageStream) -> None:
-    config = replace(CONFIG, learning_rates=(1e30, 0.01))
-    result = finetune(a_network(), stream, lambda network: negative_loss(stream, network), config)
-    assert result.learning_rate == 0.01
-    assert result.scores[1e30] == -math.inf
-
-
-def test_divergence_with_every_rate_says_so(stream: ImageStream) -> None:
-    with pytest.raises(ValueError, match=r"diverged with every learning rate of \(1e\+30,\); try lower ones"):
-        finetune(a_network(), stream, lambda _: 0.0, replace(CONFIG, learning_rates=(1e30,)))
-
-
-def test_cosine_and_clipping_change_the_training(stream: ImageStream) -> None:
-    losses = [
-        finetune(a_network(), stream, lambda _: 0.0, replace(CONFIG, **changes)).losses
-        for changes in ({}, {"schedule": "cosine"}, {"clip": 1e-3})
-    ]
-    assert losses[0][0] == losses[1][0] == losses[2][0]
-    assert len({values[-1] for values in losses}) == 3
-
-
-def test_noise_breaks_the_symmetry_of_tiled_copies_and_repeats() -> None:
-    first, second = nn.Linear(4, 4), nn.Linear(4, 4)
-    state = torch.get_rng_state()
-    for network in [first, second]:
-        nn.init.ones_(network.weight)
-        add_noise(network, 1e-5, seed=3)
-    assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(first.weight, second.weight)
-    assert len(first.weight.unique()) == 16
-    assert float(torch.std(first.weight.detach() - 1)) == pytest.approx(1e-5, rel=0.5)
-
-
-def test_the_process_keeps_its_random_state(stream: ImageStream) -> None:
+def test_the_loss_of_a_point_is_that_of_the_test_images() -> None:
+    train, test = digits()
     network = a_network()
-    network.append(nn.Dropout(0.1))
-    state = torch.get_rng_state()
-    finetune(network, stream, lambda _: 0.0, replace(CONFIG, learning_rates=(0.01,), noise=1e-5))
-    assert torch.equal(torch.get_rng_state(), state)
+    result = finetune(network, (train, test), **QUICK)
+    images, labels = ImageStream(test, batch_size=100).batch(0)
+    with torch.no_grad():
+        network.eval()
+        assert result.history[-1].loss == pytest.approx(float(functional.cross_entropy(network(images), labels)))
+        start = a_network().eval()
+        assert result.history[0].loss == pytest.approx(float(functional.cross_entropy(start(images), labels)))
 
 
-def test_the_seed_decides_the_noise(stream: ImageStream) -> None:
-    starts = []
-    for seed in (0, 0, 1):
-        network = a_network()
-        config = replace(CONFIG, steps=1, learning_rates=(1e-30,), noise=1e-2, seed=seed)
-        finetune(network, stream, lambda _: 0.0, config)
-        starts.append(torch.cat([parameter.detach().flatten() for parameter in network.parameters()]))
-    assert torch.equal(starts[0], starts[1])
-    assert not torch.equal(starts[0], starts[2])
+def test_the_best_rate_is_that_with_most_held_out_images_right() -> None:
+    settings = QUICK | {"learning_rates": (1e-6, 0.05, 1e-5), "steps": 20}
+    result = finetune(a_network(), digits(), **settings)
+    alone = {
+        rate: finetune(a_network(), digits(), **(settings | {"learning_rates": (rate,)})).history[-1].validation
+        for rate in (1e-6, 0.05, 1e-5)
+    }
+    assert result.scores == alone
+    assert result.learning_rate == 0.05
+
+
+def test_without_held_out_images_the_training_loss_decides() -> None:
+    result = finetune(a_network(), digits(), **(QUICK | {"hold_out": 0, "learning_rates": (1e-6, 0.05), "steps": 20}))
+    assert result.learning_rate == 0.05
+    assert result.score == pytest.approx(-sum(result.losses[-2:]) / 2)
+    assert all(point.validation is None for point in result.history)
+
+
+def test_a_start_by_name_comes_first_and_is_reported() -> None:
+    given, expected = a_network(), a_network()
+    ghn.initializers.create("ghn+noise:0.1rel")(expected, [(torch.zeros(2, 3, 32, 32), torch.zeros(2).long())], seed=5)
+    settings = QUICK | {"steps": 1, "learning_rates": (1e-30,)}
+    result = finetune(given, digits(), init="ghn+noise:0.1rel", seed=5, **settings)
+    for parameter, wanted in zip(given.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(parameter, wanted)
+    assert result.start is not None
+    assert [step.name for step in result.start.steps] == ["ghn:ghn3-t-cifar10", "noise:0.1rel"]
+
+
+def test_a_calibrated_start_knows_something_before_any_step() -> None:
+    result = finetune(a_network(), digits(400), init="default+calibrate", **(QUICK | {"steps": 1}))
+    assert result.history[0].accuracy > 0.6
+    assert finetune(a_network(), digits(400), **(QUICK | {"steps": 1})).history[0].accuracy < 0.4
+
+
+def test_averaged_weights_are_evaluated_and_given() -> None:
+    result = finetune(a_network(), digits(), average=0.5, **QUICK)
+    network = a_network()
+    assert result.averaged is not None
+    network.load_state_dict(result.averaged)
+    assert result.history[-1].averaged == pytest.approx(share_right(network, digits()[1]))
+    assert result.history[0].averaged == result.history[0].accuracy
+    plain = finetune(a_network(), digits(), **QUICK)
+    assert (plain.averaged, plain.history[0].averaged) == (None, None)
+
+
+def test_test_images_can_be_fewer() -> None:
+    result = finetune(a_network(), digits(), test_images=10, **QUICK)
+    assert all((10 * point.accuracy) == pytest.approx(round(10 * point.accuracy)) for point in result.history)
+    few = finetune(a_network(), digits(), few_shot=20, **(QUICK | {"learning_rates": (1e-30,), "steps": 2}))
+    assert few.losses != result.losses[:2]
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_modes_and_the_process_stay_as_they_were(mode: bool) -> None:
+    network = a_network(dropout=0.5).train(mode)
+    frozen = network.get_submodule("2").eval()
+    before, statistics = torch.get_rng_state(), network.get_buffer("2.running_mean").clone()
+    finetune(network, digits(), **QUICK)
+    assert torch.equal(before, torch.get_rng_state())
+    assert [module.training for module in network[:2]] == [mode, mode]
+    assert not frozen.training
+    # Frozen where the rest was in training mode.
+    assert torch.equal(network.get_buffer("2.running_mean"), statistics) == mode
+
+
+def test_outputs_of_other_kinds_are_scores_too() -> None:
+    class Wrapped(nn.Module):
+        def __init__(self, kind: str) -> None:
+            super().__init__()
+            self.network, self.kind = a_network(), kind
+
+        def forward(self, images: Tensor) -> Any:
+            scores = self.network(images)
+            return {"tuple": (scores, None), "logits": {"loss": None, "logits": scores}}[self.kind]
+
+    plain = finetune(a_network(), digits(), **QUICK)
+    for kind in ("tuple", "logits"):
+        assert finetune(Wrapped(kind), digits(), **QUICK).losses == plain.losses
+
+
+def test_another_image_size() -> None:
+    seen: list[tuple[int, ...]] = []
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
+    network.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape[1:])))
+    finetune(network, digits(), image_size=40, **QUICK)
+    assert set(seen) == {(3, 40, 40)}
+
+
+def test_every_field_is_a_keyword() -> None:
+    given = inspect.signature(ghn.finetune).parameters
+    assert {entry.name for entry in fields(FinetuneConfig)} <= set(given)
+    assert given["steps"].default == FinetuneConfig().steps
+    result = finetune(a_network(), digits(), FinetuneConfig(**(QUICK | {"steps": 2})), steps=3)
+    assert result.steps == 3
+    with pytest.raises(TypeError, match="no_such"):
+        finetune(a_network(), digits(), no_such=1)  # type: ignore[call-arg]
+
+
+# Bad input
+
+
+class Broken(nn.Module):
+    """Gives what is not finite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = a_network()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(images) * math.inf
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("network", "settings", "message"),
     [
-        ({"epochs": 0}, "epochs must be positive, not 0"),
-        ({"learning_rates": ()}, "learning_rates must be at least one"),
-        ({"learning_rates": (0.1, -1.0)}, "learning_rates must be positive, not "),
-        ({"schedule": "linear"}, "schedule must be cosine, steps or constant, not 'linear'"),
-        ({"precision": "float8"}, "precision must be float32, bfloat16 or float16, not 'float8'"),
-        ({"noise": -1.0}, r"noise must be at least 0, not -1\.0"),
+        (a_network, {"init": "gnh"}, "unknown initialiser 'gnh'; did you mean ghn?"),
+        (a_network, {"optimizer": "addam"}, "unknown optimizer 'addam'; did you mean"),
+        (a_network, {"device": "tpu"}, "device 'tpu' is asked for: trainings run on cpu or cuda"),
+        (lambda: a_network(7), {}, "Sequential has 7 outputs, digits has 10 classes; build it for 10 classes"),
+        (lambda: a_network().append(nn.Unflatten(1, (5, 2))), {}, "output is of shape (2, 5, 2), and no scores"),
+        (lambda: a_network().to("meta"), {}, "the model is on meta: trainings run on cpu or cuda"),
+        (a_network, {"image_size": 16}, "Sequential cannot be run on images (2, 3, 16, 16): "),
+        (a_network, {"batch_size": 161}, "batches of 161 cannot be cut from the 160 images of digits"),
+        (a_network, {"hold_out": 200}, "200 of 200 images cannot be held out of digits"),
+        (a_network, {"few_shot": 1000}, "1000 images were asked for"),
+        (Broken, {}, "the loss of Broken or its gradient is not finite at the first step, whatever the learning rate"),
+        (a_network, {"learning_rates": (1e30,)}, "diverged with every learning rate of (1e+30,); try lower ones"),
+        (lambda: a_network().requires_grad_(False), {}, "has no parameter that requires a gradient"),
     ],
 )
-def test_what_cannot_be_is_refused(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        replace(CONFIG, **changes)  # type: ignore[arg-type]
+def test_what_cannot_be_is_one_line(network: Any, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        finetune(network(), digits(), **(QUICK | settings))
+    assert "\n" not in str(caught.value)
 
 
-def a_moody_network() -> nn.Sequential:
-    """With what a resumed training can get wrong: draws, running statistics, momentum."""
-    torch.manual_seed(1)
-    layers = nn.AvgPool2d(4), nn.Flatten(), nn.Linear(192, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3)
-    return nn.Sequential(*layers, nn.Linear(16, 10))
+@pytest.mark.skipif(torch.cuda.is_available(), reason="it is there")
+def test_a_device_that_is_not_there() -> None:
+    with pytest.raises(ValueError, match="no CUDA device is there; take device cpu"):
+        finetune(a_network(), digits(), device="cuda", **QUICK)
 
 
-SAVED = replace(CONFIG, epochs=3.0, learning_rates=(0.1, 1e30, 0.02), noise=1e-3, clip=1.0, save_every=3, log_every=1)
+def test_data_that_are_not_there() -> None:
+    with pytest.raises(DataError, match=r"digts is no data set, and no folder of images; did you mean digits\?"):
+        finetune(a_network(), "digts")
+
+
+# Runs that end early
+
+
+SAVED = QUICK | {"learning_rates": (0.05, 1e30, 0.02), "steps": 12, "validate_every": 4, "save_every": 3, "noise": 1e-4}
+SAVED |= {"mixup": 0.3, "cutmix": 0.5, "augment": "trivialaugment", "average": 0.9, "init": "default+statistics"}
+SAVED |= {"optimizer": "adamw", "warmup": 0.2, "schedule": "cosine"}
 
 PROGRAM = """
 import sys, time
-from ghn.data import ImageStream, load
-from ghn.finetuning.run import finetune
-from tests.finetuning.test_run import SAVED, a_moody_network, negative_loss
+from ghn.finetuning import finetune
+from tests.finetuning.networks import a_network, digits
+from tests.finetuning.test_run import SAVED
 
-stream = ImageStream(load("digits").subset(range(256)), batch_size=32)
-network = a_moody_network()
-network.register_forward_hook(lambda *_: time.sleep(0.03))
-finetune(network, stream, lambda network: negative_loss(stream, network), SAVED, sys.argv[1])
-print("done", flush=True)
+network = a_network(dropout=0.3)
+network.register_forward_hook(lambda *_: time.sleep(0.02))
+finetune(network, digits(), folder=sys.argv[1], **SAVED)
 """
 
 
-def _assert_same(first: nn.Module, second: nn.Module) -> None:
-    for (name, one), other in zip(first.state_dict().items(), second.state_dict().values(), strict=True):
-        assert torch.equal(one, other), name
+def same(first: FinetuneResult, second: FinetuneResult) -> None:
+    """All numbers, those of averaged weights too."""
+    assert first == second
+    assert first.averaged is not None
+    assert second.averaged is not None
+    for name, value in first.averaged.items():
+        assert torch.equal(value, second.averaged[name]), name
 
 
-def test_a_kept_training_gives_what_one_in_memory_does(stream: ImageStream, tmp_path: Path) -> None:
-    networks = a_moody_network(), a_moody_network()
-    judge = partial(negative_loss, stream)
-    results = [finetune(networks[0], stream, judge, SAVED), finetune(networks[1], stream, judge, SAVED, tmp_path)]
-    assert results[0] == results[1]
-    _assert_same(*networks)
-    lines = (tmp_path / "rate-0.1" / "log.jsonl").read_text().splitlines()
-    assert results[0].learning_rate == 0.1
-    assert [json.loads(line)["loss"] for line in lines] == results[0].losses
-    assert len(lines) == 24
-    # A finished one is read, not trained again.
-    again = a_moody_network()
-    stamp = (tmp_path / "rate-0.1" / "state.pt").stat().st_mtime_ns
-    assert finetune(again, stream, judge, SAVED, tmp_path) == results[0]
-    assert (tmp_path / "rate-0.1" / "state.pt").stat().st_mtime_ns == stamp
-    _assert_same(again, networks[0])
-
-
-def test_killed_at_any_moment_it_goes_on_bit_for_bit(stream: ImageStream, tmp_path: Path) -> None:
-    # Killed once the start, a state in the middle of each training, and a result are there.
-    for moment in ("start/state.pt", "rate-0.1/state-previous.pt", "rate-0.1/result.json", "rate-0.02/state.pt"):
+def test_killed_at_random_moments_it_ends_with_the_same_numbers(tmp_path: Path) -> None:
+    pytest.importorskip("torchvision")
+    whole, killed = a_network(dropout=0.3), a_network(dropout=0.3)
+    expected = finetune(whole, digits(), **SAVED)
+    moments, kills = random.Random(0), 0
+    while True:
         command = [sys.executable, "-c", PROGRAM, str(tmp_path / "run")]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            while not (tmp_path / "run" / moment).exists():
-                assert process.poll() is None, "it ended before it could be killed"
-                time.sleep(0.005)
+        with subprocess.Popen(command) as process:
+            # Libraries are loaded once the folder's first file is there.
+            while process.poll() is None and not (tmp_path / "run" / ".lock").exists():
+                time.sleep(0.01)
+            time.sleep(moments.uniform(0.0, 0.3) if kills == 0 else moments.uniform(2.0, 5.0))
+            if process.poll() is not None or kills == 4:
+                process.kill()
+                break
             process.kill()
-            assert process.stdout is not None
-            assert "done" not in process.stdout.read()
-    state = load_state(tmp_path / "run" / "rate-0.02")
-    assert state is not None
-    assert 0 < state["step"] < 24
-    killed, whole = a_moody_network(), a_moody_network()
-    judge = partial(negative_loss, stream)
-    expected = finetune(whole, stream, judge, SAVED, tmp_path / "whole")
-    assert finetune(killed, stream, judge, SAVED, tmp_path / "run") == expected
-    _assert_same(killed, whole)
-    for rate in ("0.1", "0.02"):
-        first, second = (
-            torch.load(tmp_path / run / f"rate-{rate}" / "state.pt", weights_only=True) for run in ("run", "whole")
-        )
-        for name in ("optimizer", "losses", "step", "random_state"):
-            torch.testing.assert_close(first[name], second[name], rtol=0, atol=0)
+            kills += 1
+    assert kills >= 1
+    again = finetune(killed, digits(), folder=tmp_path / "run", **SAVED)
+    same(again, expected)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, killed.state_dict()[name]), name
+    # A finished one is read again, and says so in a file.
+    same(finetune(a_network(dropout=0.3), digits(), folder=tmp_path / "run", **SAVED), expected)
+    written = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert written["history"] == expected.to_dict()["history"]
+    assert written["scores"]["1e+30"] is None
 
 
-def test_a_signal_saves_what_was_done(stream: ImageStream, tmp_path: Path) -> None:
-    config, judge = replace(SAVED, save_every=1000, learning_rates=(0.1,)), partial(negative_loss, stream)
-    stopped, whole = a_moody_network(), a_moody_network()
-    seen: list[int] = []
+@pytest.mark.parametrize("step", [4, 12])
+def test_a_signal_saves_and_the_same_call_goes_on(step: int, tmp_path: Path) -> None:
+    pytest.importorskip("torchvision")
+    stopped, seen = a_network(dropout=0.3), []
 
-    def stop(*_: object) -> None:
-        seen.append(1)
-        if len(seen) == 5:
-            signal.raise_signal(signal.SIGTERM)
+    def stop(network: nn.Module, *_: object) -> None:
+        seen.append(network.training)
+        if sum(seen) == step and seen[-1]:
+            signal.raise_signal(signal.SIGINT)
 
+    settings = SAVED | {"init": None}
     handle = stopped.register_forward_hook(stop)
-    with pytest.raises(StoppedError, match=r"stopped after step 5 with learning rate 0\.1"):
-        finetune(stopped, stream, judge, config, tmp_path)
+    with pytest.raises(StoppedError, match=rf"stopped after step {step} with learning rate 0\.05"):
+        finetune(stopped, digits(), folder=tmp_path, **settings)
     handle.remove()
-    assert finetune(stopped, stream, judge, config, tmp_path) == finetune(whole, stream, judge, config)
-    _assert_same(stopped, whole)
+    same(
+        finetune(stopped, digits(), folder=tmp_path, **settings),
+        finetune(a_network(dropout=0.3), digits(), **settings),
+    )
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"momentum": 0.5}, "holds a fine-tuning with momentum=0.9, not 0.5"),
-        ({"epochs": 4.0}, "with epochs=3.0, not 4"),
-    ],
-)
-def test_another_finetuning_in_the_folder_is_refused(
-    stream: ImageStream, tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
-    judge = partial(negative_loss, stream)
-    short = replace(SAVED, learning_rates=(0.1,))
-    finetune(a_moody_network(), stream, judge, short, tmp_path)
-    with pytest.raises(StateError, match=re.escape(message)):
-        finetune(a_moody_network(), stream, judge, replace(short, **changes), tmp_path)
-    with pytest.raises(StateError, match="holds the fine-tuning of another network or start; take another folder"):
-        finetune(a_network(), stream, judge, short, tmp_path)
-    other = a_moody_network()
-    with torch.no_grad():
-        next(other.parameters()).zero_()
-    with pytest.raises(StateError, match="another network or start"):
-        finetune(other, stream, judge, short, tmp_path)
-
-
-def test_rates_that_print_alike_are_different_trainings(stream: ImageStream, tmp_path: Path) -> None:
-    config = replace(SAVED, learning_rates=(0.1, 0.10000001), epochs=0.5)
-    finetune(a_moody_network(), stream, partial(negative_loss, stream), config, tmp_path)
-    assert {folder.name for folder in tmp_path.iterdir() if folder.is_dir()} == {"start", "rate-0.1", "rate-0.10000001"}
-
-
-@pytest.mark.parametrize("first", [math.nan, math.inf, -math.inf])
-def test_a_score_that_is_no_number_never_wins(stream: ImageStream, tmp_path: Path, first: float) -> None:
-    config = replace(SAVED, learning_rates=(0.1, 0.02), epochs=0.5)
-    for folder in (None, tmp_path):
-        judge = Mock(side_effect=[first, 0.5])
-        result = finetune(a_moody_network(), stream, judge, config, folder)
-        assert (result.learning_rate, result.scores) == (0.02, {0.1: -math.inf, 0.02: 0.5})
-    assert finetune(a_moody_network(), stream, lambda _: math.nan, config, tmp_path) == result
-
-
-def test_an_older_network_is_not_taken_for_the_one_that_was_judged(stream: ImageStream, tmp_path: Path) -> None:
-    config = replace(SAVED, learning_rates=(0.1,))
-    networks = a_moody_network(), a_moody_network()
-    judge = partial(negative_loss, stream)
-    expected = finetune(networks[0], stream, judge, config, tmp_path)
-    state = tmp_path / "rate-0.1" / "state.pt"
-    state.write_bytes(state.read_bytes()[:-100])
-    with pytest.warns(UserWarning, match="damaged"):
-        assert finetune(networks[1], stream, judge, config, tmp_path) == expected
-    _assert_same(*networks)
-
-
-def test_a_damaged_start_names_the_folder_to_delete(stream: ImageStream, tmp_path: Path) -> None:
-    config, judge = replace(SAVED, learning_rates=(0.1,), epochs=0.2), partial(negative_loss, stream)
-    finetune(a_moody_network(), stream, judge, config, tmp_path)
-    contents: list[Any] = [{"config": {}}, [1], {"config": 3, "given": "", "network": {}}]
-    for content in contents:
-        save_state(tmp_path / "start", content)
-        (tmp_path / "start" / "state-previous.pt").unlink()
-        with pytest.raises(StateError, match=rf"{re.escape(str(tmp_path))}.*(to begin anew|take another folder)$"):
-            finetune(a_moody_network(), stream, judge, config, tmp_path)
-
-
-def test_half_precision_begins_with_overflows(stream: ImageStream) -> None:
-    config = replace(CONFIG, precision="float16", epochs=2.0, learning_rates=(0.01,))
-    network = a_network()
-    with torch.no_grad():
-        network[4].weight.mul_(100)  # type: ignore[union-attr, operator]
-    result = finetune(network, stream, partial(negative_loss, stream), config)
-    assert result.losses[-1] < result.losses[0]
-
-
-def test_nothing_to_train_is_one_line(stream: ImageStream) -> None:
-    for network in (nn.Sequential(nn.BatchNorm2d(3, affine=False)), a_network().requires_grad_(False)):
-        with pytest.raises(ValueError, match="has no parameter that requires a gradient: nothing can be trained"):
-            finetune(network, stream, lambda _: 0.0, CONFIG)
+def test_the_start_is_not_made_again_and_must_be_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = QUICK | {"init": "default+statistics"}
+    first = finetune(a_network(), digits(), folder=tmp_path, **settings)
+    monkeypatch.setattr("ghn.initializers.Chain.__call__", lambda *_: pytest.fail("made again"))
+    second = finetune(a_network(), digits(), folder=tmp_path, **settings)
+    assert second == first
+    assert second.start == first.start
+    assert second.start is not None
+    with pytest.raises(StateError, match="holds a fine-tuning with init='default\\+statistics', not None"):
+        finetune(a_network(), digits(), folder=tmp_path, **QUICK)

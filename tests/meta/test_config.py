@@ -20,7 +20,7 @@ from ghn.meta import MetaTrainingConfig, Space
         ({"accumulate": 0}, "accumulate must be at least 1, not 0"),
         ({"minutes": 0.0}, "minutes must be positive"),
         ({"warmup": 1.0}, "warmup is a share, 0 <= warmup < 1, not 1.0"),
-        ({"optimizer": "rmsprop"}, "optimizer must be adamw, adam or sgd, not 'rmsprop'"),
+        ({"optimizer": "rmspropp"}, "unknown optimizer 'rmspropp'; did you mean rmsprop"),
         ({"penalty_form": "l1"}, "penalty_form must be norm or squared"),
         ({"schedule": "linear"}, "schedule must be cosine, steps or constant"),
         ({"penalty": -1.0}, "penalty must be at least 0, not -1"),

@@ -1,0 +1,188 @@
+"""The images of a fine-tuning: what is trained on, what the learning rate is chosen by, what is tested on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import Tensor
+
+from ghn.common.text import printable
+from ghn.data import DATA_SETS, DataError, ImageFolder, ImageFolderStream, ImageSet, ImageStream, load
+from ghn.data.augment import augmentation_named
+from ghn.data.load import data_root
+from ghn.data.sample import BATCH_SIZE, first_batches
+from ghn.finetuning.config import FinetuneConfig
+from ghn.training.ranks import Ranks
+
+Labelled = ImageSet | ImageFolder
+Stream = ImageStream | ImageFolderStream
+
+FOLDER_SIZE = 224
+"""Side in pixels that images of folders get by default."""
+
+TEST_SHARE = 5
+"""One in so many images of a folder without test images becomes one."""
+
+IMAGENET = "imagenet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Labelled images, before any are held out.
+
+    Attributes:
+        name: Of the data set.
+        train: Training images.
+        test: Test images, of the same classes.
+        image_size: Side in pixels that they get.
+    """
+
+    name: str
+    train: Labelled
+    test: Labelled
+    image_size: int
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.train.classes
+
+
+def open_data(data: str | Path | tuple[Labelled, Labelled], config: FinetuneConfig) -> Data:
+    """The images that a configuration names, or given ones.
+
+    Args:
+        data: As `FinetuneConfig.data`, or training and test images.
+        config: Says where data sets are, and the size.
+
+    Raises:
+        DataError: When they are unknown, missing, damaged or empty, or the classes of training and test images differ.
+    """
+    if isinstance(data, str | Path):
+        train, test = _found(str(data), config)
+    else:
+        if not (isinstance(data, tuple) and len(data) == 2 and all(isinstance(part, Labelled) for part in data)):
+            raise DataError("data is the name of a data set, a folder, or a pair of ImageSets (training, test)")
+        train, test = data
+    if train.classes != test.classes:
+        raise DataError(f"training and test images of {train.name} {_difference(train.classes, test.classes)}")
+    if not len(train) or not len(test):
+        raise DataError(f"{train.name} has {len(train)} training and {len(test)} test images; each needs some")
+    size = config.image_size or train.image_size
+    if isinstance(train, ImageFolder):
+        train = replace(train, image_size=size)
+    if isinstance(test, ImageFolder):
+        test = replace(test, image_size=size)
+    return Data(name=train.name, train=train, test=test, image_size=size)
+
+
+def _difference(train: Sequence[str], test: Sequence[str]) -> str:
+    for here, there, others in ((train, "training", test), (test, "test", train)):
+        only = [name for name in here if name not in others]
+        if only:
+            return f"differ in their classes: {', '.join(map(printable, only[:3]))} only among {there} images"
+    return "have the same classes in another order"
+
+
+def _found(name: str, config: FinetuneConfig) -> tuple[Labelled, Labelled]:
+    if name in DATA_SETS:
+        return load(name, root=config.data_root, split="train"), load(name, root=config.data_root, split="test")
+    if name == IMAGENET:
+        root = data_root(config.data_root) / ("" if config.data_root else IMAGENET)
+        return ImageFolder.open(root, "train", name=name), ImageFolder.open(root, "test", name=name)
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        near = difflib.get_close_matches(name, [*DATA_SETS, IMAGENET], n=2)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(DATA_SETS)}, {IMAGENET}"
+        raise DataError(f"{name} is no data set, and no folder of images; {hint}")
+    return _in_folder(folder)
+
+
+def _in_folder(folder: Path) -> tuple[ImageFolder, ImageFolder]:
+    if not (folder / "train").is_dir():
+        images = ImageFolder.open(folder, name=folder.name, image_size=FOLDER_SIZE)
+        return images.hold_out(len(images) // TEST_SHARE)
+    train = ImageFolder.open(folder, "train", name=folder.name, image_size=FOLDER_SIZE)
+    if (folder / "test").is_dir() or (folder / "val").is_dir():
+        return train, ImageFolder.open(folder, "test", name=folder.name, image_size=FOLDER_SIZE)
+    return train.hold_out(len(train) // TEST_SHARE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """Streams of batches, on the device of a process.
+
+    Attributes:
+        train: This process's part of augmented training images, endlessly.
+        plain: Training images as they are, for the start.
+        held_out: Held-out images as they are; None where there are none.
+        test: Test images as they are.
+    """
+
+    train: Stream
+    plain: Stream
+    held_out: Stream | None
+    test: Stream
+
+    def sample(self, count: int) -> list[tuple[Tensor, Tensor]]:
+        """Some training images as they are: images (B, 3, H, W) float32, labels (B,) int64."""
+        return list(first_batches(self.plain, min(count, self.plain.images_per_epoch)))
+
+
+def open_images(data: Data, config: FinetuneConfig, ranks: Ranks, part: Sequence[int] | None = None) -> Images:
+    """Hold images out, and make batches for one process.
+
+    Args:
+        data: All images.
+        config: How.
+        ranks: The processes.
+        part: Places in each training batch of the images that this process is given; None for all.
+
+    Raises:
+        DataError: When there are too few.
+    """
+    kept, held = _split(data.train, config)
+    train = _stream(kept, data, config, ranks, part=part, training=True)
+    test = _stream(data.test, data, config, ranks)
+    held_out = _stream(held, data, config, ranks) if len(held) else None
+    return Images(train=train, plain=_stream(kept, data, config, ranks), held_out=held_out, test=test)
+
+
+def _split(images: Labelled, config: FinetuneConfig) -> tuple[Labelled, Labelled]:
+    kept, held = images.hold_out(config.held_out(len(images)))
+    return kept if config.few_shot is None else kept.few_shot(config.few_shot, seed=config.seed), held
+
+
+def _stream(
+    images: Labelled,
+    data: Data,
+    config: FinetuneConfig,
+    ranks: Ranks,
+    *,
+    part: Sequence[int] | None = None,
+    training: bool = False,
+) -> Stream:
+    batch_size = config.batch_size if training else min(BATCH_SIZE, len(images))
+    # What is tested on, and in which order, is the same for every seed.
+    seed = config.seed if training else 0
+    if isinstance(images, ImageSet):
+        return ImageStream(
+            images.to(ranks.device),
+            batch_size=batch_size,
+            seed=seed,
+            augmentation=augmentation_named(config.augment) if training else None,
+            image_size=data.image_size,
+            part=part,
+        )
+    return ImageFolderStream(
+        images,
+        batch_size=batch_size,
+        seed=seed,
+        augment=config.augment if training else "none",
+        workers=config.image_workers,
+        device=ranks.device,
+        part=range(batch_size) if training and part is None else part,
+    )
