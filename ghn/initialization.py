@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from ghn.batch_norm import StatisticsReport
 from ghn.common.errors import OneLineError
 from ghn.common.memory import memory_errors_as
 from ghn.common.modules import named_parameters
@@ -41,6 +42,7 @@ class InitReport:
         traced_by: How the graph was obtained (see `ghn.trace`).
         seconds: Wall-clock seconds by part: tracing, encoding, decoding, writing.
         total_norm: Euclidean norm of all predicted parameters, the random rows of position tables excepted.
+        statistics: What became of the batch norms' statistics; None where these were not asked for.
     """
 
     predicted: tuple[str, ...]
@@ -49,6 +51,7 @@ class InitReport:
     traced_by: str
     seconds: Mapping[str, float]
     total_norm: float
+    statistics: StatisticsReport | None = None
 
     def __str__(self) -> str:
         times = ", ".join(f"{part} {1000 * seconds:.0f} ms" for part, seconds in self.seconds.items())
@@ -58,6 +61,7 @@ class InitReport:
             f"total norm  {self.total_norm:.4f}",
             f"traced by   {self.traced_by}",
             f"seconds     {sum(self.seconds.values()):.3f} ({times})",
+            *([f"statistics  {self.statistics}"] if self.statistics is not None else []),
         ]
         if 0 < len(self.kept) <= LISTED_NAMES:
             names = {name: printable(name) for name in self.kept}

@@ -3,6 +3,7 @@
 Source: GHN-2 (Knyazev et al., NeurIPS 2021), GHN-3 (Knyazev et al., ICML 2023).
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from ghn import hypernet, initialization
-from ghn.checkpoint.load import load_pretrained
+from ghn.batch_norm import statistics_from
+from ghn.checkpoint.load import load_images, load_pretrained
 from ghn.checkpoint.save import save_pretrained
+from ghn.data.image_set import ImageSet
 from ghn.graph import ComputationalGraph
 from ghn.hypernet.config import GHNConfig
 from ghn.hypernet.keep import HeadOption
@@ -35,10 +38,15 @@ class GHN(
 
     Args:
         config: Its architecture, e.g. `GHNConfig.preset("ghn3-t")`; the weights are fresh.
+
+    Attributes:
+        images: A few training images that its folder brings along, from which batch-norm statistics are set; None
+            where there are none. Saved with it.
     """
 
     def __init__(self, config: GHNConfig) -> None:
         super().__init__(config)
+        self.images: ImageSet | None = None
 
     def initialize(
         self,
@@ -49,9 +57,17 @@ class GHN(
         head: HeadOption = "keep",
         strict: float | None = None,
         graph: ComputationalGraph | None = None,
+        statistics: bool = False,
     ) -> InitReport:
-        """Predict the parameters of `model` in place; see `ghn.initialization.initialize`."""
-        return initialization.initialize(self, model, example_inputs, seed=seed, head=head, strict=strict, graph=graph)
+        """Predict the parameters of `model` in place; see `ghn.initialization.initialize`.
+
+        With `statistics`, those of its batch norms are set as well, from the images that the hypernetwork brings along;
+        the report says what came of it (see `ghn.batch_norm.statistics_from`). Without, no buffer changes.
+        """
+        report = initialization.initialize(
+            self, model, example_inputs, seed=seed, head=head, strict=strict, graph=graph
+        )
+        return replace(report, statistics=statistics_from(model, self.images, example_inputs)) if statistics else report
 
     def predict(
         self,
@@ -76,7 +92,7 @@ class GHN(
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """Write tensors, configuration and model card for the hub mixin's `save_pretrained` and `push_to_hub`."""
-        save_pretrained(self, save_directory)
+        save_pretrained(self, save_directory, images=self.images)
 
 
 def from_pretrained(
@@ -110,9 +126,11 @@ def from_pretrained(
         ValueError: If the name is not known, or `dtype` is none of floating-point numbers.
         CheckpointError: A ValueError, in one line: the checkpoint cannot be fetched or read, is damaged, or is none.
     """
-    return load_pretrained(
+    loaded = load_pretrained(
         GHN, name_or_path, revision=revision, cache_dir=cache_dir, token=token, device=device, dtype=dtype
     )
+    loaded.images = load_images(name_or_path, revision=revision, cache_dir=cache_dir, token=token)
+    return loaded
 
 
 def initialize(
@@ -123,6 +141,7 @@ def initialize(
     seed: int = 0,
     head: HeadOption = "keep",
     strict: float | None = None,
+    statistics: bool = False,
 ) -> InitReport:
     """Predict the parameters of `model` in place, in one line; see `ghn.initialization.initialize`.
 
@@ -134,8 +153,15 @@ def initialize(
         seed: Governs what is drawn.
         head: `keep` or `predict`, for a classification head of another number of classes.
         strict: Least fraction of elements to predict; no limit by default.
+        statistics: Also set the statistics of batch norms, from the images that the hypernetwork brings along: without
+            any, a predicted network is near chance in evaluation mode. By default buffers stay as they are.
     """
-    return initialization.initialize(_loaded(ghn), model, example_inputs, seed=seed, head=head, strict=strict)
+    hypernetwork = _loaded(ghn)
+    report = initialization.initialize(hypernetwork, model, example_inputs, seed=seed, head=head, strict=strict)
+    if not statistics:
+        return report
+    images = hypernetwork.images if isinstance(hypernetwork, GHN) else None
+    return replace(report, statistics=statistics_from(model, images, example_inputs))
 
 
 def predict(

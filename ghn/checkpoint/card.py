@@ -11,6 +11,7 @@ from huggingface_hub import ModelCardData
 
 from ghn.checkpoint.architecture import Shapes, describe_config
 from ghn.common.text import printable
+from ghn.data.image_set import ImageSet
 from ghn.graph.vocabulary import PRIMITIVES
 from ghn.hypernet.config import PRESETS, GHNConfig
 
@@ -131,6 +132,7 @@ def model_card(
     source: str | None = None,
     training: Mapping[str, str] | None = None,
     results: str | None = None,
+    images: ImageSet | None = None,
     license: str = "mit",
 ) -> str:
     """Text of the model card.
@@ -143,6 +145,7 @@ def model_card(
         source: File it was converted from.
         training: What it was trained on and how, by topic; "not recorded" if None.
         results: Markdown with measured results.
+        images: What is brought along for batch-norm statistics.
         license: Of the weights, as the hub abbreviates licences; "other" for weights of unknown licence.
 
     Returns:
@@ -166,11 +169,19 @@ def model_card(
         f"Vocabulary `deepnets1m`: {', '.join(f'`{primitive}`' for primitive in PRIMITIVES)}.\n",
         f"## Parameters\n\n{_table(rows)}",
         f"## Training\n\n{_table(training) if training else 'Not recorded.'}",
+        *([f"## Images\n\n{_brought_along(images)}\n"] if images is not None else []),
         *([f"## Results\n\n{results}\n"] if results else []),
         f"## Licence\n\n{_licence(license)}\n",
         f"## Citation\n\n```bibtex\n{CITATION}\n```\n",
     ]
     return "\n".join(sections)
+
+
+def _brought_along(images: ImageSet) -> str:
+    return (
+        f"`images.safetensors` holds {len(images)} training images of {code(images.name)}, {images.image_size} pixels, "
+        "from which batch-norm statistics of predicted networks are set."
+    )
 
 
 def _licence(license: str) -> str:

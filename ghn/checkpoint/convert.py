@@ -12,10 +12,11 @@ from ghn.checkpoint.card import RELEASES, preset_of
 from ghn.checkpoint.errors import CheckpointError
 from ghn.checkpoint.published import read_published
 from ghn.checkpoint.save import write_checkpoint
+from ghn.data.image_set import ImageSet
 from ghn.hypernet.config import GHNConfig
 
 
-def convert_checkpoint(published_file: str | Path, folder: str | Path) -> Path:
+def convert_checkpoint(published_file: str | Path, folder: str | Path, *, images: ImageSet | None = None) -> Path:
     """Turn a released pickle or a training file into a folder that `ghn.from_pretrained` reads.
 
     The file is never executed: a closed reader takes plain tensors out of it and refuses all else. Numbers and their
@@ -25,6 +26,7 @@ def convert_checkpoint(published_file: str | Path, folder: str | Path) -> Path:
         published_file: Made by `joblib.dump` (compressed or not), `pickle.dump` or `torch.save`; holds {key: tensor} or
             {"state_dict": {key: tensor}, "config": {...}, ...}.
         folder: Where model.safetensors, config.json and README.md go; made if missing.
+        images: A few training images to bring along, from which batch-norm statistics are set.
 
     Returns:
         The folder.
@@ -40,7 +42,7 @@ def convert_checkpoint(published_file: str | Path, folder: str | Path) -> Path:
     release = RELEASES.get(path.stem)
     if release and release.preset == preset_of(config):
         card |= {"name": path.stem, "training": release.training}
-    return write_checkpoint(folder, state, config, **card)
+    return write_checkpoint(folder, state, config, images=images, **card)
 
 
 def read_hypernetwork(published_file: str | Path) -> tuple[GHNConfig, dict[str, Tensor]]:

@@ -10,7 +10,7 @@ import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 
@@ -58,18 +58,12 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
     try:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
-            start = file.read(8)
-            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-            if not 2 <= length <= min(size - 8, MAX_HEADER):
-                raise CheckpointError(f"is no sound safetensors file (its header cannot have {length:,} bytes)")
-            header = parse_json(file.read(length).decode("utf-8"))
+            header, length = raw_header(file, size)
     except FormatError as error:
         what = str(error)
         raise CheckpointError(what if "file" in what else f"is no sound safetensors file ({what})") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise CheckpointError(f"is no sound safetensors file ({shown(str(error))})") from None
-    if not isinstance(header, dict):
-        raise CheckpointError("is no sound safetensors file (its header is no JSON object)")
     header.pop("__metadata__", None)
     if len(header) > MAX_KEYS:
         raise CheckpointError(f"holds {len(header):,} tensors; no hypernetwork has more than {MAX_KEYS:,}")
@@ -80,6 +74,31 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
             f"is no sound safetensors file (its tensors take {shown(needed)} bytes, it has {size - 8 - length:,})"
         )
     return stored
+
+
+def raw_header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
+    """The JSON object at the beginning of a file, of whatever content, and its length in bytes.
+
+    Args:
+        file: At its beginning; afterwards at the first number.
+        size: Of the file, in bytes.
+
+    Raises:
+        CheckpointError: Without the file's name: if there is no such object, or it is too long.
+    """
+    start = file.read(8)
+    length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+    if not 2 <= length <= min(size - 8, MAX_HEADER):
+        raise CheckpointError(f"is no sound safetensors file (its header cannot have {length:,} bytes)")
+    try:
+        header = parse_json(file.read(length).decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"is no sound safetensors file ({shown(str(error))})") from None
+    except FormatError as error:
+        raise CheckpointError(f"is no sound safetensors file ({error})") from None
+    if not isinstance(header, dict):
+        raise CheckpointError("is no sound safetensors file (its header is no JSON object)")
+    return header, length
 
 
 def _entry(key: str, entry: Any) -> StoredTensor:

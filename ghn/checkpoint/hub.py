@@ -17,7 +17,12 @@ from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from huggingface_hub import constants, hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+)
 
 from ghn.checkpoint.card import RELEASE_REPOSITORY, RELEASES
 from ghn.checkpoint.convert import convert_checkpoint
@@ -176,6 +181,18 @@ def download(
                 f"cannot fetch {file} of {repository} from {constants.ENDPOINT} ({type(error).__name__}: {reason})"
             ) from None
     raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def download_if_there(
+    repository: str, file: str, revision: str | None, cache_dir: str | Path | None, token: str | bool | None
+) -> Path | None:
+    """As `download`; None if the repository has no such file, or the hub cannot be asked and none is in the cache."""
+    try:
+        return download(repository, file, revision, cache_dir, token)
+    except CheckpointError as error:
+        if isinstance(error.__cause__ or error.__context__, EntryNotFoundError):
+            return None
+        raise
 
 
 def _reachable() -> bool:

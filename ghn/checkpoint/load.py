@@ -17,13 +17,15 @@ from ghn.checkpoint.card import RELEASES, parameter_counts, preset_of
 from ghn.checkpoint.convert import read_hypernetwork
 from ghn.checkpoint.errors import CheckpointError
 from ghn.checkpoint.header import StoredTensor, read_header
-from ghn.checkpoint.hub import Source, download, released_folder, resolve
+from ghn.checkpoint.hub import Source, download, download_if_there, released_folder, resolve
+from ghn.checkpoint.images import IMAGES_FILE, images_beside, read_images
 from ghn.checkpoint.published import FLOATS
 from ghn.checkpoint.save import CONFIG_FILE, WEIGHTS_FILE
 from ghn.common.memory import is_out_of_memory, memory_errors_as
 from ghn.common.text import shown
 from ghn.common.untrusted.errors import FormatError
 from ghn.common.untrusted.json_text import read_json
+from ghn.data.image_set import ImageSet
 from ghn.hypernet import GHN
 from ghn.hypernet.config import GHNConfig
 
@@ -60,6 +62,30 @@ def load_pretrained(
             config, state = _read_folder(_weights_file(source, revision, cache_dir, token))
         state = {key: tensor.to(device=device, dtype=dtype or tensor.dtype) for key, tensor in state.items()}
         return _assemble(kind, config, state, torch.device(device))
+
+
+def load_images(
+    name_or_path: str | Path,
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | bool | None = None,
+) -> ImageSet | None:
+    """The images that a hypernetwork brings along; None where it has none.
+
+    Args:
+        name_or_path: As for `from_pretrained`, and so are the others.
+
+    Raises:
+        CheckpointError: In one line, if there are some that cannot be read.
+    """
+    source = resolve(name_or_path)
+    if source.kind == "hub":
+        file = download_if_there(source.name, IMAGES_FILE, revision, cache_dir, token)
+        return None if file is None else read_images(file)
+    if source.path is None or (source.kind == "file" and source.path.suffix != ".safetensors"):
+        return None
+    return images_beside(source.path if source.kind == "file" else source.path / WEIGHTS_FILE)
 
 
 def _assemble(kind: type[Kind], config: GHNConfig, state: Mapping[str, Tensor], device: torch.device) -> Kind:

@@ -1,4 +1,4 @@
-"""Write a hypernetwork to a folder: model.safetensors, config.json and README.md, all or nothing."""
+"""Write a hypernetwork to a folder, all or nothing: weights, configuration, model card, and images if there are."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from torch import Tensor
 
 from ghn.checkpoint.card import model_card
 from ghn.checkpoint.errors import CheckpointError
+from ghn.checkpoint.images import IMAGES_FILE, write_images
 from ghn.checkpoint.published import FLOATS
 from ghn.common import files
 from ghn.common.text import shown
+from ghn.data.image_set import ImageSet
 from ghn.hypernet import GHN
 from ghn.hypernet.config import GHNConfig
 
@@ -26,12 +28,13 @@ CONFIG_FILE = "config.json"
 CARD_FILE = "README.md"
 
 
-def save_pretrained(hypernet: GHN, folder: str | Path, **card: Any) -> Path:
+def save_pretrained(hypernet: GHN, folder: str | Path, *, images: ImageSet | None = None, **card: Any) -> Path:
     """Save a hypernetwork in the format that `ghn.from_pretrained` and the model hub read.
 
     Args:
         hypernet: What to save.
-        folder: Made if missing; of an existing one only the three files are replaced.
+        folder: Made if missing; of an existing one only the files of a hypernetwork are replaced.
+        images: A few training images to bring along, from which batch-norm statistics are set.
         card: Arguments of `ghn.checkpoint.card.model_card`, e.g. `training`.
 
     Returns:
@@ -40,16 +43,24 @@ def save_pretrained(hypernet: GHN, folder: str | Path, **card: Any) -> Path:
     Raises:
         CheckpointError: If it cannot be written; the folder is then as it was before.
     """
-    return write_checkpoint(folder, hypernet.state_dict(), hypernet.config, **card)
+    return write_checkpoint(folder, hypernet.state_dict(), hypernet.config, images=images, **card)
 
 
-def write_checkpoint(folder: str | Path, state: Mapping[str, Tensor], config: GHNConfig, **card: Any) -> Path:
+def write_checkpoint(
+    folder: str | Path,
+    state: Mapping[str, Tensor],
+    config: GHNConfig,
+    *,
+    images: ImageSet | None = None,
+    **card: Any,
+) -> Path:
     """Write tensors, configuration and model card; see `save_pretrained`.
 
     Args:
         folder: Where.
         state: The whole state of `GHN(config)`.
         config: Architecture.
+        images: A few training images to bring along; None brings none.
         card: Arguments of `model_card`.
 
     Returns:
@@ -69,8 +80,10 @@ def write_checkpoint(folder: str | Path, state: Mapping[str, Tensor], config: GH
         text = json.dumps(config.to_dict(), indent=2, sort_keys=True)
         (partial / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
         (partial / CARD_FILE).write_text(
-            model_card(config, shapes, **{"dtype": ", ".join(dtypes), **card}), encoding="utf-8"
+            model_card(config, shapes, **{"dtype": ", ".join(dtypes), "images": images, **card}), encoding="utf-8"
         )
+        if images is not None:
+            write_images(images, partial / IMAGES_FILE)
     return Path(os.fspath(folder))
 
 

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from torch import Tensor, nn
 
+    from ghn.batch_norm import StatisticsReport
     from ghn.cli.terminal import Steps
     from ghn.hypernet.ghn import GHN
     from ghn.initialization import InitReport
@@ -46,9 +47,11 @@ class Options:
             own initialisation, or predict it like any other weight.
         seed: Governs the initialisation of what is kept, and the random rows of position embeddings.
         min_fraction: Stop with an error if less than this fraction of all elements, 0 to 1, would be predicted.
+        statistics: Set the statistics of batch norms from the few images that the hypernetwork brings along, unless
+            --calibrate does: a hypernetwork predicts none, and without them a network with batch norm is near chance in
+            evaluation mode.
         calibrate: Data set (cifar10, cifar100, digits) or folder of <class>/*.jpg, of which some training images set
-            batch-norm statistics and solve the head (see ghn.calibrate): a hypernetwork predicts no statistics, and
-            without them a network with batch norm is near chance in evaluation mode.
+            batch-norm statistics and solve the head (see ghn.calibrate).
         calibrate_images: How many.
         data_root: Folder that holds the data set; None for the default.
         quiet: Show nothing but errors.
@@ -63,6 +66,7 @@ class Options:
     head: Literal["keep", "predict"] = "keep"
     seed: Annotated[int, arg(metavar="N")] = 0
     min_fraction: Annotated[float, arg(metavar="FRACTION")] = 0.0
+    statistics: bool = True
     calibrate: Annotated[str | None, arg(metavar="DATA|FOLDER")] = None
     calibrate_images: Annotated[int, arg(metavar="N")] = 512
     data_root: Annotated[Path | None, arg(metavar="FOLDER")] = None
@@ -98,6 +102,7 @@ def run(options: Options) -> None:
     with steps.step("loading libraries"):
         import torch
 
+        from ghn.batch_norm import statistics_from
         from ghn.initialization import initialize
         from ghn.model import from_pretrained
     with torch.random.fork_rng(devices=[]):
@@ -116,6 +121,10 @@ def run(options: Options) -> None:
                 strict=options.min_fraction or None,
             )
         calibration = _calibrated(options, built, steps) if options.calibrate is not None else None
+        if options.statistics and calibration is None:
+            with steps.step("setting batch-norm statistics"):
+                statistics = statistics_from(built.model, hypernet.images, built.example_inputs)
+                report = replace(report, statistics=statistics)
     record = _record(options, hypernet, report, calibration)
     with steps.step(f"writing {options.output}"):
         tensors = _separate(built.model.state_dict())
@@ -187,6 +196,7 @@ def _record(options: Options, hypernet: GHN, report: InitReport, calibration: St
             "predicted": list(report.predicted),
             "kept": dict(report.kept),
         },
+        "statistics": None if report.statistics is None else asdict(report.statistics),
         "calibration": None
         if calibration is None
         else {"changed": list(calibration.changed), "notes": list(calibration.notes), "seconds": calibration.seconds},
@@ -238,8 +248,8 @@ def _show(
     tensors: Mapping[str, Tensor],
     calibration: StartReport | None,
 ) -> None:
+    from ghn.batch_norm import norms_with_statistics
     from ghn.cli.terminal import make_table, quantity, show, size
-    from ghn.initializers.calibration import norms_with_statistics
 
     numbers = ("predicted", "kept", "elements", "share")
     table = make_table(f"{options.model} by {options.ghn}", "part", *numbers, right=numbers)
@@ -256,13 +266,20 @@ def _show(
     bytes_ = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     notes = [] if calibration is None else [f"calibrated: {note}" for note in calibration.notes]
     if calibration is None and norms_with_statistics(model):
-        notes = ["batch-norm statistics are not predicted: --calibrate DATA|FOLDER sets them"]
+        notes = _about_statistics(report.statistics)
     show(
         "",
         f"traced by {report.traced_by}, total norm {report.total_norm:.4f}, {seconds:.2f} s",
         *notes,
         f"{options.output}: {len(tensors)} tensors, {size(bytes_)}",
     )
+
+
+def _about_statistics(report: StatisticsReport | None) -> list[str]:
+    """What became of the statistics of a model that has some."""
+    if report is None:
+        return ["batch-norm statistics are not predicted: --calibrate DATA|FOLDER sets them"]
+    return [str(report)] if report.reason is None else [str(report), "--calibrate DATA|FOLDER sets them"]
 
 
 def _rows(sizes: Mapping[str, int], kept: Mapping[str, str]) -> dict[str, _Row]:

@@ -8,15 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ghn.common.modules import named_buffers, named_modules, named_parameters
-from ghn.common.private_torch import is_batch_norm
+from ghn.batch_norm import device_of, running, set_statistics
+from ghn.common.modules import named_parameters
 from ghn.graph.computational_graph import Role
-from ghn.initializers.layers import Layer, device_of, layers_of, running
+from ghn.initializers.layers import Layer, layers_of
 from ghn.initializers.report import Batch, StartReport, some_images
 from ghn.initializers.ridge import fit_ridge, held_out
 from ghn.initializers.watch import first_use
@@ -85,52 +84,6 @@ def calibrate(
         notes.append(note)
     seconds = time.perf_counter() - began
     return StartReport(name="calibrate", changed=tuple(changed), seconds=seconds, notes=tuple(notes))
-
-
-def norms_with_statistics(model: nn.Module) -> dict[str, Any]:
-    """Batch norms that normalise by running statistics in evaluation mode, by name."""
-    return {
-        name: module
-        for name, module in named_modules(model)
-        if is_batch_norm(module) and module.track_running_stats and module.running_mean is not None
-    }
-
-
-@torch.no_grad()
-def set_statistics(model: nn.Module, batches: Sequence[Batch]) -> list[str]:
-    """Let running means and variances of batch norms be the averages over batches; returns the buffers' names.
-
-    While they are computed every batch norm normalises by the batch, and nothing else is in training mode: what is
-    dropped at random is dropped in training only, where statistics are not used.
-    """
-    norms = norms_with_statistics(model)
-    if not norms:
-        return []
-    own = {f"{name}.{part}" if name else part for name in norms for part in ("running_mean", "running_var")}
-    momenta = {module: module.momentum for module in norms.values()}
-    device = device_of(model)
-    # A single image has no variance.
-    shown = [images for images, _ in batches if len(images) > 1]
-    with running(model, training=False):
-        for module in norms.values():
-            module.reset_running_stats()
-            # None averages over all batches alike.
-            module.momentum = None
-            module.train()
-        try:
-            for images in shown:
-                model(images.to(device))
-        finally:
-            for module, momentum in momenta.items():
-                module.momentum = momentum
-        computed = {name: buffer.clone() for name, buffer in named_buffers(model).items() if name in own}
-    buffers = named_buffers(model)
-    for name, value in computed.items():
-        buffers[name].copy_(value)
-    for module in norms.values():
-        if module.num_batches_tracked is not None:
-            module.num_batches_tracked.fill_(len(shown))
-    return sorted(computed)
 
 
 @torch.no_grad()

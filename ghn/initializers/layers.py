@@ -5,17 +5,19 @@ Legend: O output channels, I input channels, h × w positions of a kernel.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ghn.common.modules import modules, named_buffers, named_parameters
+from ghn.batch_norm import device_of, running
+from ghn.common.modules import named_parameters
 from ghn.graph.computational_graph import ComputationalGraph, ParameterSpec, Role
 from ghn.graph.trace import trace
 from ghn.initializers.report import Batch
+
+__all__ = ["Layer", "Layers", "device_of", "layers_of", "running"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,26 +85,3 @@ def layers_of(model: nn.Module, batches: Sequence[Batch] | None = None) -> Layer
             weights.append(Layer(name=name, spec=spec, weight=weight))
     weights.sort(key=lambda layer: layer.spec.node)
     return Layers(graph=graph, weights=tuple(weights), kept=kept)
-
-
-@contextmanager
-def running(model: nn.Module, *, training: bool) -> Iterator[None]:
-    """Context in which a model may be run: modes, buffers and random states are as before after it."""
-    modes = {module: module.training for module in modules(model)}
-    buffers = {buffer: buffer.detach().clone() for buffer in named_buffers(model).values()}
-    devices = sorted({parameter.get_device() for parameter in model.parameters() if parameter.is_cuda})
-    with torch.random.fork_rng(devices=devices):
-        try:
-            model.train(training)
-            yield
-        finally:
-            with torch.no_grad():
-                for buffer, before in buffers.items():
-                    buffer.copy_(before)
-            for module, mode in modes.items():
-                module.training = mode
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Where the model's first parameter is."""
-    return next(iter(named_parameters(model).values())).device

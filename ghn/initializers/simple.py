@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from ghn.common.modules import named_parameters
 from ghn.initializers.layers import layers_of
 from ghn.initializers.report import Batch, StartReport
-from ghn.model import DEFAULT, from_pretrained
+from ghn.model import DEFAULT, GHN, from_pretrained
 
 
 class Default:
@@ -32,25 +33,37 @@ class Default:
 
 
 class Hypernetwork:
-    """What a graph hypernetwork predicts.
+    """What a graph hypernetwork predicts, and statistics of batch norms from the images that it brings along.
 
     Args:
-        source: As `ghn.from_pretrained` takes it.
+        source: As `ghn.from_pretrained` takes it, or a hypernetwork.
     """
 
     needs_images = 0
 
-    def __init__(self, source: str | None = None) -> None:
+    def __init__(self, source: str | GHN | None = None) -> None:
         self.source = DEFAULT if source is None else source
-        self.name = f"ghn:{self.source}"
+        self.name = f"ghn:{self.source}" if isinstance(self.source, str) else "ghn"
+
+    @cached_property
+    def hypernet(self) -> GHN:
+        """The hypernetwork, loaded when it is first needed."""
+        return from_pretrained(self.source) if isinstance(self.source, str) else self.source
 
     def __call__(self, model: nn.Module, batches: Iterable[Batch] | None = None, *, seed: int = 0) -> StartReport:
         """Predict the parameters; what the hypernetwork cannot predict stays."""
         given = None if batches is None else next(iter(batches), None)
-        report = from_pretrained(self.source).initialize(model, None if given is None else given[0][:2], seed=seed)
-        note = f"{100 * report.fraction:.2f} % of all elements predicted, traced by {report.traced_by}"
+        images = None if given is None else given[0][:2]
+        report = self.hypernet.initialize(model, images, seed=seed, statistics=True)
+        assert report.statistics is not None
+        notes = (
+            f"{100 * report.fraction:.2f} % of all elements predicted, traced by {report.traced_by}",
+            str(report.statistics),
+        )
         kept = {name: str(reason) for name, reason in report.kept.items()}
-        return StartReport(name=self.name, changed=report.predicted, kept=kept, notes=(note,))
+        return StartReport(
+            name=self.name, changed=(*report.predicted, *report.statistics.changed), kept=kept, notes=notes
+        )
 
 
 class EachWeight:

@@ -237,9 +237,39 @@ def test_calibration_sets_statistics_and_the_head(ghn: Ghn, tmp_path: Path) -> N
     assert all(torch.equal(value, state[name]) for name, value in load_file(again).items())
 
 
-def test_without_calibration_it_says_what_is_missing(ghn: Ghn) -> None:
+def test_without_calibration_it_says_what_is_missing(ghn: Ghn, tmp_path: Path) -> None:
     result = ghn("predict", "timm:resnet10t", *OPTIONS)
-    assert "batch-norm statistics are not predicted" in result.out
+    assert "batch-norm statistics stay: the hypernetwork brings no images along\n--calibrate DATA|FOLDER" in result.out
+    assert json.loads((tmp_path / "x.predict.json").read_text())["statistics"]["images"] == 0
+    result = ghn("predict", "timm:resnet10t", *OPTIONS, "--no-statistics")
+    assert "batch-norm statistics are not predicted: --calibrate DATA|FOLDER sets them" in result.out
+    assert json.loads((tmp_path / "x.predict.json").read_text())["statistics"] is None
+    assert "statistics" not in ghn("predict", "vit_b_32", *OPTIONS).out
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "options"),
+    [
+        ("resnet18,num_classes=10", 32, ()),
+        ("resnet18,num_classes=10", 48, ("--image-size", "48")),
+        ("inception_v3,num_classes=10,init_weights=false", 224, ()),
+    ],
+)
+def test_statistics_come_from_the_images_of_the_hypernetwork(
+    name: str, size: int, options: tuple[str, ...], ghn: Ghn, tmp_path: Path
+) -> None:
+    words = ("predict", name, "-o", "OUT/x.safetensors", *options)
+    result = ghn(*words)
+    assert result.code == 0, result.err
+    norms = {"resnet18": 20, "inception_v3": 94}[name.partition(",")[0]]
+    line = f"{norms} batch norms have statistics from 64 images of cifar10, {size}×{size} pixels"
+    assert line in result.out
+    record = json.loads((tmp_path / "x.predict.json").read_text())["statistics"]
+    assert (record["images"], record["data"], record["size"]) == (64, "cifar10", [size, size])
+    state = load_file(tmp_path / "x.safetensors")
+    assert len(record["changed"]) == 2 * norms
+    assert all(bool((state[changed] != float(changed.endswith("var"))).any()) for changed in record["changed"])
+    own_model(name).load_state_dict(state, strict=True)
 
 
 @pytest.mark.parametrize(

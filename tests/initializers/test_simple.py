@@ -7,6 +7,7 @@ import torch
 
 import ghn
 from ghn.initializers import create
+from ghn.initializers.simple import Hypernetwork
 from tests.initializers.networks import small, state
 
 
@@ -53,6 +54,32 @@ def test_orthogonalise_is_the_nearest_at_the_same_norm() -> None:
 def test_a_hypernetwork_in_a_chain_predicts_what_it_predicts() -> None:
     model, other = small(10), small(10)
     report = create("ghn")(model)
-    expected = ghn.from_pretrained("ghn3-t-cifar10").initialize(other)
-    assert report.changed == expected.predicted
+    hypernet = ghn.from_pretrained("ghn3-t-cifar10")
+    expected = hypernet.initialize(other)
+    assert report.changed[: len(expected.predicted)] == expected.predicted
+    assert all(torch.equal(value, other.get_parameter(name)) for name, value in model.named_parameters())
+    # Statistics are those of the images that it brings along; `initialize` leaves buffers alone unless it is asked.
+    assert report.changed[len(expected.predicted) :] == (
+        "1.running_mean",
+        "1.running_var",
+        "5.running_mean",
+        "5.running_var",
+    )
+    assert "2 batch norms have statistics from 64 images of cifar10" in str(report)
+    assert not torch.equal(state(model)["1.running_var"], state(other)["1.running_var"])
+    assert torch.equal(state(other)["1.running_var"], torch.ones(6))
+    asked = hypernet.initialize(other, statistics=True)
+    assert asked.statistics is not None
+    assert asked.statistics.changed == report.changed[len(expected.predicted) :]
+    assert "statistics  2 batch norms" in str(asked)
     assert all(torch.equal(value, state(other)[name]) for name, value in state(model).items())
+
+
+def test_a_hypernetwork_may_be_given_and_may_have_no_images() -> None:
+    hypernet = ghn.from_pretrained("ghn3-t-cifar10")
+    hypernet.images = None
+    model = small(10)
+    report = Hypernetwork(hypernet)(model)
+    assert "batch-norm statistics stay: the hypernetwork brings no images along" in report.notes
+    assert torch.equal(state(model)["1.running_var"], torch.ones(6))
+    assert report.name == "ghn"

@@ -1,0 +1,224 @@
+"""Statistics of batch norms, which nothing predicts: set from images, and which norms need them.
+
+Legend: B images, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ghn.common.modules import modules, named_buffers, named_modules, named_parameters
+from ghn.common.private_torch import is_batch_norm
+from ghn.common.text import shown
+from ghn.data.augment import normalise
+from ghn.data.image_set import ImageSet
+from ghn.graph.run.arguments import Inputs, given_inputs
+from ghn.graph.run.inputs import candidate_inputs
+
+Size = tuple[int, int]
+"""H, W in pixels."""
+
+MOST_PIXELS = 64 * 96 * 96
+"""In a batch: VGG-16 takes about two gigabytes for them."""
+
+FEWEST_IN_BATCH = 8
+"""Images, whatever their size: statistics of fewer are none."""
+
+OTHER_SIZES = 3
+"""Sizes to try where a model does not take images at their own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatisticsReport:
+    """Which statistics were set, and from what; `print(report)` is a line.
+
+    Attributes:
+        changed: Names of the buffers that were set.
+        norms: Number of batch norms that have new statistics.
+        images: Number of images they come from.
+        data: The data set whose images these are; None where there are none.
+        size: Height and width in pixels at which the model saw them; None where it did not.
+        reason: Why nothing was set; None where something was.
+    """
+
+    changed: tuple[str, ...] = ()
+    norms: int = 0
+    images: int = 0
+    data: str | None = None
+    size: Size | None = None
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        if self.reason is not None or self.size is None:
+            return f"batch-norm statistics stay: {self.reason}"
+        return (
+            f"{self.norms} batch norms have statistics from {self.images} images of {self.data}, "
+            f"{self.size[1]}×{self.size[0]} pixels"
+        )
+
+
+def statistics_from(model: nn.Module, images: ImageSet | None, example_inputs: Any = None) -> StatisticsReport:
+    """Set the statistics of batch norms in place from some images, where the model takes these.
+
+    They are shown at the size of the example inputs; without any at their own, or, where the model does not take that,
+    at one that its configuration or its first layer suggests.
+
+    Args:
+        model: With storage. Its modes, parameters and the process's random state stay.
+        images: Where the statistics come from; None says in the report that there are none.
+        example_inputs: What the model is called with, as in `ghn.trace`.
+
+    Returns:
+        What was set, or why nothing was: a model that cannot be run on these images stays as it is.
+    """
+    if not norms_with_statistics(model):
+        return StatisticsReport(reason="the model has no batch norm that keeps any")
+    if images is None:
+        return StatisticsReport(reason="the hypernetwork brings no images along")
+    sizes = _sizes(model, images, example_inputs)
+    if not sizes:
+        return StatisticsReport(reason="the model is not called with RGB images", data=images.name)
+    fault = ""
+    for size in sizes:
+        try:
+            changed = _finite_statistics(model, _batches(model, images, size))
+        except Exception as error:  # whatever a model of others raises
+            fault = fault or shown(" ".join(str(error).split()) or type(error).__name__, 160)
+        else:
+            return StatisticsReport(
+                changed=tuple(changed), norms=len(changed) // 2, images=len(images), data=images.name, size=size
+            )
+    return StatisticsReport(reason=f"the model does not run on images of {images.name} ({fault})", data=images.name)
+
+
+def norms_with_statistics(model: nn.Module) -> dict[str, Any]:
+    """Batch norms that normalise by running statistics in evaluation mode, by name."""
+    return {
+        name: module
+        for name, module in named_modules(model)
+        if is_batch_norm(module) and module.track_running_stats and module.running_mean is not None
+    }
+
+
+@torch.no_grad()
+def set_statistics(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> list[str]:
+    """Let running means and variances of batch norms be the averages over batches; returns the buffers' names.
+
+    While they are computed every batch norm normalises by the batch, and nothing else is in training mode: what is
+    dropped at random is dropped in training only, where statistics are not used.
+
+    Args:
+        model: Changed in place.
+        batches: Images (B, 3, H, W) with labels, which are not looked at.
+    """
+    norms = norms_with_statistics(model)
+    if not norms:
+        return []
+    momenta = {module: module.momentum for module in norms.values()}
+    device = device_of(model)
+    # A single image has no variance.
+    shown_ones = [images for images, _ in batches if len(images) > 1]
+    with running(model, training=False):
+        for module in norms.values():
+            module.reset_running_stats()
+            # None averages over all batches alike.
+            module.momentum = None
+            module.train()
+        try:
+            for images in shown_ones:
+                model(images.to(device))
+        finally:
+            for module, momentum in momenta.items():
+                module.momentum = momentum
+        # Those of a head that only training uses saw nothing, and keep what they have.
+        own = {
+            f"{name}.{part}" if name else part
+            for name, module in norms.items()
+            for part in ("running_mean", "running_var", "num_batches_tracked")
+            if module.num_batches_tracked
+        }
+        computed = {name: buffer.clone() for name, buffer in named_buffers(model).items() if name in own}
+    buffers = named_buffers(model)
+    for name, value in computed.items():
+        buffers[name].copy_(value)
+    return sorted(name for name in computed if not name.endswith("num_batches_tracked"))
+
+
+@contextmanager
+def running(model: nn.Module, *, training: bool) -> Iterator[None]:
+    """Context in which a model may be run: modes, buffers and random states are as before after it."""
+    modes = {module: module.training for module in modules(model)}
+    buffers = {buffer: buffer.detach().clone() for buffer in named_buffers(model).values()}
+    devices = sorted({parameter.get_device() for parameter in model.parameters() if parameter.is_cuda})
+    with torch.random.fork_rng(devices=devices):
+        try:
+            model.train(training)
+            yield
+        finally:
+            with torch.no_grad():
+                for buffer, before in buffers.items():
+                    buffer.copy_(before)
+            for module, mode in modes.items():
+                module.training = mode
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model's first parameter is."""
+    return next(iter(named_parameters(model).values())).device
+
+
+def _finite_statistics(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> list[str]:
+    """As `set_statistics`; buffers stay as they are where a statistic is not finite."""
+    before = {name: buffer.detach().clone() for name, buffer in named_buffers(model).items()}
+    changed = set_statistics(model, batches)
+    buffers = named_buffers(model)
+    if all(bool(buffers[name].isfinite().all()) for name in changed):
+        return changed
+    with torch.no_grad():
+        for name, value in before.items():
+            buffers[name].copy_(value)
+    raise ValueError("what it computes from them is not finite")
+
+
+def _sizes(model: nn.Module, images: ImageSet, example_inputs: Any) -> list[Size]:
+    """The sizes to show the images at, the likeliest first; none where the model is not called with images."""
+    if example_inputs is not None:
+        return [size for size in [_size_of(given_inputs(example_inputs))] if size]
+    others = [_size_of(inputs) for inputs in candidate_inputs(model)]
+    own = tuple(images.images.shape[-2:])
+    return [(own[0], own[1]), *[size for size in dict.fromkeys(others) if size and size != own][:OTHER_SIZES]]
+
+
+def _size_of(inputs: Inputs) -> Size | None:
+    """Height and width of the RGB images that a model is called with; None where that is anything else."""
+    if len(inputs.args) != 1 or inputs.kwargs:
+        return None
+    (given,) = inputs.args
+    if not isinstance(given, Tensor) or given.dim() != 4 or given.shape[1] != 3 or not given.is_floating_point():
+        return None
+    return int(given.shape[2]), int(given.shape[3])
+
+
+def _batches(model: nn.Module, images: ImageSet, size: Size) -> list[tuple[Tensor, Tensor]]:
+    """The images as the model takes them, in as few batches of about the same size as memory allows."""
+    pixels = normalise(images.images, images)
+    most = min(len(images), max(FEWEST_IN_BATCH, MOST_PIXELS // (size[0] * size[1])))
+    pieces = -(-len(images) // most)
+    kinds = [kind.dtype for kind in named_parameters(model).values() if kind.is_floating_point()]
+    return [
+        (_resized(part, size).to(kinds[0] if kinds else torch.float32), labels)
+        for part, labels in zip(pixels.tensor_split(pieces), images.labels.tensor_split(pieces), strict=True)
+    ]
+
+
+def _resized(images: Tensor, size: Size) -> Tensor:
+    if images.shape[-2:] == size:
+        return images
+    return functional.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
