@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from torch import nn
 
+from ghn.checkpoint.weights import SUFFIXES
 from ghn.initializers.calibration import Calibrate
 from ghn.initializers.lsuv import UnitVariance
 from ghn.initializers.noise import Noise
@@ -23,6 +24,7 @@ from ghn.initializers.simple import (
     orthogonal,
     orthogonalise,
 )
+from ghn.initializers.transfer.checkpoint import Checkpoint
 
 _Make = Callable[[str | None], Initializer]
 
@@ -43,6 +45,7 @@ _STARTS: Mapping[str, _Make] = MappingProxyType(
         "delta-orthogonal": _plain(lambda: EachWeight("delta-orthogonal", delta_orthogonal)),
         "lsuv": _plain(lambda: UnitVariance(first=True)),
         "ghn": Hypernetwork,
+        "checkpoint": Checkpoint,
     }
 )
 _FOLLOWING: Mapping[str, _Make] = MappingProxyType(
@@ -62,6 +65,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "delta-orthogonal": "orthogonal in the middle of each kernel, zero elsewhere (Xiao et al., ICML 2018)",
         "lsuv": "orthonormal, then unit variance layer by layer (Mishkin & Matas, ICLR 2016)",
         "ghn": "what a graph hypernetwork predicts; ghn:NAME|FOLDER takes another",
+        "checkpoint": "what a file holds; the name of a .safetensors, .pt or .pth file alone means the same",
         "noise": "adds noise: noise:1e-5, or relative to each tensor's deviation, noise:0.3rel",
         "orthogonalise": "the nearest weights with orthonormal rows, at their own norms (Knyazev et al., 2022)",
         "unit-variance": "scales each layer until what it computes has variance 1",
@@ -114,7 +118,7 @@ def create(text: str) -> Chain:
 
     Args:
         text: One of `NAMES`, with an argument after a colon where it takes one, and steps that follow it, e.g.
-            `ghn:ghn3-t-cifar10+noise:0.3rel+calibrate`.
+            `ghn:ghn3-t-cifar10+noise:0.3rel+calibrate`. The name of a file of weights is a start, too.
 
     Raises:
         ValueError: If a name is unknown, or a step that changes what is there comes first but for calibration and
@@ -124,6 +128,8 @@ def create(text: str) -> Chain:
     for part in _parts(text):
         name, colon, argument = part.partition(":")
         make = _STARTS.get(name) or _FOLLOWING.get(name)
+        if make is None and part.endswith(SUFFIXES):
+            name, colon, argument, make = "checkpoint", ":", part, _STARTS["checkpoint"]
         if make is None:
             near = difflib.get_close_matches(name, NAMES, n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(NAMES)}"
@@ -140,6 +146,6 @@ def _parts(text: str) -> list[str]:
     """Split at the plus signs that begin a step, for names of files may hold others."""
     known = "|".join(map(re.escape, sorted((*_STARTS, *_FOLLOWING), key=len, reverse=True)))
     parts = re.split(rf"\+(?=(?:{known})(?:[:+]|$))", text)
-    unknown = [part for part in parts if ":" not in part and "+" in part]
+    unknown = [part for part in parts if ":" not in part and "+" in part and not part.endswith(SUFFIXES)]
     # A misspelt step is part of the one before it, which then has an odd name.
     return [piece for part in parts for piece in (part.split("+") if part in unknown else [part])]

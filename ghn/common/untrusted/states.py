@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from ghn.common.untrusted.errors import FormatError
-from ghn.common.untrusted.plain import PlainTensor, Storage, StorageType, Token
-from ghn.common.untrusted.torch_files import read_zip
-from ghn.common.untrusted.unpickler import Budget, Constructor
+from ghn.common.untrusted.plain import STORAGE_TYPES, PlainTensor, Storage, StorageType, Token, tensor_names
+from ghn.common.untrusted.source import ByteReader
+from ghn.common.untrusted.torch_files import MAGIC, read_old, read_zip
+from ghn.common.untrusted.unpickler import Budget, ClosedUnpickler, Constructor
 
 LAYOUTS: Mapping[str, torch.layout] = MappingProxyType(
     {
@@ -142,6 +143,17 @@ def read_state(data: memoryview) -> Any:
     if data[:4] != b"PK\x03\x04":
         raise FormatError("it is no zip archive of torch.save")
     return _with_tensors(read_zip(data, Budget(copied=len(data)), NAMES), most=2 * len(data))
+
+
+def read_saved(data: memoryview) -> Any:
+    """The value in a file of `torch.save`, an archive or of the old layout; else as `read_state`."""
+    if data[:4] == b"PK\x03\x04":
+        return read_state(data)
+    budget, reader = Budget(copied=len(data)), ByteReader(data)
+    if ClosedUnpickler(reader, budget, {}).load() != MAGIC:
+        raise FormatError("is no file of torch.save")
+    names = {**tensor_names(budget), **STORAGE_TYPES, **NAMES}
+    return _with_tensors(read_old(reader, budget, names), most=2 * len(data))
 
 
 def _with_tensors(value: Any, most: int) -> Any:

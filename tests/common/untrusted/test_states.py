@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn.common.untrusted.errors import FormatError
-from ghn.common.untrusted.states import read_state
+from ghn.common.untrusted.states import read_saved, read_state
 from tests.checkpoint.files import dumped
 
 
@@ -124,3 +125,16 @@ def test_states_of_modules_stay_what_they_are() -> None:
     assert type(found) is type(state)
     assert vars(found)["_metadata"] == vars(state)["_metadata"]
     assert list(found) == list(state)
+
+
+def test_files_of_the_old_layout() -> None:
+    buffer = io.BytesIO()
+    torch.save({"a": torch.arange(3), "b": [1.5, "x"]}, buffer, _use_new_zipfile_serialization=False)
+    value = read_saved(memoryview(bytearray(buffer.getvalue())))
+    assert value["b"] == [1.5, "x"]
+    assert torch.equal(value["a"], torch.arange(3))
+    assert read_saved(memoryview(bytearray(dumped(torch.save, [1])))) == [1]
+    with pytest.raises(FormatError, match=r"is no file of torch\.save"):
+        read_saved(memoryview(bytearray(pickle.dumps(5))))
+    with pytest.raises(FormatError):
+        read_saved(memoryview(bytearray(buffer.getvalue()[:-1])))
