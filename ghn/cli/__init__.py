@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "convert": "turn a released or training checkpoint into safetensors",
         "train": "train a hypernetwork by a named recipe",
         "evaluate": "accuracy of predicted networks without training them",
+        "compare": "train a model from several starts, and say which is ahead",
         "deepnets": "list, summarise and describe random architectures",
     }
 )

@@ -8,7 +8,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -32,6 +40,51 @@ class Steps:
         with Progress(*columns, console=self.console, transient=True) as progress:
             progress.add_task(printable(text), total=None)
             yield
+
+
+class Bar:
+    """A progress bar with the time left on stderr, from the first moment on; silent where stderr is no terminal."""
+
+    def __init__(self, text: str, *, quiet: bool = False) -> None:
+        console = Console(file=sys.stderr)
+        self._progress: Progress | None = None
+        self._title = text
+        if console.is_terminal and not quiet:
+            columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TimeElapsedColumn())
+            self._progress = Progress(
+                SpinnerColumn(),
+                *columns,
+                TextColumn("{task.description}", markup=False),
+                console=console,
+                transient=True,
+            )
+            self._task = self._progress.add_task(printable(text), total=None)
+
+    def __enter__(self) -> Bar:
+        if self._progress is not None:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def title(self, text: str) -> None:
+        """Say what is done from now on."""
+        self._title = text
+        if self._progress is not None:
+            self._progress.update(self._task, description=printable(text))
+
+    def move(self, done: int, count: int, text: str) -> None:
+        """So much is done, and `text` was the last."""
+        if self._progress is not None:
+            self._progress.update(
+                self._task, completed=done, total=count, description=printable(f"{self._title}: {text}")
+            )
+
+    def close(self) -> None:
+        """Take it off the terminal."""
+        if self._progress is not None:
+            self._progress.stop()
 
 
 class TextTable(Table):

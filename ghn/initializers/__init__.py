@@ -1,7 +1,7 @@
 """Every way to start a training: initialisers by name, and chains of them (`create`)."""
 
 from ghn.initializers.calibration import calibrate
-from ghn.initializers.chain import NAMES, Chain, create
+from ghn.initializers.chain import NAMES, Chain, create, split_chains
 from ghn.initializers.report import Initializer, StartReport
 
-__all__ = ["NAMES", "Chain", "Initializer", "StartReport", "calibrate", "create"]
+__all__ = ["NAMES", "Chain", "Initializer", "StartReport", "calibrate", "create", "split_chains"]

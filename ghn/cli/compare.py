@@ -1,0 +1,226 @@
+"""`ghn compare`: which start trains best, with equal budget and equal tuning."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import arg
+
+from ghn.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from ghn.comparison import CompareConfig, Comparison, Row
+
+EVALUATIONS = 8
+"""Points of a curve between its ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Train a model from each of several starts, over several seeds, and say which differ by more than the seeds do.
+
+    Every start and seed gets the same images in the same order, the same steps, and the best of the same learning
+    rates on held-out images. The same command with the same folder goes on where it was stopped, and more starts or
+    seeds use what is there.
+
+    Attributes:
+        model: A model as `ghn predict` takes it: NAME (torchvision), timm:NAME, hf:TYPE, package.module:factory or
+            file.py:factory, with options of its constructor: NAME,option=value.
+        init: Starts, with commas or blanks between them, e.g. default,default+calibrate,ghn,ghn+calibrate; the
+            others are compared with the first. See --list.
+        data: Data set (cifar10, cifar100, digits, imagenet) or folder of <class>/*.jpg.
+        data_root: Folder that holds the data set; None for the default.
+        image_size: Side in pixels that images get; None for the data set's own, 224 for folders.
+        few_shot: Training images that are kept, the classes as equally often as can be; None for all.
+        steps: Steps of each training.
+        seeds: Trainings of each start; one alone says nothing of the noise.
+        batch_size: Images in a step.
+        learning_rates: That are tried for every start and seed; None for five of the optimiser's.
+        optimizer: sgd, adam, adamw, or another one of timm's, e.g. lamb.
+        weight_decay: Of the trained parameters.
+        schedule: Of the learning rate.
+        warmup: Share of the steps over which the learning rate rises.
+        augment: Of training images: crop, randaugment, trivialaugment, or none.
+        noise: Standard deviation of noise on every start's parameters (the paper's β).
+        precision: Arithmetic of the networks.
+        evaluate_every: Steps between the points of a curve; None for an eighth of them.
+        test_images: Most test images for each point; None for all.
+        folder: Where the trainings are kept, to go on after an interruption; None keeps nothing.
+        workers: Trainings at the same time, each in a process of its own.
+        output: File for the results (.json) or the curves (.svg, .png, .pdf); several may be given.
+        list: Only list the starts there are.
+        json: Print JSON instead of a table.
+        quiet: No progress.
+    """
+
+    model: Annotated[str | None, arg(metavar="MODEL")] = None
+    init: Annotated[tuple[str, ...], arg(metavar="A,B,C")] = ("default", "ghn")
+    data: Annotated[str, arg(metavar="DATA|FOLDER")] = "digits"
+    data_root: Annotated[str | None, arg(metavar="FOLDER")] = None
+    image_size: Annotated[int | None, arg(metavar="PIXELS")] = None
+    few_shot: Annotated[int | None, arg(metavar="N")] = None
+    steps: Annotated[int, arg(metavar="N")] = 200
+    seeds: Annotated[int, arg(metavar="K")] = 3
+    batch_size: Annotated[int, arg(metavar="N")] = 64
+    learning_rates: Annotated[tuple[float, ...] | None, arg(metavar="RATE...")] = None
+    optimizer: Annotated[str, arg(metavar="NAME")] = "sgd"
+    weight_decay: Annotated[float, arg(metavar="DECAY")] = 3e-5
+    schedule: Literal["cosine", "steps", "constant"] = "cosine"
+    warmup: Annotated[float, arg(metavar="SHARE")] = 0.0
+    augment: Literal["crop", "randaugment", "trivialaugment", "none"] = "crop"
+    noise: Annotated[float, arg(metavar="BETA")] = 1e-5
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    evaluate_every: Annotated[int | None, arg(metavar="N")] = None
+    test_images: Annotated[int | None, arg(metavar="N")] = None
+    folder: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    workers: Annotated[int, arg(metavar="N")] = 1
+    output: Annotated[tuple[Path, ...], arg(aliases=["-o"], metavar="FILE...")] = ()
+    list: bool = False
+    json: bool = False
+    quiet: bool = False
+
+
+def run(options: Options) -> None:
+    """Run the command.
+
+    Raises:
+        ValueError: In one line, for whatever the user can mend.
+    """
+    if options.list:
+        _list()
+        return
+    if options.model is None:
+        raise ValueError("no model given: add --model MODEL, e.g. --model resnet18")
+    from ghn.cli.files import check_writable
+    from ghn.cli.terminal import Bar
+
+    for file in options.output:
+        check_writable(file, (".json", ".svg", ".png", ".pdf"))
+    with Bar("loading libraries", quiet=options.quiet) as bar:
+        from ghn.comparison import compare
+        from ghn.comparison.run import InterruptedComparisonError
+
+        config = configured(options)
+        bar.title(f"{options.model} on {options.data}")
+        bar.move(0, len(config.inits) * config.seeds, "the first training")
+        try:
+            found = compare(
+                config,
+                options.folder,
+                workers=options.workers,
+                progress=lambda cell, done, count: bar.move(done, count, f"{cell.init}, seed {cell.seed}"),
+            )
+        except InterruptedComparisonError as error:
+            bar.close()
+            _give(options, error.partial)
+            hint = "" if options.folder else " (with --folder it would)"
+            raise CommandError(str(error).replace("; the same", f"{hint}; the same")) from error
+        except (RuntimeError, OSError) as error:
+            raise CommandError(str(error)) from error
+    _give(options, found)
+
+
+def configured(options: Options) -> CompareConfig:
+    """The comparison that the options ask for.
+
+    Raises:
+        ValueError: When they do not fit together.
+    """
+    from ghn.comparison import CompareConfig
+    from ghn.finetuning import FinetuneConfig
+    from ghn.initializers import split_chains
+
+    names = {field.name for field in fields(FinetuneConfig)}
+    given = {name: value for name, value in vars(options).items() if name in names and name != "init"}
+    if options.steps < 1:
+        raise ValueError(f"--steps must be at least 1, not {options.steps}")
+    every = options.evaluate_every or max(1, math.ceil(options.steps / EVALUATIONS))
+    training = FinetuneConfig(**given, validate_every=every, log_every=max(1, options.steps // 20))
+    assert options.model is not None
+    inits = tuple(chain for text in options.init for chain in split_chains(text))
+    return CompareConfig(model=options.model, inits=inits, seeds=options.seeds, training=training)
+
+
+def _list() -> None:
+    from ghn.cli.terminal import make_table, show
+    from ghn.initializers import NAMES
+
+    table = make_table("starts, and steps that follow one (joined by +)", "name", "what it does")
+    for name, summary in NAMES.items():
+        table.add_row(name, summary)
+    show(table, "", "compare some: ghn compare --model resnet18 --init default,ghn,ghn+calibrate")
+
+
+def _give(options: Options, found: Comparison) -> None:
+    """Write and print what there is."""
+    for file in options.output:
+        _write(file, found)
+    if options.json:
+        print(json.dumps(found.to_dict(), indent=2))
+    elif found.cells:
+        _show(options, found)
+
+
+def _write(file: Path, found: Comparison) -> None:
+    from ghn.cli.files import replaced
+    from ghn.comparison.figure import draw
+
+    if file.suffix.lower() != ".json":
+        if any(row.steps for row in found.rows()):
+            draw(found, file)
+        return
+    with replaced(file) as partial:
+        partial.write_text(json.dumps(found.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+def _show(options: Options, found: Comparison) -> None:
+    from ghn.cli.terminal import make_table, show
+
+    rows = found.rows()
+    points = next((_shown_points(row.steps) for row in rows if row.steps), ())
+    numbers = (*(f"at {step:,}" for step in points), "difference", "cost")
+    seeds = max(len(row.seeds) for row in rows)
+    title = f"{options.model} on {options.data}: test accuracy in % after steps of {options.optimizer}, {seeds} seed"
+    table = make_table(f"{title}{'s' if seeds != 1 else ''}", "start", *numbers, "", right=numbers)
+    for row in rows:
+        if row.steps:
+            table.add_row(row.init, *_cells(row, points))
+    notes = [f"{row.init}: {error}" for row in rows for error in row.errors]
+    first = found.config.inits[0]
+    show(table, "", *notes, *_sentences(rows, first), *(str(file) for file in options.output))
+
+
+def _shown_points(steps: tuple[int, ...]) -> tuple[int, ...]:
+    """Start, middle and end of a curve."""
+    return tuple(dict.fromkeys((steps[0], steps[len(steps) // 2], steps[-1])))
+
+
+def _cells(row: Row, points: tuple[int, ...]) -> list[str]:
+    cells = []
+    for step in points:
+        place = row.steps.index(step)
+        deviation = "" if math.isnan(row.std[place]) else f" ± {100 * row.std[place]:.1f}"
+        cells.append(f"{100 * row.mean[place]:.1f}{deviation}")
+    if row.against is None:
+        return [*cells, "", _seconds(row.cost), ""]
+    half = "" if math.isinf(row.against.half) else f" ± {100 * row.against.half:.1f}"
+    return [*cells, f"{100 * row.against.mean:+.1f}{half}", _seconds(row.cost), row.against.verdict]
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f} s" if value < 100 else f"{value:.0f} s"
+
+
+def _sentences(rows: list[Row], first: str) -> list[str]:
+    """What the table cannot say."""
+    lines = []
+    if any(row.against is not None and not math.isinf(row.against.half) for row in rows):
+        lines.append(f"difference: to {first} at the end, with its interval of 95 % over the seeds")
+    for row in rows:
+        if row.against is not None and row.reaches is not None:
+            lines.append(f"{row.init} has what {first} ends with at step {row.reaches:,} of {row.steps[-1]:,}")
+    return lines

@@ -1,0 +1,176 @@
+"""One start from one seed: a fine-tuning in a folder, and what it found."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import nn
+
+from ghn.common.files import write_text
+from ghn.common.text import one_line
+from ghn.common.untrusted.json_text import read_json
+from ghn.common.versions import versions
+from ghn.comparison.config import CompareConfig
+from ghn.data import DataError
+from ghn.finetuning import finetune
+from ghn.finetuning.images import Labelled
+from ghn.training.logbook import FILE as LOG
+from ghn.training.state import StateError
+
+RESULT = "cell.json"
+
+MOST_OF_A_RESULT = 64 << 20
+"""Bytes of a cell's file: a million steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellResult:
+    """What came of a start from a seed.
+
+    Attributes:
+        init: The start.
+        seed: Its seed.
+        steps: At which the network was evaluated, from 0 on.
+        accuracies: On the test images at these steps, 0..1, with the best learning rate.
+        learning_rate: That one.
+        scores: Of each learning rate, by which it was chosen; None where the training diverged.
+        cost: Seconds that the initialisation took.
+        step_seconds: Seconds of a training step.
+        notes: What the initialisation said.
+        error: Why there is none of these: the start cannot be made for the model, or the training diverged.
+    """
+
+    init: str
+    seed: int
+    steps: tuple[int, ...] = ()
+    accuracies: tuple[float, ...] = ()
+    learning_rate: float = float("nan")
+    scores: Mapping[str, float | None] = field(default_factory=dict)
+    cost: float = 0.0
+    step_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+
+
+def folder_of(folder: Path, init: str, seed: int) -> Path:
+    """Where a cell is kept: readable, and of its own for every start."""
+    readable = re.sub(r"[^\w.+-]+", "-", init)[:60].strip("-.")
+    digest = hashlib.sha256(init.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return folder / f"{readable}-{digest}" / f"seed-{seed}"
+
+
+def finished(config: CompareConfig, init: str, seed: int, folder: Path) -> CellResult | None:
+    """What an ended cell found; None where it has not ended, or failed, or was of another configuration."""
+    try:
+        saved = read_json(folder_of(folder, init, seed) / RESULT, MOST_OF_A_RESULT)
+        if saved["of"] != identity(config, init, seed) or saved["error"] is not None:
+            return None
+        return _read(saved)
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def identity(config: CompareConfig, init: str, seed: int) -> dict[str, Any]:
+    """All that a cell's numbers depend on, as JSON holds it."""
+    training = config.cell(init, seed)
+    # Free to change within a run, but curves are to have the same points.
+    length = {"steps": training.steps, "minutes": training.minutes, "validate_every": training.validate_every}
+    return json.loads(json.dumps({"model": config.model, "training": training.identity() | length}))
+
+
+def run_cell(
+    config: CompareConfig,
+    init: str,
+    seed: int,
+    folder: Path,
+    *,
+    build: Callable[[CompareConfig, int], nn.Module],
+    data: tuple[Labelled, Labelled],
+    quiet: bool = True,
+) -> CellResult:
+    """Train one start from one seed, or take up where that was stopped.
+
+    Args:
+        config: The comparison.
+        init: The start.
+        seed: Its seed.
+        folder: Of the comparison.
+        build: Makes the model for so many classes; what it draws is governed by the seed.
+        data: Training and test images.
+        quiet: No progress bar.
+
+    Raises:
+        DataError: When an image is damaged.
+        StateError: When the folder holds another comparison's trainings, or another process uses it.
+        StoppedError: When it was asked to stop; what was done is saved.
+    """
+    home = folder_of(folder, init, seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build(config, len(data[0].classes))
+    try:
+        found = finetune(model, data, config.cell(init, seed), folder=home / "training", quiet=quiet)
+    except (DataError, StateError):
+        raise
+    except ValueError as error:
+        result = CellResult(init=init, seed=seed, error=one_line(str(error)))
+    else:
+        result = CellResult(
+            init=init,
+            seed=seed,
+            steps=tuple(point.step for point in found.history),
+            accuracies=tuple(point.accuracy for point in found.history),
+            learning_rate=found.learning_rate,
+            scores={f"{rate:g}": score if math.isfinite(score) else None for rate, score in found.scores.items()},
+            cost=0.0 if found.start is None else found.start.seconds,
+            step_seconds=_step_seconds(home / "training"),
+            notes=() if found.start is None else tuple(found.start.notes),
+        )
+    _write(config, result, home / RESULT)
+    return result
+
+
+def _write(config: CompareConfig, result: CellResult, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    values = asdict(result) | {
+        "accuracies": [value if math.isfinite(value) else None for value in result.accuracies],
+        "learning_rate": result.learning_rate if math.isfinite(result.learning_rate) else None,
+        "of": identity(config, result.init, result.seed),
+        "versions": versions(),
+    }
+    write_text(file, json.dumps(values, indent=1) + "\n")
+
+
+def _step_seconds(folder: Path) -> float:
+    """Of a step, without evaluations and saves: the median over the lines of all logs below a folder."""
+    found = []
+    for log in sorted(folder.rglob(LOG)):
+        for line in log.read_text(encoding="utf-8").splitlines():
+            values = json.loads(line)
+            parts = [value for name, value in values.items() if name.startswith("seconds_") and value is not None]
+            if parts:
+                found.append(sum(parts))
+    return median(found) if found else 0.0
+
+
+def _read(saved: Mapping[str, Any]) -> CellResult:
+    return CellResult(
+        init=saved["init"],
+        seed=saved["seed"],
+        steps=tuple(saved["steps"]),
+        accuracies=tuple(float("nan") if value is None else float(value) for value in saved["accuracies"]),
+        learning_rate=float(saved["learning_rate"]),
+        scores=saved["scores"],
+        cost=float(saved["cost"]),
+        step_seconds=float(saved["step_seconds"]),
+        notes=tuple(saved["notes"]),
+    )

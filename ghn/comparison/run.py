@@ -1,0 +1,211 @@
+"""A comparison: all its trainings, in this process or in several, in a folder that keeps what is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import nn
+
+from ghn.common.files import write_text
+from ghn.comparison.cell import CellResult, finished, run_cell
+from ghn.comparison.config import CompareConfig
+from ghn.comparison.result import Comparison
+from ghn.finetuning.images import Data, Labelled, open_data
+from ghn.training.signals import StoppedError, on_stop_signal
+from ghn.training.state import locked
+from ghn.zoo import ModelRequest, build_model
+
+CONFIG, RESULT = "comparison.json", "result.json"
+
+WATCH_SECONDS = 0.5
+"""Time between a worker's looks at whether it shall go on."""
+
+Build = Callable[[CompareConfig, int], nn.Module]
+Progress = Callable[[CellResult, int, int], None]
+
+
+def compare(
+    config: CompareConfig,
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    data: tuple[Labelled, Labelled] | None = None,
+    build: Build | None = None,
+    workers: int = 1,
+    quiet: bool = True,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Train a model from each of several starts, with equal budget and equal tuning, over several seeds.
+
+    Args:
+        config: What is compared.
+        folder: Where all is kept; the same call goes on after it was stopped or killed, and more starts or seeds use
+            what is there. None keeps nothing.
+        data: Training and test images instead of those that `config.training.data` names.
+        build: Makes the model from the config and a number of classes instead of `config.model`'s name; a function of
+            a module, if there are several workers.
+        workers: Processes that train at the same time, each with its share of the processor's threads.
+        quiet: No progress bars of the trainings.
+        progress: Called after each training with its result, how many are done, and how many there are.
+
+    Returns:
+        The results. A start that cannot be made, or diverges with every learning rate, has its reason there.
+
+    Raises:
+        ValueError: When no start gave any result, there is no such model or start, or fewer than one worker.
+        DataError: When images are missing or damaged.
+        StateError: When another process uses the folder.
+        StoppedError: When it was asked to stop; what was done is kept, and `partial` holds the results so far.
+    """
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, not {workers}")
+    images = open_data(config.training.data if data is None else data, config.training)
+    make = build or build_by_name
+    if build is None:
+        # Found out before anything is trained, and without numbers.
+        build_model(_request(config, len(images.classes), meta=True))
+    with _home(folder) as home, locked(home):
+        write_text(home / CONFIG, json.dumps(config.to_dict(), indent=2) + "\n")
+        results = _all_cells(config, home, images, make, workers, quiet, progress)
+        found = Comparison(config=config, cells=results)
+        write_text(home / RESULT, json.dumps(found.to_dict(), indent=1) + "\n")
+    if all(cell.error is not None for cell in results):
+        raise ValueError(f"no start gave a result; {results[0].init}: {results[0].error}")
+    return found
+
+
+class InterruptedComparisonError(StoppedError):
+    """As `StoppedError`, with the results so far.
+
+    Attributes:
+        partial: These.
+    """
+
+    def __init__(self, text: str, partial: Comparison) -> None:
+        super().__init__(text)
+        self.partial = partial
+
+
+def build_by_name(config: CompareConfig, classes: int) -> nn.Module:
+    """The model that the config names, with its own initialisation by the current random state."""
+    return build_model(_request(config, classes)).model
+
+
+def _request(config: CompareConfig, classes: int, *, meta: bool = False) -> ModelRequest:
+    return ModelRequest(name=config.model, num_classes=classes, image_size=config.training.image_size, meta=meta)
+
+
+@contextmanager
+def _home(folder: str | os.PathLike[str] | None) -> Iterator[Path]:
+    with TemporaryDirectory() if folder is None else nullcontext(folder) as home:
+        Path(home).mkdir(parents=True, exist_ok=True)
+        yield Path(home)
+
+
+def _all_cells(
+    config: CompareConfig,
+    home: Path,
+    images: Data,
+    build: Build,
+    workers: int,
+    quiet: bool,
+    progress: Progress | None,
+) -> tuple[CellResult, ...]:
+    """Seed by seed, so that what is stopped has results of all starts."""
+    places = [(init, seed) for seed in range(config.seeds) for init in config.inits]
+    done: dict[tuple[str, int], CellResult] = {}
+
+    def add(result: CellResult) -> None:
+        done[result.init, result.seed] = result
+        if progress is not None:
+            progress(result, len(done), len(places))
+
+    for place in places:
+        if (saved := finished(config, *place, home)) is not None:
+            add(saved)
+    left = [place for place in places if place not in done]
+    try:
+        if workers == 1 or len(left) < 2:
+            for place in left:
+                data = (images.train, images.test)
+                add(run_cell(config, *place, home, build=build, data=data, quiet=quiet))
+        else:
+            _in_processes(config, home, images, build, min(workers, len(left)), left, add)
+    except (StoppedError, KeyboardInterrupt) as error:
+        partial = Comparison(config=config, cells=_ordered(config, done))
+        text = f"stopped after {len(done)} of {len(places)} trainings; the same command goes on"
+        raise InterruptedComparisonError(text, partial) from error
+    return _ordered(config, done)
+
+
+def _ordered(config: CompareConfig, done: dict[tuple[str, int], CellResult]) -> tuple[CellResult, ...]:
+    places = [(init, seed) for init in config.inits for seed in range(config.seeds)]
+    return tuple(done[place] for place in places if place in done)
+
+
+def _in_processes(
+    config: CompareConfig,
+    home: Path,
+    images: Data,
+    build: Build,
+    workers: int,
+    left: list[tuple[str, int]],
+    add: Callable[[CellResult], None],
+) -> None:
+    context = get_context("spawn")  # a fork would inherit threads of libraries
+    stop = context.Event()
+    threads = max(1, torch.get_num_threads() // workers)
+    given = (threads, os.getpid(), stop, config, home, (images.train, images.test), build)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=given)
+    try:
+        with on_stop_signal(_interrupt):
+            futures: list[Future[CellResult]] = [pool.submit(_work, init, seed) for init, seed in left]
+            for future in as_completed(futures):
+                add(future.result())
+    except BrokenProcessPool as error:
+        raise RuntimeError("a process that trained was killed; the same command goes on with what was done") from error
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+_given: dict[str, Any] = {}
+"""What a worker trains."""
+
+
+def _start(threads: int, parent: int, stop: Any, *given: Any) -> None:
+    """Set a worker up: it saves and ends when it is told to, or when its parent has gone."""
+    torch.set_num_threads(threads)
+    # A terminal's Ctrl-C also reaches workers that wait for work; trainings handle it themselves.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _given.update(zip(("stop", "config", "home", "data", "build"), (stop, *given), strict=True))
+    threading.Thread(target=_watch, args=(parent, stop), daemon=True).start()
+
+
+def _watch(parent: int, stop: Any) -> None:
+    while os.getppid() == parent and not stop.wait(WATCH_SECONDS):
+        pass
+    # A training that is under way takes it as the wish to stop, and saves.
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _work(init: str, seed: int) -> CellResult:
+    if _given["stop"].is_set():
+        raise StoppedError("stopped before this training")
+    config, home, data, build = (_given[name] for name in ("config", "home", "data", "build"))
+    return run_cell(config, init, seed, home, build=build, data=data)

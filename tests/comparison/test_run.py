@@ -1,0 +1,207 @@
+"""Comparisons as users run them: against fine-tunings by hand, stopped, killed, and in several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from ghn.comparison import Comparison, compare, run
+from ghn.comparison.cell import CellResult, finished, folder_of
+from ghn.finetuning import finetune
+from ghn.training.state import StateError
+from tests.comparison.models import CONFIG, build, images
+
+pytest.importorskip("sklearn")
+
+TIMES = ("cost", "step_seconds")
+
+
+def numbers(found: Comparison) -> list[CellResult]:
+    """Cells without what differs from one run to the next."""
+    return [replace(cell, cost=0.0, step_seconds=0.0) for cell in found.cells]
+
+
+@pytest.fixture(scope="module")
+def whole() -> Comparison:
+    return compare(CONFIG, data=images(), build=build)
+
+
+def test_each_cell_is_a_fine_tuning_from_its_start_and_seed(whole: Comparison) -> None:
+    assert [(cell.init, cell.seed) for cell in whole.cells] == [
+        ("default", 0), ("default", 1), ("orthogonal+statistics", 0), ("orthogonal+statistics", 1)
+    ]  # fmt: skip
+    torch.manual_seed(1)
+    model = build(CONFIG, 10)
+    by_hand = finetune(model, images(), CONFIG.cell("orthogonal+statistics", 1))
+    cell = whole.cells[3]
+    assert cell.steps == (0, 4, 8)
+    assert list(cell.accuracies) == [point.accuracy for point in by_hand.history]
+    assert cell.learning_rate == by_hand.learning_rate
+    assert set(cell.scores) == {"0.05", "0.2"}
+    assert cell.step_seconds > 0
+
+
+def test_the_same_seed_means_the_same_network_for_every_start() -> None:
+    torch.manual_seed(5)
+    before = torch.rand(1)
+    torch.manual_seed(5)
+    config = replace(CONFIG, inits=("default", "default+noise:0"), seeds=1)
+    found = compare(config, data=images(), build=build)
+    first, second = found.cells
+    assert first.accuracies == second.accuracies
+    assert torch.equal(torch.rand(1), before), "the process's random numbers are not touched"
+
+
+def test_what_is_there_is_not_done_again_and_more_can_be_asked_for(
+    whole: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare(replace(CONFIG, seeds=1), tmp_path, data=images(), build=build)
+    done: list[tuple[str, int]] = []
+    real = run.run_cell
+
+    def counted(config: object, init: str, seed: int, *rest: object, **more: object) -> CellResult:
+        done.append((init, seed))
+        return real(config, init, seed, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run, "run_cell", counted)
+    found = compare(CONFIG, tmp_path, data=images(), build=build)
+    assert done == [("default", 1), ("orthogonal+statistics", 1)]
+    assert numbers(found) == numbers(whole)
+    assert json.loads((tmp_path / "result.json").read_text())["complete"] is True
+
+
+def test_another_training_does_not_pass_for_this_one(tmp_path: Path) -> None:
+    config = replace(CONFIG, seeds=1)
+    compare(config, tmp_path, data=images(), build=build)
+    longer = replace(config, training=replace(config.training, steps=9))
+    assert finished(config, "default", 0, tmp_path) is not None
+    assert finished(longer, "default", 0, tmp_path) is None
+    with pytest.raises(StateError, match="take another folder"):
+        compare(longer, tmp_path, data=images(), build=build)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"of": 1}', b"\xff\xfe"])
+def test_a_damaged_result_is_made_again(whole: Comparison, tmp_path: Path, damage: bytes) -> None:
+    config = replace(CONFIG, seeds=1, inits=("default",))
+    compare(config, tmp_path, data=images(), build=build)
+    (folder_of(tmp_path, "default", 0) / "cell.json").write_bytes(damage)
+    found = compare(config, tmp_path, data=images(), build=build)
+    assert numbers(found) == numbers(whole)[:1]
+
+
+def test_two_workers_give_the_numbers_of_one(whole: Comparison, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    found = compare(
+        CONFIG, tmp_path, data=images(), build=build, workers=2,
+        progress=lambda _, done, count: seen.append((done, count)),
+    )  # fmt: skip
+    assert numbers(found) == numbers(whole)
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_a_start_that_diverges_leaves_the_others_their_results() -> None:
+    config = replace(CONFIG, inits=("default", "default+noise:1e30"), seeds=1)
+    default, noise = compare(config, data=images(), build=build).rows()
+    assert default.steps == (0, 4, 8)
+    assert not noise.steps
+    assert "finite" in noise.errors[0] or "diverge" in noise.errors[0]
+
+
+def test_no_result_at_all_is_an_error() -> None:
+    config = replace(CONFIG, inits=("default+noise:1e30",), seeds=1)
+    with pytest.raises(ValueError, match="no start gave a result; default"):
+        compare(config, data=images(), build=build)
+
+
+def test_a_model_that_is_not_there_is_found_out_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="did you mean resnet18"):
+        compare(replace(CONFIG, model="resnet81"), tmp_path / "runs", data=images())
+    assert not (tmp_path / "runs").exists()
+    with pytest.raises(ValueError, match="workers must be at least 1"):
+        compare(CONFIG, data=images(), build=build, workers=0)
+
+
+SCRIPT = """
+import sys
+from ghn.comparison import compare
+from tests.comparison.models import CONFIG, build, images
+if __name__ == "__main__":
+    print("ready", flush=True)
+    compare(CONFIG, sys.argv[1], data=images(), build=build, workers=int(sys.argv[2]))
+"""
+
+
+def start(tmp_path: Path, workers: int) -> subprocess.Popen[str]:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / "runs"), str(workers)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def cells_there(tmp_path: Path) -> int:
+    return len(list((tmp_path / "runs").glob("*/*/cell.json")))
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_killed_at_random_it_loses_no_finished_part_and_changes_no_number(
+    whole: Comparison, tmp_path: Path, workers: int
+) -> None:
+    chance = random.Random(workers)
+    for _ in range(2):
+        process = start(tmp_path, workers)
+        time.sleep(chance.uniform(0.2, 3.0))
+        before = cells_there(tmp_path)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert cells_there(tmp_path) >= before
+    found = compare(CONFIG, tmp_path / "runs", data=images(), build=build)
+    assert numbers(found) == numbers(whole)
+
+
+def test_workers_end_when_the_process_that_started_them_was_killed(whole: Comparison, tmp_path: Path) -> None:
+    process = start(tmp_path, 2)
+    end = time.monotonic() + 60
+    while not list((tmp_path / "runs").glob("*/*/training")) and time.monotonic() < end:
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            found = compare(CONFIG, tmp_path / "runs", data=images(), build=build)
+        except StateError:
+            time.sleep(0.2)
+            continue
+        break
+    assert numbers(found) == numbers(whole)
+
+
+def test_sigint_to_the_job_ends_it_in_order(whole: Comparison, tmp_path: Path) -> None:
+    process = start(tmp_path, 2)
+    end = time.monotonic() + 60
+    while not list((tmp_path / "runs").glob("*/*/training")) and time.monotonic() < end:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1 or cells_there(tmp_path) == 4
+    if process.returncode:
+        assert "InterruptedComparisonError" in errors
+        assert "the same command goes on" in errors
+    assert numbers(compare(CONFIG, tmp_path / "runs", data=images(), build=build)) == numbers(whole)
