@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from ghn.common.files import write_text
+from ghn.common.optional import versions
 from ghn.common.text import one_line
 from ghn.common.untrusted.json_text import read_json
-from ghn.common.versions import versions
 from ghn.comparison.config import CompareConfig
 from ghn.data import DataError
 from ghn.finetuning import finetune

@@ -16,14 +16,12 @@ import pytest
 import torch
 
 from ghn.comparison import Comparison, compare, run
-from ghn.comparison.cell import CellResult, finished, folder_of
+from ghn.comparison.cell import CellResult
 from ghn.finetuning import finetune
 from ghn.training.state import StateError
 from tests.comparison.models import CONFIG, build, images
 
 pytest.importorskip("sklearn")
-
-TIMES = ("cost", "step_seconds")
 
 
 def numbers(found: Comparison) -> list[CellResult]:
@@ -78,25 +76,6 @@ def test_what_is_there_is_not_done_again_and_more_can_be_asked_for(
     assert done == [("default", 1), ("orthogonal+statistics", 1)]
     assert numbers(found) == numbers(whole)
     assert json.loads((tmp_path / "result.json").read_text())["complete"] is True
-
-
-def test_another_training_does_not_pass_for_this_one(tmp_path: Path) -> None:
-    config = replace(CONFIG, seeds=1)
-    compare(config, tmp_path, data=images(), build=build)
-    longer = replace(config, training=replace(config.training, steps=9))
-    assert finished(config, "default", 0, tmp_path) is not None
-    assert finished(longer, "default", 0, tmp_path) is None
-    with pytest.raises(StateError, match="take another folder"):
-        compare(longer, tmp_path, data=images(), build=build)
-
-
-@pytest.mark.parametrize("damage", [b"", b"{", b'{"of": 1}', b"\xff\xfe"])
-def test_a_damaged_result_is_made_again(whole: Comparison, tmp_path: Path, damage: bytes) -> None:
-    config = replace(CONFIG, seeds=1, inits=("default",))
-    compare(config, tmp_path, data=images(), build=build)
-    (folder_of(tmp_path, "default", 0) / "cell.json").write_bytes(damage)
-    found = compare(config, tmp_path, data=images(), build=build)
-    assert numbers(found) == numbers(whole)[:1]
 
 
 def test_two_workers_give_the_numbers_of_one(whole: Comparison, tmp_path: Path) -> None:
