@@ -50,15 +50,12 @@ class Bar:
         self._progress: Progress | None = None
         self._title = text
         if console.is_terminal and not quiet:
-            columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TimeElapsedColumn())
-            self._progress = Progress(
-                SpinnerColumn(),
-                *columns,
-                TextColumn("{task.description}", markup=False),
-                console=console,
-                transient=True,
-            )
-            self._task = self._progress.add_task(printable(text), total=None)
+            numbers = (BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn(), TimeElapsedColumn())
+            rest = TextColumn("{task.description}", markup=False)
+            self._progress = Progress(SpinnerColumn(), *numbers, rest, console=console, transient=True)
+            # The text is cut, so that the numbers stay.
+            self._most = max(10, console.width - 54)
+            self._task = self._progress.add_task(self._cut(text), total=None)
 
     def __enter__(self) -> Bar:
         if self._progress is not None:
@@ -72,14 +69,18 @@ class Bar:
         """Say what is done from now on."""
         self._title = text
         if self._progress is not None:
-            self._progress.update(self._task, description=printable(text))
+            self._progress.update(self._task, description=self._cut(text))
 
     def move(self, done: int, count: int, text: str) -> None:
         """So much is done, and `text` was the last."""
         if self._progress is not None:
             self._progress.update(
-                self._task, completed=done, total=count, description=printable(f"{self._title}: {text}")
+                self._task, completed=done, total=count, description=self._cut(f"{self._title}: {text}")
             )
+
+    def _cut(self, text: str) -> str:
+        line = printable(text)
+        return line if len(line) <= self._most else f"…{line[1 - self._most :]}"
 
     def close(self) -> None:
         """Take it off the terminal."""
