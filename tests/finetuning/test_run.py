@@ -26,7 +26,9 @@ from ghn.data.augment import Augmentation
 from ghn.finetuning import FinetuneConfig, FinetuneResult, finetune
 from ghn.training.signals import StoppedError
 from ghn.training.state import StateError
+from tests.data.folders import write_folder
 from tests.finetuning.networks import QUICK, a_network, digits
+from tests.finetuning.processes import finish, start
 
 pytest.importorskip("sklearn")
 
@@ -320,3 +322,67 @@ def test_the_start_is_not_made_again_and_must_be_the_same(tmp_path: Path, monkey
     assert second.start is not None
     with pytest.raises(StateError, match="holds a fine-tuning with init='default\\+statistics', not None"):
         finetune(a_network(), digits(), folder=tmp_path, **QUICK)
+
+
+# Several processes
+
+
+SHARED = QUICK | {"learning_rates": (0.05, 0.02), "steps": 6, "validate_every": 3, "save_every": 2, "batch_size": 13}
+SHARED |= {"augment": "randaugment", "mixup": 0.3, "cutmix": 0.5, "noise": 1e-3, "init": "default+calibrate"}
+FILES = {"image_size": 32, "test_images": 9}
+
+PROCESS = """
+import sys
+import torch
+from ghn.finetuning import finetune
+from tests.finetuning.networks import a_network, digits
+from tests.finetuning.test_run import FILES, SHARED
+
+data, extra = (sys.argv[2], FILES) if len(sys.argv) > 2 else (digits(), {})
+network = a_network()
+result = finetune(network, data, folder=sys.argv[1], **SHARED | extra)
+print(network.get_parameter("1.weight").sum().item(), result.accuracy)
+"""
+
+
+def close(first: FinetuneResult, second: FinetuneResult) -> None:
+    """Alike to rounding."""
+    assert first.losses == pytest.approx(second.losses, rel=1e-3)
+    assert first.scores == pytest.approx(second.scores)
+    assert first.learning_rate == second.learning_rate
+    for one, other in zip(first.history, second.history, strict=True):
+        assert one.step == other.step
+        assert one.accuracy == pytest.approx(other.accuracy)
+        assert one.loss == pytest.approx(other.loss, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["memory", "files"])
+def test_two_processes_are_one(kind: str, tmp_path: Path) -> None:
+    pytest.importorskip("torchvision")
+    data: Any = digits()
+    words, extra = [str(tmp_path / "two")], dict[str, Any]()
+    if kind == "files":
+        write_folder(tmp_path / "images", classes=10, size=40, count=12)
+        data, extra = str(tmp_path / "images"), FILES
+        words.append(data)
+    outputs = finish(start(PROCESS, *words, world=2))
+    # All have the same network and say the same.
+    assert outputs[0] == outputs[1]
+    alone = finetune(a_network(), data, folder=tmp_path / "one", **(SHARED | extra))
+    # What they left is taken up by one process: nothing is trained again.
+    two = finetune(a_network(), data, folder=tmp_path / "two", **(SHARED | extra))
+    close(two, alone)
+
+
+def test_killed_processes_go_on_together(tmp_path: Path) -> None:
+    pytest.importorskip("torchvision")
+    processes = start(PROCESS, str(tmp_path / "run"), world=2)
+    while not (tmp_path / "run" / "rate-0.05" / "state.pt").exists():
+        assert processes[0].poll() is None, processes[0].communicate()[1]
+        time.sleep(0.01)
+    for process in processes:
+        process.kill()
+        process.communicate()
+    finish(start(PROCESS, str(tmp_path / "run"), world=2))
+    alone = finetune(a_network(), digits(), **SHARED)
+    close(finetune(a_network(), digits(), folder=tmp_path / "run", **SHARED), alone)

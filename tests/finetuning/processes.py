@@ -1,0 +1,34 @@
+"""Programs run as the processes that `torchrun` would start."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+
+
+def start(program: str, *words: str, world: int) -> list[subprocess.Popen[str]]:
+    """The processes of a group, each of which runs a program."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    return [
+        subprocess.Popen(
+            [sys.executable, "-c", program, *words],
+            env={**environment, "WORLD_SIZE": str(world), "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(world)
+    ]
+
+
+def finish(processes: list[subprocess.Popen[str]]) -> list[str]:
+    """What each wrote; all must have ended well."""
+    written = [process.communicate(timeout=300) for process in processes]
+    errors = "\n".join(error for _, error in written)
+    assert [process.returncode for process in processes] == [0] * len(processes), errors
+    return [output for output, _ in written]

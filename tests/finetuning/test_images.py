@@ -1,0 +1,135 @@
+"""The images of a fine-tuning, from wherever they come."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ghn.data import DataError, ImageFolder, ImageStream
+from ghn.finetuning.config import FinetuneConfig
+from ghn.finetuning.images import Images, open_data, open_images
+from ghn.training.ranks import Ranks
+from tests.data.folders import write_folder
+from tests.finetuning.networks import digits
+
+pytest.importorskip("sklearn")
+pytest.importorskip("torchvision")
+
+CONFIG = FinetuneConfig(batch_size=4, hold_out=2, image_size=8)
+
+
+def opened(folder: Path, config: FinetuneConfig = CONFIG) -> Images:
+    return open_images(open_data(str(folder), config), config, Ranks())
+
+
+@pytest.mark.parametrize("name", ["test", "val"])
+def test_a_folder_with_test_images(name: str, tmp_path: Path) -> None:
+    write_folder(tmp_path, classes=3, count=4)
+    if name == "val":
+        (tmp_path / "test").rename(tmp_path / "val")
+    data = open_data(str(tmp_path), CONFIG)
+    assert isinstance(data.train, ImageFolder)
+    assert isinstance(data.test, ImageFolder)
+    assert (len(data.train), len(data.test), data.image_size) == (12, 12, 8)
+    assert data.classes == ("class0", "class1", "class2")
+    assert {file.parent.parent.name for file in data.train.files} == {"train"}
+    assert {file.parent.parent.name for file in data.test.files} == {name}
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_of_a_folder_without_test_images_a_fifth_becomes_them(inside: bool, tmp_path: Path) -> None:
+    write_folder(tmp_path, classes=3, count=10)
+    shutil.rmtree(tmp_path / "test")
+    data = open_data(str(tmp_path if inside else tmp_path / "train"), CONFIG)
+    assert isinstance(data.train, ImageFolder)
+    assert isinstance(data.test, ImageFolder)
+    assert (len(data.train), len(data.test)) == (24, 6)
+    assert data.test.labels.bincount().tolist() == [2, 2, 2]
+    assert not set(data.train.files) & set(data.test.files)
+    again = open_data(str(tmp_path if inside else tmp_path / "train"), replace(CONFIG, seed=7))
+    assert isinstance(again.test, ImageFolder)
+    assert again.test.files == data.test.files
+
+
+def test_folders_get_224_pixels_where_nothing_is_said(tmp_path: Path) -> None:
+    write_folder(tmp_path, classes=2, count=4)
+    images = opened(tmp_path, replace(CONFIG, image_size=None))
+    assert images.train.batch(0)[0].shape == (4, 3, 224, 224)
+
+
+def test_what_is_held_out_is_not_trained_on() -> None:
+    train, test = digits(100, 20)
+    config = FinetuneConfig(hold_out=30, few_shot=40, augment="none", batch_size=10)
+    images = open_images(open_data((train, test), config), config, Ranks())
+    assert isinstance(images.train, ImageStream)
+    assert isinstance(images.held_out, ImageStream)
+    assert (len(images.train.image_set), len(images.held_out.image_set)) == (40, 30)
+    pixels = {image.numpy().tobytes() for image in images.held_out.image_set.images}
+    assert not pixels & {image.numpy().tobytes() for image in images.train.image_set.images}
+    assert sum(len(labels) for _, labels in images.sample(25)) == 25
+    default = replace(config, hold_out=None, few_shot=None)
+    assert open_images(open_data((train, test), default), default, Ranks()).train.images_per_epoch == 90
+    none = replace(config, hold_out=0, few_shot=None)
+    assert open_images(open_data((train, test), none), none, Ranks()).held_out is None
+
+
+def test_a_part_is_a_part_of_the_batch(tmp_path: Path) -> None:
+    write_folder(tmp_path, classes=3, count=4)
+    data: Any
+    for data in (digits(40, 20), str(tmp_path)):
+        for augment in ("crop", "randaugment", "none"):
+            config = replace(CONFIG, augment=augment, seed=3)  # type: ignore[arg-type]
+            found = open_data(data, config)
+            whole = open_images(found, config, Ranks()).train.batch(5)
+            part = open_images(found, config, Ranks(), part=[3, 1]).train.batch(5)
+            torch.testing.assert_close(part[0], whole[0][[3, 1]])
+            assert part[1].tolist() == whole[1][[3, 1]].tolist()
+
+
+def test_augmentations_differ(tmp_path: Path) -> None:
+    write_folder(tmp_path, classes=3, count=4)
+    data: Any
+    for data in (digits(40, 20), str(tmp_path)):
+        batches = []
+        for augment in ("crop", "randaugment", "trivialaugment", "none"):
+            config = replace(CONFIG, augment=augment)  # type: ignore[arg-type]
+            batches.append(open_images(open_data(data, config), config, Ranks()).train.batch(0)[0])
+        assert not any(torch.equal(batches[one], batches[other]) for one in range(4) for other in range(one))
+
+
+def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
+    write_folder(tmp_path / "some", classes=2, count=4)
+    (tmp_path / "some" / "test" / "class1").rename(tmp_path / "some" / "test" / "other")
+    (tmp_path / "empty").mkdir()
+    train, test = digits(20, 20)
+    lettered = replace(test, classes=tuple("abcdefghij"))
+    cases: list[tuple[Any, str]] = [
+        (str(tmp_path / "some"), "differ in their classes: class1 only among training images"),
+        (str(tmp_path / "empty"), "no images in"),
+        (str(tmp_path / "nothing"), "is no data set, and no folder of images; there are cifar10"),
+        ("cifar", "did you mean cifar10 or cifar100?"),
+        ((train, lettered), "training and test images of digits differ in their classes: 0, 1, 2 only among training"),
+        ((train, replace(test, classes=test.classes[::-1])), "have the same classes in another order"),
+        ((train, test.subset([])), "digits has 20 training and 0 test images; each needs some"),
+        (train, "a pair of ImageSets (training, test)"),
+        ((train, [1]), "a pair of ImageSets (training, test)"),
+    ]
+    for data, message in cases:
+        with pytest.raises(DataError, match=re.escape(message)) as caught:
+            open_data(data, CONFIG)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_corrupt_image_is_named(tmp_path: Path) -> None:
+    write_folder(tmp_path, classes=2, count=4)
+    file = tmp_path / "train" / "class0" / "0000.png"
+    file.write_bytes(file.read_bytes()[:60])
+    images = opened(tmp_path, replace(CONFIG, hold_out=0, batch_size=8))
+    with pytest.raises(DataError, match=rf"{re.escape(str(file))} cannot be read as an image"):
+        images.train.batch(0)
