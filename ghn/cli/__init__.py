@@ -20,6 +20,7 @@ from ghn.cli.errors import CommandError
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "predict": "predict the parameters of a model and save them",
+        "finetune": "train a model from a start, with the best of several learning rates",
         "graph": "draw the computational graph of a model",
         "info": "describe a hypernetwork, or list those there are",
         "convert": "turn a released or training checkpoint into safetensors",
@@ -54,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _libraries_silent(not debug):
             return _dispatch(words)
-    except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED)
+    except KeyboardInterrupt as stop:
+        return _fail(f"interrupted: {_line(stop)}" if str(stop) else "interrupted", INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has gone; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

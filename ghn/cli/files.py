@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ghn.common import files
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
@@ -53,3 +58,71 @@ def replaced(path: Path) -> Iterator[Path]:
             yield temporary
     except OSError as error:
         raise ValueError(f"cannot write {path}: {error.strerror or error}; nothing was written") from error
+
+
+def separate(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """A state as safetensors can hold it: tied tensors apart, without gaps; all keys, so that loading is strict.
+
+    Raises:
+        ValueError: In one line, for what cannot be held.
+    """
+    import torch
+    from torch.nn.parameter import is_lazy
+
+    from ghn.common.text import shown
+
+    tensors: dict[str, Tensor] = {}
+    addresses: set[int] = set()
+    for name, value in state.items():
+        if name == "__metadata__" or name.encode("utf-8", "replace").decode("utf-8") != name:
+            raise ValueError(f"the model's state holds {shown(name)}, a name that safetensors cannot hold")
+        if is_lazy(value):
+            raise ValueError(f"{name} has no shape yet (a lazy module); let the factory run the model once")
+        if not isinstance(value, torch.Tensor):
+            raise ValueError(
+                f"the model's state holds {name}, a {type(value).__name__}; safetensors holds tensors only"
+            )
+        if value.layout is not torch.strided or value.is_meta:
+            what = "has no numbers (it is on the meta device)" if value.is_meta else "is sparse"
+            raise ValueError(f"{name} of the model's state {what}; safetensors cannot hold it")
+        tensor = value.detach().cpu()
+        address = tensor.untyped_storage().data_ptr()
+        shared = address in addresses and tensor.numel() > 0
+        tensors[name] = tensor.clone(memory_format=torch.contiguous_format) if shared else tensor.contiguous()
+        addresses.add(address)
+    return tensors
+
+
+def write_weights(
+    outputs: Mapping[Path, Mapping[str, Tensor]],
+    facts: Mapping[str, str],
+    record: Mapping[str, Any],
+    record_file: Path,
+) -> None:
+    """Write states as safetensors with a record beside them: all of them, or none.
+
+    Args:
+        outputs: What each file gets, as `separate` gives it.
+        facts: For their headers.
+        record: Plain values.
+        record_file: The record's JSON file.
+
+    Raises:
+        ValueError: In one line, if a file cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    from ghn.common.text import printable
+
+    metadata = {"format": "pt", **{name: printable(fact) for name, fact in facts.items()}}
+    with ExitStack() as stack:
+        # Entered first, left last: the weights take their place before the record does.
+        record_to = stack.enter_context(replaced(record_file))
+        places = {path: stack.enter_context(replaced(path)) for path in outputs}
+        record_to.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        for path, tensors in outputs.items():
+            try:
+                save_file(dict(tensors), places[path], metadata)
+            except SafetensorError as error:
+                raise ValueError(f"cannot write {path}: {error}; nothing was written") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -88,7 +87,7 @@ def run(options: Options) -> None:
     Raises:
         ValueError: In one line, for whatever the user can mend; nothing is written then.
     """
-    from ghn.cli.files import check_writable
+    from ghn.cli.files import check_writable, separate, write_weights
     from ghn.cli.models import requested_model
     from ghn.cli.terminal import Steps
     from ghn.zoo import build_model
@@ -127,8 +126,9 @@ def run(options: Options) -> None:
                 report = replace(report, statistics=statistics)
     record = _record(options, hypernet, report, calibration)
     with steps.step(f"writing {options.output}"):
-        tensors = _separate(built.model.state_dict())
-        _write(options, tensors, record, report_file)
+        tensors = separate(built.model.state_dict())
+        facts = {"model": options.model, "hypernetwork": options.ghn}
+        write_weights({options.output: tensors}, facts, record, report_file)
     if options.json:
         print(json.dumps(record, indent=2))
     elif not options.quiet:
@@ -148,35 +148,6 @@ def _calibrated(options: Options, built: BuiltModel, steps: Steps) -> StartRepor
             options.calibrate, options.calibrate_images, root=options.data_root, image_size=size, seed=options.seed
         )
         return calibrate(built.model, batches, seed=options.seed)
-
-
-def _separate(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The state as safetensors can hold it: tied tensors apart, without gaps; all keys, so that loading is strict."""
-    import torch
-    from torch.nn.parameter import is_lazy
-
-    from ghn.common.text import shown
-
-    tensors: dict[str, Tensor] = {}
-    addresses: set[int] = set()
-    for name, value in state.items():
-        if name == "__metadata__" or name.encode("utf-8", "replace").decode("utf-8") != name:
-            raise ValueError(f"the model's state holds {shown(name)}, a name that safetensors cannot hold")
-        if is_lazy(value):
-            raise ValueError(f"{name} has no shape yet (a lazy module); let the factory run the model once")
-        if not isinstance(value, torch.Tensor):
-            raise ValueError(
-                f"the model's state holds {name}, a {type(value).__name__}; safetensors holds tensors only"
-            )
-        if value.layout is not torch.strided or value.is_meta:
-            what = "has no numbers (it is on the meta device)" if value.is_meta else "is sparse"
-            raise ValueError(f"{name} of the model's state {what}; safetensors cannot hold it")
-        tensor = value.detach().cpu()
-        address = tensor.untyped_storage().data_ptr()
-        shared = address in addresses and tensor.numel() > 0
-        tensors[name] = tensor.clone(memory_format=torch.contiguous_format) if shared else tensor.contiguous()
-        addresses.add(address)
-    return tensors
 
 
 def _record(options: Options, hypernet: GHN, report: InitReport, calibration: StartReport | None) -> dict[str, Any]:
@@ -201,25 +172,6 @@ def _record(options: Options, hypernet: GHN, report: InitReport, calibration: St
         if calibration is None
         else {"changed": list(calibration.changed), "notes": list(calibration.notes), "seconds": calibration.seconds},
     }
-
-
-def _write(options: Options, tensors: Mapping[str, Tensor], record: Mapping[str, Any], report_file: Path) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    from ghn.cli.files import replaced
-    from ghn.common.text import printable
-
-    metadata = {"format": "pt", "model": printable(options.model), "hypernetwork": printable(options.ghn)}
-    with ExitStack() as stack:
-        # Entered first, left last: the weights take their place before the report does.
-        report_to = stack.enter_context(replaced(report_file))
-        weights_to = stack.enter_context(replaced(options.output))
-        report_to.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        try:
-            save_file(dict(tensors), weights_to, metadata)
-        except SafetensorError as error:
-            raise ValueError(f"cannot write {options.output}: {error}; nothing was written") from error
 
 
 # What the user sees

@@ -51,16 +51,18 @@ class Data:
         return self.train.classes
 
 
-def open_data(data: str | Path | tuple[Labelled, Labelled], config: FinetuneConfig) -> Data:
+def open_data(data: str | Path | Data | tuple[Labelled, Labelled], config: FinetuneConfig) -> Data:
     """The images that a configuration names, or given ones.
 
     Args:
-        data: As `FinetuneConfig.data`, or training and test images.
+        data: As `FinetuneConfig.data`, or training and test images, or what this gave before.
         config: Says where data sets are, and the size.
 
     Raises:
         DataError: When they are unknown, missing, damaged or empty, or the classes of training and test images differ.
     """
+    if isinstance(data, Data):
+        return data
     if isinstance(data, str | Path):
         train, test = _found(str(data), config)
     else:

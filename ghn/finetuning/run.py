@@ -32,7 +32,7 @@ from ghn.training.ranks import Ranks
 
 def finetune(
     model: nn.Module,
-    data: str | os.PathLike[str] | tuple[Labelled, Labelled] | None = None,
+    data: str | os.PathLike[str] | Data | tuple[Labelled, Labelled] | None = None,
     config: FinetuneConfig | None = None,
     *,
     folder: str | os.PathLike[str] | None = None,
@@ -52,7 +52,7 @@ def finetune(
             in evaluation mode in a model in training mode are trained in that (frozen batch norms). The process's
             random state is not touched.
         data: A data set's name, a folder of images (see `FinetuneConfig.data`), or a pair of `ghn.data.ImageSet`s to
-            train and to test on; None for what the config says.
+            train and to test on, or what `ghn.finetuning.open_data` gave; None for what the config says.
         config: How to train; None for the defaults.
         folder: Where states, logs and the result are kept; the same call goes on after it was stopped or killed, with
             the numbers of one that was not. None keeps nothing.
@@ -79,7 +79,7 @@ def finetune(
     home = None if folder is None else Path(folder)
     with Ranks.from_environment(_device(model, device)) as ranks, _modes_kept(model):
         opened = open_data(config.data if data is None or isinstance(data, str | os.PathLike) else data, config)
-        config = config if isinstance(data, str | os.PathLike | None) else replace(config, data=opened.name)
+        config = replace(config, data=opened.name) if isinstance(data, tuple) else config
         result = _Run(model.to(ranks.device), opened, config, ranks).search(home, quiet)
     result = replace(result, seconds=time.perf_counter() - began)
     if home is not None and ranks.is_first:

@@ -82,7 +82,7 @@ def search(
         config: How to train; what it says of data and of the start is not read.
         folder: Where states and logs are kept, a folder for each learning rate; the same call goes on after it was
             stopped or killed, with the numbers of one that was not. None keeps nothing.
-        quiet: No progress bar.
+        quiet: No progress bar, no lines.
 
     Raises:
         ValueError: When the training diverged with every learning rate, or the network has nothing to train.
@@ -113,7 +113,7 @@ class Search:
         start: Sets the parameters that every training starts from; None for those that are there.
         mix: Mixes images.
         around: Context of every forward pass of a training.
-        quiet: No progress bar.
+        quiet: No progress bar, no lines.
     """
 
     network: nn.Module
@@ -213,7 +213,7 @@ class Search:
         trainer = Trainer(replace(config, learning_rate=rate, steps=steps), stepper, self.ranks)
         count = len(config.rates)
         title = f"rate {rate:g}" + (f" ({index + 1} of {count})" if count > 1 else "")
-        loop = Loop(trainer, home, quiet=self.quiet, title=title, part=(index, count))
+        loop = Loop(trainer, home, quiet=self.quiet, silent=self.quiet, title=title, part=(index, count))
         if not stepper.history:
             stepper.history = list(seen)
 

@@ -46,6 +46,7 @@ class Loop(Generic[Work]):
         folder: The run's folder (hold it with `ghn.training.state.locked`): config, log, and states. None keeps
             nothing: the run cannot be resumed.
         quiet: No progress bar, and no lines for people either where there is no folder.
+        silent: Neither a progress bar nor lines for people.
         title: What the progress bar says beside the numbers.
         part: This run's number, from 0 on, and how many there are, where the bar goes on from one to the next.
 
@@ -59,6 +60,7 @@ class Loop(Generic[Work]):
         folder: Path | None,
         *,
         quiet: bool = False,
+        silent: bool = False,
         title: str = "",
         part: tuple[int, int] = (0, 1),
     ) -> None:
@@ -73,7 +75,7 @@ class Loop(Generic[Work]):
             quiet=quiet,
             start=trainer.step_count,
             share=self._share(),
-            speaks=self.ranks.is_first and not (quiet and folder is None),
+            speaks=self.ranks.is_first and not silent and not (quiet and folder is None),
         )
         if folder is not None and self.ranks.is_first:
             write_text(folder / "config.json", json.dumps(self.config.to_dict(), indent=2) + "\n")

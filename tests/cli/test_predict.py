@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ghn.cli.predict import _separate
+from ghn.cli.files import separate
 from ghn.model import from_pretrained
 from ghn.zoo import ModelRequest, build_model
 from tests.cli.conftest import Run
@@ -214,9 +214,9 @@ def test_resnet50_on_a_published_checkpoint(reference: Path, ghn: Ghn, tmp_path:
 @pytest.mark.parametrize("name", ["__metadata__", "a\ud800b"])
 def test_names_that_safetensors_cannot_hold(name: str) -> None:
     with pytest.raises(ValueError, match="a name that safetensors cannot hold") as caught:
-        _separate({name: torch.ones(1)})
+        separate({name: torch.ones(1)})
     assert str(caught.value).isprintable()
-    assert list(_separate({"größe.🙂": torch.ones(1)})) == ["größe.🙂"]
+    assert list(separate({"größe.🙂": torch.ones(1)})) == ["größe.🙂"]
 
 
 def test_calibration_sets_statistics_and_the_head(ghn: Ghn, tmp_path: Path) -> None:

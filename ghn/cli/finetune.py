@@ -1,0 +1,254 @@
+"""`ghn finetune`: train a model from a start, and save its whole state as safetensors."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from ghn.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ghn.cli.terminal import Steps
+    from ghn.finetuning import Data, FinetuneConfig, FinetuneResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Train a model on images from a start, with the best of several learning rates.
+
+    The model is built for the classes and the size of the images.
+
+    Under torchrun, processes share each batch.
+
+    The result is saved beside the weights, as FILE with .finetune.json.
+
+    Attributes:
+        model: A model, as `ghn predict` takes it: NAME (torchvision), timm:NAME, hf:TYPE, package.module:factory or
+            file.py:factory; options of its constructor may follow: NAME,option=value.
+        init: The start: a chain of initialisers (see docs/starts.md), e.g. ghn:ghn3-t-cifar10+calibrate; None for the
+            model's own initialisation.
+        data: Data set (cifar10, cifar100, digits, imagenet), or folder of <class>/*.jpg, or of train/ and test/ (or
+            val/) that hold these.
+        output: The .safetensors file to write, which load_state_dict takes; None for none. Averaged weights go beside
+            it, as FILE with .averaged.safetensors.
+        folder: The run's folder: states, logs, TensorBoard records. The same command goes on there after it was
+            stopped or killed. None keeps nothing.
+        steps: Steps of the training with each learning rate; 0 for as many as the epochs make.
+        epochs: Passes over the training images.
+        learning_rates: Each is tried from the same start, the best on held-out images is kept; None for
+            0.4 0.1 0.04 0.01 0.001 with sgd, 0.01 0.003 0.001 0.0003 0.0001 with others.
+        batch_size: Images in a step.
+        image_size: Side of the images in pixels; None for the data set's own, 224 for folders.
+        optimizer: sgd, adamw, adam, or any other of timm's (lamb, lion, ...).
+        schedule: Of the learning rate, after warm-up.
+        warmup: Share of the run over which the learning rate rises.
+        weight_decay: Of all parameters.
+        momentum: Of sgd and others that have one.
+        betas: Of adamw, adam and others that have two.
+        clip: Largest norm of the gradient; None for no limit.
+        label_smoothing: Of the cross-entropy.
+        average: Decay of a moving average of the weights, which is evaluated and saved too; None for none.
+        augment: Of training images.
+        mixup: Alpha of mixup; 0 for none.
+        cutmix: Alpha of CutMix; 0 for none.
+        noise: Standard deviation of noise on the start, which makes tiled copies different.
+        precision: Arithmetic of the model in training.
+        hold_out: Training images held out to choose the learning rate; None for a tenth, at most 5,000.
+        few_shot: Training images that are kept of the others; None for all.
+        test_images: Most test images of an evaluation; None for all.
+        init_images: Training images that the start may use.
+        validate_every: Steps between evaluations, besides those at the start and the end; 0 for these only.
+        save_every: Steps between saves in the folder.
+        log_every: Steps between lines of the log.
+        max_nonfinite: Non-finite steps in a row that end the training with a learning rate.
+        minutes: Length of the training with each learning rate in minutes; the steps are the most then.
+        image_workers: Processes that decode images of folders.
+        data_root: Folder that holds named data sets; None for the default.
+        seed: Governs all that is drawn.
+        device: cpu or cuda; None for CUDA where there is any.
+        quiet: Show nothing but errors.
+        json: Print the result as JSON instead of a table.
+    """
+
+    model: Annotated[Positional[str], arg(metavar="MODEL")]
+    init: Annotated[str | None, arg(metavar="CHAIN")] = None
+    data: Annotated[str, arg(metavar="DATA|FOLDER")] = "digits"
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE")] = None
+    folder: Annotated[Path | None, arg(metavar="RUN")] = None
+    steps: Annotated[int, arg(metavar="N")] = 0
+    epochs: Annotated[float, arg(metavar="E")] = 1.0
+    learning_rates: Annotated[tuple[float, ...] | None, arg(metavar="RATE...")] = None
+    batch_size: Annotated[int, arg(metavar="N")] = 64
+    image_size: Annotated[int | None, arg(metavar="PIXELS")] = None
+    optimizer: Annotated[str, arg(metavar="NAME")] = "sgd"
+    schedule: Literal["cosine", "steps", "constant"] = "cosine"
+    warmup: Annotated[float, arg(metavar="SHARE")] = 0.0
+    weight_decay: Annotated[float, arg(metavar="DECAY")] = 3e-5
+    momentum: Annotated[float, arg(metavar="SHARE")] = 0.9
+    betas: Annotated[tuple[float, float], arg(metavar="BETA1 BETA2")] = (0.9, 0.999)
+    clip: Annotated[float | None, arg(metavar="NORM")] = 5.0
+    label_smoothing: Annotated[float, arg(metavar="SHARE")] = 0.0
+    average: Annotated[float | None, arg(metavar="DECAY")] = None
+    augment: Literal["crop", "randaugment", "trivialaugment", "none"] = "crop"
+    mixup: Annotated[float, arg(metavar="ALPHA")] = 0.0
+    cutmix: Annotated[float, arg(metavar="ALPHA")] = 0.0
+    noise: Annotated[float, arg(metavar="BETA")] = 1e-5
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    hold_out: Annotated[int | None, arg(metavar="N")] = None
+    few_shot: Annotated[int | None, arg(metavar="N")] = None
+    test_images: Annotated[int | None, arg(metavar="N")] = None
+    init_images: Annotated[int, arg(metavar="N")] = 512
+    validate_every: Annotated[int, arg(metavar="N")] = 0
+    save_every: Annotated[int, arg(metavar="N")] = 200
+    log_every: Annotated[int, arg(metavar="N")] = 10
+    max_nonfinite: Annotated[int, arg(metavar="N")] = 1
+    minutes: Annotated[float | None, arg(metavar="MINUTES")] = None
+    image_workers: Annotated[int, arg(metavar="N")] = 0
+    data_root: Annotated[str | None, arg(metavar="FOLDER")] = None
+    seed: Annotated[int, arg(metavar="N")] = 0
+    device: Literal["cpu", "cuda"] | None = None
+    quiet: bool = False
+    json: bool = False
+
+    @property
+    def record_file(self) -> Path | None:
+        """Where the result is written."""
+        return None if self.output is None else self.output.with_suffix(".finetune.json")
+
+
+def run(options: Options) -> None:
+    """Run the command.
+
+    Raises:
+        ValueError: In one line, for whatever the user can mend.
+        CommandError: When another process of the run has gone, or the last state could not be saved.
+        KeyboardInterrupt: When it was asked to stop; says whether and how to go on.
+    """
+    from ghn.cli.files import check_writable
+    from ghn.cli.terminal import Steps
+
+    first = int(os.environ.get("RANK", "0")) == 0
+    if options.output is not None and options.record_file is not None and first:
+        check_writable(options.output, (".safetensors",))
+        check_writable(options.record_file, (".json",))
+    steps = Steps(quiet=options.quiet or not first)
+    with steps.step("loading libraries"):
+        import torch
+
+        from ghn.finetuning import FinetuneConfig, open_data
+        from ghn.initializers import create
+    config = FinetuneConfig(**_settings(options, FinetuneConfig))
+    if config.init is not None:
+        create(config.init)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        with steps.step(f"opening {options.data}"):
+            data = open_data(config.data, config)
+        model = _model(options, data, steps)
+        result = _trained(options, model, data, config)
+    if first:
+        _tell(options, model, data, result)
+
+
+def _settings(options: Options, kind: type[FinetuneConfig]) -> dict[str, Any]:
+    return {entry.name: getattr(options, entry.name) for entry in fields(kind) if hasattr(options, entry.name)}
+
+
+def _model(options: Options, data: Data, steps: Steps) -> nn.Module:
+    """The model for these images, with its own initialisation."""
+    from ghn.cli.models import requested_model
+    from ghn.zoo import build_model
+
+    request = requested_model(options.model, num_classes=len(data.classes), image_size=data.image_size)
+    with steps.step(f"building {options.model}"):
+        return build_model(request).model
+
+
+def _trained(options: Options, model: nn.Module, data: Data, config: FinetuneConfig) -> FinetuneResult:
+    import torch
+
+    from ghn.finetuning import finetune
+    from ghn.training.ranks import RankLostError
+    from ghn.training.signals import StoppedError
+
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return finetune(model, data, config, folder=options.folder, device=device, quiet=options.quiet)
+    except StoppedError as error:
+        raise KeyboardInterrupt(f"{error}; it is saved in {options.folder}, and the same command goes on") from error
+    except KeyboardInterrupt:
+        if options.folder is not None:
+            hint = f"what was saved in {options.folder} stays, and the same command goes on"
+        else:
+            hint = "nothing was saved; with --folder RUN it can go on"
+        raise KeyboardInterrupt(hint) from None
+    except (RankLostError, OSError) as error:
+        raise CommandError(str(error)) from error
+
+
+def _tell(options: Options, model: nn.Module, data: Data, result: FinetuneResult) -> None:
+    """Write and show the result."""
+    record = _record(options, data, result)
+    if options.output is not None:
+        _write(options, options.output, model, record, result)
+    if options.json:
+        print(json.dumps(record, indent=2))
+    elif not options.quiet:
+        _show(options, data, result)
+
+
+def _record(options: Options, data: Data, result: FinetuneResult) -> dict[str, Any]:
+    """What is saved beside the weights."""
+    from importlib.metadata import version
+
+    given = {entry.name: getattr(options, entry.name) for entry in fields(options)}
+    return {
+        "command": "finetune",
+        "version": version("ghn"),
+        "options": {name: str(value) if isinstance(value, Path) else value for name, value in given.items()},
+        "data": {
+            "name": data.name,
+            "classes": list(data.classes),
+            "image_size": data.image_size,
+            "training_images": len(data.train),
+            "test_images": len(data.test),
+        },
+        "result": result.to_dict(),
+    }
+
+
+def _write(options: Options, output: Path, model: nn.Module, record: dict[str, Any], result: FinetuneResult) -> None:
+    from ghn.cli.files import separate, write_weights
+
+    outputs = {output: separate(model.state_dict())}
+    if result.averaged is not None:
+        outputs[output.with_suffix(".averaged.safetensors")] = separate(result.averaged)
+    assert options.record_file is not None
+    write_weights(outputs, {"model": options.model, "data": options.data}, record, options.record_file)
+
+
+def _show(options: Options, data: Data, result: FinetuneResult) -> None:
+    from ghn.cli.terminal import make_table, show
+
+    numbers = ("learning rate", "steps", "at the start", "at the end")
+    table = make_table(f"{options.model} on {data.name}, test accuracy", "start", *numbers, right=numbers)
+    accuracies = [f"{100 * point.accuracy:.1f} %" for point in (result.history[0], result.history[-1])]
+    start = "its own initialisation" if options.init is None else options.init
+    table.add_row(start, f"{result.learning_rate:g}", f"{result.steps:,}", *accuracies)
+    averaged = result.history[-1].averaged
+    if averaged is not None:
+        table.add_row("averaged weights", "", "", "", f"{100 * averaged:.1f} %")
+    what = "held-out images right" if result.history[-1].validation is not None else "minus the training loss"
+    tried = ", ".join(f"{rate:g}: {score:.3f}" for rate, score in result.scores.items())
+    lines = [] if len(result.scores) == 1 else [f"learning rates by {what}: {tried}"]
+    lines.append(f"{result.seconds:.1f} s")
+    if options.output is not None:
+        lines.append(f"{options.output}: load it with model.load_state_dict(safetensors.torch.load_file(...))")
+    show(table, "", *lines)
