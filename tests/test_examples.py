@@ -1,0 +1,46 @@
+"""Every program in examples/ runs where its library is installed, and what it trains learns."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "examples"
+LIBRARIES = {
+    "timm_training": ("timm",),
+    "torchvision_training": ("torchvision",),
+    "transformers_trainer": ("transformers", "accelerate"),
+    "lightning_module": ("lightning",),
+}
+
+PROGRAM = """
+import sys
+from examples import {name}
+
+before, after = {name}.main(images=160, epochs={epochs})
+print(before, after, file=sys.stderr)
+"""
+
+
+def test_every_example_is_tested_and_named() -> None:
+    assert {file.stem for file in FOLDER.glob("*.py")} == set(LIBRARIES)
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{name}.py`" in text for name in LIBRARIES)
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_it_runs_and_learns(name: str) -> None:
+    for library in ("sklearn", *LIBRARIES[name]):
+        pytest.importorskip(library)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment["PYTHONPATH"] = os.pathsep.join([str(FOLDER.parent), *sys.path])
+    command = [sys.executable, "-c", PROGRAM.format(name=name, epochs=4)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "of test images right at the start" in done.stdout
+    before, after = map(float, done.stderr.split()[-2:])
+    assert after > max(before, 0.2), (before, after)
