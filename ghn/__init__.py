@@ -63,7 +63,7 @@ _HOMES = {
 
 # PyTorch takes seconds to import: `ghn --help` and completion do without it.
 def __getattr__(name: str) -> Any:
-    if name in ("deepnets", "initializers"):
+    if name in ("deepnets", "evaluate", "initializers"):
         return import_module(f"ghn.{name}")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)

@@ -105,14 +105,13 @@ def run(options: Options) -> None:
         from ghn.comparison.run import InterruptedComparisonError
 
         config = configured(options)
-        bar.title(f"{options.model} on {options.data}")
-        bar.move(0, len(config.inits) * config.seeds, "the first training")
+        bar.begin(len(config.inits) * config.seeds, f"{options.model} on {options.data}")
         try:
             found = compare(
                 config,
                 options.folder,
                 workers=options.workers,
-                progress=lambda cell, done, count: bar.move(done, count, f"{cell.init}, seed {cell.seed}"),
+                progress=lambda cell, *_: bar.advance(f"{cell.init}, seed {cell.seed}"),
             )
         except InterruptedComparisonError as error:
             bar.close()

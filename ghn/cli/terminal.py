@@ -43,18 +43,34 @@ class Steps:
 
 
 class Bar:
-    """A progress bar with the time left on stderr, from the first moment on; silent where stderr is no terminal."""
+    """Progress on stderr, as a context: a bar with the time left on a terminal, else a line for each piece of work.
+
+    Args:
+        text: What is under way before the work is known.
+        quiet: Show nothing.
+    """
 
     def __init__(self, text: str, *, quiet: bool = False) -> None:
+        self._quiet = quiet
         console = Console(file=sys.stderr)
+        self._total = self._done = 0
         self._progress: Progress | None = None
-        self._title = text
         if console.is_terminal and not quiet:
-            numbers = (BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn(), TimeElapsedColumn())
-            rest = TextColumn("{task.description}", markup=False)
-            self._progress = Progress(SpinnerColumn(), *numbers, rest, console=console, transient=True)
+            self._progress = Progress(
+                SpinnerColumn(),
+                BarColumn(bar_width=20),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                TextColumn("{task.description}", markup=False),
+                console=console,
+                transient=True,
+                # Of all that was done: pieces of work differ.
+                speed_estimate_period=1e9,
+            )
             # The text is cut, so that the numbers stay.
-            self._most = max(10, console.width - 54)
+            self._most = max(10, console.width - 60)
             self._task = self._progress.add_task(self._cut(text), total=None)
 
     def __enter__(self) -> Bar:
@@ -65,27 +81,33 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def title(self, text: str) -> None:
-        """Say what is done from now on."""
-        self._title = text
+    def begin(self, total: int, text: str) -> None:
+        """So many pieces of work are to be done."""
+        self._total = total
         if self._progress is not None:
-            self._progress.update(self._task, description=self._cut(text))
+            self._progress.reset(self._task, total=total, description=self._cut(text))
+        elif not self._quiet:
+            self._say(f"{text}: {total:,}")
 
-    def move(self, done: int, count: int, text: str) -> None:
-        """So much is done, and `text` was the last."""
+    def advance(self, text: str) -> None:
+        """One more is done."""
+        self._done += 1
         if self._progress is not None:
-            self._progress.update(
-                self._task, completed=done, total=count, description=self._cut(f"{self._title}: {text}")
-            )
-
-    def _cut(self, text: str) -> str:
-        line = printable(text)
-        return line if len(line) <= self._most else f"…{line[1 - self._most :]}"
+            self._progress.update(self._task, advance=1, description=self._cut(text))
+        elif not self._quiet:
+            self._say(f"{self._done:,}/{self._total:,} {text}")
 
     def close(self) -> None:
         """Take it off the terminal."""
         if self._progress is not None:
             self._progress.stop()
+
+    def _cut(self, text: str) -> str:
+        line = printable(text)
+        return line if len(line) <= self._most else f"{line[: self._most - 1]}…"
+
+    def _say(self, text: str) -> None:
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 class TextTable(Table):

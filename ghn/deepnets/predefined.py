@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from ghn.common.optional import require
 from ghn.deepnets.dataset import Architecture
 from ghn.deepnets.direct_graph import graph_from_arguments
 from ghn.deepnets.genotype import Genotype, NetworkArguments
@@ -65,12 +66,11 @@ def resnet50(num_classes: int = 10, image_size: int = 32) -> nn.Module:
     Args:
         num_classes: Outputs.
         image_size: Side of the images in pixels.
+
+    Raises:
+        ValueError: In one line, where torchvision is not installed.
     """
-    try:
-        from torchvision.models import resnet50 as make
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError('ResNet-50 needs torchvision: pip install "ghn[vision]"') from error
-    network = make(num_classes=num_classes)
+    network = require("torchvision", "vision", "ResNet-50").models.resnet50(num_classes=num_classes)
     if image_size < LARGE_IMAGE:
         network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
         network.maxpool = nn.Identity()

@@ -99,12 +99,15 @@ def score_batches(
     """As `score`, over given images (B, 3, H, W) and labels (B,) int64.
 
     An image for which an output is not finite counts as wrong: NaN would count as class 0.
+
+    Raises:
+        ValueError: If the network gives no scores (B, C), or has fewer classes than the images.
     """
     sums = torch.zeros(3, dtype=torch.float64)
     count = 0
     for inputs, labels in batches:
         output = network(inputs) if weights is None else functional_call(network, dict(weights), (inputs,))
-        scores_BC = scores_of(output).float()
+        scores_BC = _checked(scores_of(output), labels).float()
         best = scores_BC.topk(min(5, scores_BC.shape[1]), dim=1).indices == labels[:, None]
         loss = functional.cross_entropy(scores_BC, labels, reduction="sum")
         hits = best & scores_BC.isfinite().all(dim=1, keepdim=True)
@@ -112,3 +115,15 @@ def score_batches(
         count += len(labels)
     top1, top5, loss_sum = (sums / count).tolist()
     return Scores(top1=top1, top5=top5, loss=loss_sum, images=count)
+
+
+def _checked(scores_BC: Tensor, labels: Tensor) -> Tensor:
+    """Scores of as many images as there are labels, and of all their classes."""
+    if scores_BC.dim() != 2 or len(scores_BC) != len(labels):
+        what = f"a tensor of shape {tuple(scores_BC.shape)}"
+        raise ValueError(f"the network gives {what}, not scores of classes for {len(labels)} images")
+    if int(labels.max()) >= scores_BC.shape[1]:
+        raise ValueError(
+            f"the network has {scores_BC.shape[1]} outputs, and the images have labels up to {int(labels.max())}"
+        )
+    return scores_BC

@@ -1,238 +1,137 @@
-"""Accuracy of predicted parameters over the evaluation splits of DeepNets-1M and the predefined networks.
-
-Source: GHN-2 (Knyazev et al., NeurIPS 2021, section 4.1 and tables 1, 2).
-"""
+"""The networks of an evaluation: splits of DeepNets-1M, predefined networks, and models by name."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import torch
 from torch import nn
 
-from ghn.common.settings import Settings, at_least
-from ghn.data import ImageSet, ImageStream, load
-from ghn.data.sample import BATCH_SIZE
-from ghn.deepnets import open_split
-from ghn.deepnets.cost import megamacs
-from ghn.deepnets.predefined import Predefined
-from ghn.deepnets.sample import SPLITS
-from ghn.evaluate.accuracy import score, use_batch_statistics
+from ghn.common.optional import require
+from ghn.deepnets import Architecture, DeepNets, network_from_arguments, open_split
+from ghn.deepnets.predefined import VIT, Predefined, resnet50
+from ghn.evaluate.config import EvaluationConfig
+from ghn.evaluate.results import Kind
 from ghn.graph import ComputationalGraph
-from ghn.hypernet import GHN
-
-DEFAULT_SPLITS = {"test": 100, "wide": 20, "deep": 20, "dense": 20, "bnfree": 20}
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationConfig(Settings):
-    """What is evaluated.
-
-    Attributes:
-        data: Name of the data set whose test images are used.
-        data_root: Folder that holds it; None for the default.
-        splits: For each split of DeepNets-1M the number of its networks, from the first on.
-        metadata: A published JSON file to take the networks of the splits from; None draws them.
-        predefined: Whether ResNet-50 and the vision transformer are evaluated as well.
-        images: Test images for each network, other ones for each; None for all, at most as many as there are.
-        seed: Governs their order.
-    """
-
-    data: str = "cifar10"
-    data_root: str | None = None
-    splits: dict[str, int] = field(default_factory=lambda: dict(DEFAULT_SPLITS))
-    metadata: str | None = None
-    predefined: bool = True
-    images: int | None = None
-    seed: int = field(default=0, metadata=at_least(0))
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for split, count in self.splits.items():
-            if split not in SPLITS:
-                raise ValueError(f"unknown split {split!r}; there are {', '.join(SPLITS)}")
-            if not 1 <= count <= SPLITS[split].size:
-                raise ValueError(f"{split} has 1..{SPLITS[split].size} networks to evaluate, not {count}")
-        if not self.splits and not self.predefined:
-            raise ValueError("no network to evaluate: ask for some of a split, or for the predefined ones")
-        if self.images is not None and self.images < 2:
-            raise ValueError(
-                f"images must be at least 2 (batch norms need them), not {self.images}; leave it out for all"
-            )
+from ghn.graph.trace import TraceError, trace
+from ghn.zoo import ModelRequest, build_model
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkResult:
-    """One network.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Candidate:
+    """A network to evaluate, from every start.
 
     Attributes:
-        split: Split of DeepNets-1M, or the name of a predefined network.
+        kind: Where it is from.
+        split: Split, or name.
         index: Number in the split.
-        top1: Share of images classified rightly, 0..1.
-        top5: Share of images whose class is among the five best.
-        loss: Mean cross-entropy.
-        images: Images it was evaluated on.
-        parameters: Its predicted parameters' elements.
-        nodes: Nodes of its graph.
-        cells: Cells; None for ResNet-50.
-        megamacs: Millions of multiply-adds for an image; None for ResNet-50.
-        attention: Whether it is a vision transformer.
-        batch_norm: Whether it has batch norms.
-        seconds: Time to predict its parameters.
+        number: Number in the evaluation, which governs images and whatever is drawn.
+        image_size: Side in pixels of its images.
+        make: Makes it with its own initialisation and, where it has batch norms, with running statistics.
+        architecture: Its structure without storage, and its graph, where these are had without tracing.
     """
 
+    kind: Kind
     split: str
     index: int
-    top1: float
-    top5: float
-    loss: float
-    images: int
-    parameters: int
-    nodes: int
-    cells: int | None
-    megamacs: float | None
-    attention: bool
-    batch_norm: bool
-    seconds: float
+    number: int
+    image_size: int
+    make: Callable[[], nn.Module]
+    architecture: Callable[[], Architecture] | None = field(default=None)
+
+    def build(self, seed: int) -> nn.Module:
+        """The network with its own initialisation; the process's random state is not touched."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.make()
+
+    @cached_property
+    def bare(self) -> nn.Module:
+        """The network on the meta device."""
+        assert self._found is not None
+        return self._found.network
+
+    @cached_property
+    def _found(self) -> Architecture | None:
+        return None if self.architecture is None else self.architecture()
+
+    @cached_property
+    def graph(self) -> ComputationalGraph | None:
+        """Its graph; None where it cannot be traced."""
+        if self._found is not None:
+            return self._found.graph
+        try:
+            return trace(self.build(0), torch.zeros(2, 3, self.image_size, self.image_size))
+        except TraceError:
+            return None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """Results of one hypernetwork.
-
-    Attributes:
-        config: What was evaluated.
-        hypernet: The hypernetwork's config.
-        networks: Results by network.
-    """
-
-    config: EvaluationConfig
-    hypernet: dict[str, Any]
-    networks: tuple[NetworkResult, ...]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """For each split: networks, mean, standard deviation and range of the top-1 accuracy in per cent."""
-        rows = []
-        for split in dict.fromkeys(result.split for result in self.networks):
-            values = [100 * result.top1 for result in self.networks if result.split == split]
-            rows.append(
-                {
-                    "split": split,
-                    "networks": len(values),
-                    "mean": statistics.fmean(values),
-                    "std": statistics.pstdev(values),
-                    "least": min(values),
-                    "most": max(values),
-                }
-            )
-        return rows
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "config": self.config.to_dict(),
-            "hypernet": self.hypernet,
-            "summary": self.rows(),
-            "networks": [asdict(result) for result in self.networks],
-        }
-
-    def __str__(self) -> str:
-        lines = ["split     networks  top-1 accuracy, %     range"]
-        for row in self.rows():
-            lines.append(
-                f"{row['split']:<9} {row['networks']:>8}  {row['mean']:>6.2f} ± {row['std']:<6.2f}   "
-                f"{row['least']:>8.1f}–{row['most']:.1f}"
-            )
-        return "\n".join(lines)
-
-
-def evaluate(
-    hypernet: GHN,
-    config: EvaluationConfig,
-    *,
-    progress: Callable[[NetworkResult], None] | None = None,
-    images: ImageSet | None = None,
-) -> Evaluation:
-    """Predict the parameters of unseen networks and run these on test images, without any training.
+def candidates(config: EvaluationConfig, image_size: int, classes: int) -> list[Candidate]:
+    """All networks of an evaluation, in its order.
 
     Args:
-        hypernet: The hypernetwork; images are put on its device.
-        config: What to evaluate.
-        progress: Called after each network.
-        images: Test images to use instead of loading `config.data`.
+        config: Which.
+        image_size: Side in pixels of the images.
+        classes: Their number.
 
     Raises:
-        DataError: When the images are missing.
-        ValueError: When the data set has another number of classes than the hypernetwork.
+        ValueError: In one line, if there is no such network, or a library is missing.
     """
-    test_images = load(config.data, root=config.data_root, split="test") if images is None else images
-    if len(test_images.classes) != hypernet.config.num_classes:
-        raise ValueError(
-            f"{test_images.name} has {len(test_images.classes)} classes, the hypernetwork predicts "
-            f"{hypernet.config.num_classes}; take another data set or hypernetwork"
-        )
-    test_images = test_images.to(hypernet.device)
-    results = []
-    for number, (split, index, network, graph) in enumerate(_networks(config, test_images.image_size, hypernet)):
-        stream = ImageStream(
-            test_images, batch_size=min(BATCH_SIZE, len(test_images)), seed=config.seed * 1_000_003 + number
-        )
-        results.append(_evaluate_one(hypernet, split, index, network, graph, stream, config))
-        if progress is not None:
-            progress(results[-1])
-    return Evaluation(config=config, hypernet=hypernet.config.to_dict(), networks=tuple(results))
+    found: list[Candidate] = []
 
+    def add(
+        kind: Kind,
+        split: str,
+        index: int,
+        make: Callable[[], nn.Module],
+        architecture: Callable[[], Architecture] | None,
+    ) -> None:
+        found.append(
+            Candidate(
+                kind=kind,
+                split=split,
+                index=index,
+                number=len(found),
+                image_size=image_size,
+                make=make,
+                architecture=architecture,
+            )
+        )
 
-def _networks(
-    config: EvaluationConfig, image_size: int, hypernet: GHN
-) -> Iterator[tuple[str, int, nn.Module, ComputationalGraph]]:
-    classes = hypernet.config.num_classes
     for split, count in config.splits.items():
         deepnets = open_split(split, image_size, classes, metadata=config.metadata)
         if count > len(deepnets):
             raise ValueError(f"{config.metadata} has {len(deepnets)} networks of {split}, not {count}; ask for fewer")
         for index in range(count):
-            network, graph, _ = deepnets[index]
-            yield split, index, network, graph
+            add("split", split, index, partial(_of_split, deepnets, index), partial(deepnets.__getitem__, index))
     if config.predefined:
+        require("torchvision", "vision", "ResNet-50 (--no-predefined goes without)")
+        predefined = Predefined(image_size, classes)
         for index, name in enumerate(Predefined.names):
-            network, graph, _ = Predefined(image_size, classes)[index]
-            yield name, 0, network, graph
+            make = partial(_predefined, name, image_size, classes)
+            add("predefined", name, 0, make, partial(predefined.__getitem__, index))
+    for name in config.models:
+        request = ModelRequest(name=name, num_classes=classes, image_size=image_size, lenient=True)
+        # Whether there is such a model is not found out after hours.
+        with torch.random.fork_rng(devices=[]):
+            build_model(replace(request, meta=True))
+        add("model", name, 0, partial(_named, request), None)
+    return found
 
 
-@torch.no_grad()
-def _evaluate_one(
-    hypernet: GHN,
-    split: str,
-    index: int,
-    network: nn.Module,
-    graph: ComputationalGraph,
-    stream: ImageStream,
-    config: EvaluationConfig,
-) -> NetworkResult:
-    began = time.perf_counter()
-    (weights,) = hypernet([graph])
-    seconds = time.perf_counter() - began
-    use_batch_statistics(network)
-    scores = score(network.eval(), stream, weights=weights, images=config.images)
-    plan = getattr(network, "plan", None)
-    operations = {node.op for node in graph.nodes}
-    return NetworkResult(
-        split=split,
-        index=index,
-        top1=scores.top1,
-        top5=scores.top5,
-        loss=scores.loss,
-        images=scores.images,
-        parameters=sum(weight.numel() for weight in weights.values()),
-        nodes=len(graph),
-        cells=None if plan is None else plan.arguments.n_cells,
-        megamacs=None if plan is None else megamacs(plan),
-        attention="msa" in operations,
-        batch_norm="bn" in operations,
-        seconds=seconds,
+def _of_split(deepnets: DeepNets, index: int) -> nn.Module:
+    return network_from_arguments(
+        deepnets.arguments(index), deepnets.num_classes, deepnets.image_size, running_statistics=True
     )
+
+
+def _predefined(name: str, image_size: int, classes: int) -> nn.Module:
+    return network_from_arguments(VIT, classes, image_size) if name == "vit" else resnet50(classes, image_size)
+
+
+def _named(request: ModelRequest) -> nn.Module:
+    # A file may hold the model itself, and give it again for the next start.
+    return copy.deepcopy(build_model(request).model)

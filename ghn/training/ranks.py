@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -33,6 +34,8 @@ from torch import Tensor
 from ghn.common.private_torch import foreach_copy_
 from ghn.common.processes import share
 from ghn.common.shared_sum import SharedSum
+
+Kind = TypeVar("Kind")
 
 BUCKET = 1 << 24
 """Elements that are summed over processes at a time (64 MB in float32)."""
@@ -156,6 +159,27 @@ class Ranks:
         values[self.rank] = value
         self.sum([values])
         return values.tolist()
+
+    def gather_objects(self, value: Kind) -> list[Kind]:
+        """What each process gave, in order: anything that can be pickled.
+
+        Raises:
+            RankLostError: When a process does not answer.
+        """
+        if self.world == 1:
+            return [value]
+        found: list[Any] = [None] * self.world
+        try:
+            dist.all_gather_object(found, value)
+        except (dist.DistError, RuntimeError) as error:
+            raise self._lost(error) from error
+        return found
+
+    def _lost(self, error: Exception) -> RankLostError:
+        return RankLostError(
+            f"process {self.rank} of {self.world} lost another one ({str(error).splitlines()[0]}); "
+            "give the same command again to go on from the last save"
+        )
 
     def __enter__(self) -> Ranks:
         return self

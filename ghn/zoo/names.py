@@ -6,7 +6,7 @@ import ast
 import difflib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ghn.zoo.request import UnknownNameError
@@ -20,6 +20,27 @@ def split_options(text: str) -> tuple[str, dict[str, Any]]:
         key, _, value = assignment.partition("=")
         options[key] = _value(value)
     return name, options
+
+
+def split_names(text: str, known: Collection[str] | None = None) -> list[str]:
+    """Names with their options, separated by commas: `resnet18,num_classes=10,my.py:make,widths=(4,8)` are two.
+
+    A comma separates where it is in no brackets and what follows begins like a name and is no option.
+
+    Args:
+        text: What the user gave.
+        known: If given, a comma separates only where one of these follows (with an argument, or a step joined by `+`).
+    """
+    begins = r"(?![A-Za-z_]\w*=)[A-Za-z_./~\\]"
+    if known is not None:
+        begins = f"(?:{'|'.join(map(re.escape, sorted(known, key=len, reverse=True)))})(?=[:+,]|$)"
+    names, start, depth = [], 0, 0
+    for place, sign in enumerate(text):
+        depth += (sign in "([{") - (sign in ")]}")
+        if sign == "," and not depth and re.match(begins, text[place + 1 :]):
+            names.append(text[start:place])
+            start = place + 1
+    return [*names, text[start:]]
 
 
 def _value(text: str) -> Any:

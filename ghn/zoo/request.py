@@ -18,12 +18,14 @@ class ModelRequest:
         name: As in the table of `ghn.zoo`.
         num_classes: Outputs of its classification head; by default its own.
         image_size: Side of its square images in pixels; by default its own.
+        lenient: Leave `num_classes` out where a function or class of the user's does not take it.
         meta: Build it without numbers where its constructor allows: enough to trace it, at any size.
     """
 
     name: str
     num_classes: int | None = None
     image_size: int | None = None
+    lenient: bool = False
     meta: bool = False
 
     def __post_init__(self) -> None:

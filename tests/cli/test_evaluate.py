@@ -11,7 +11,10 @@ import torch
 
 import ghn.evaluate
 from ghn.cli import evaluate, parse
-from ghn.evaluate import Evaluation, EvaluationConfig, NetworkResult
+from ghn.cli.errors import CommandError
+from ghn.evaluate import Evaluation, EvaluationConfig
+from tests.evaluate.some import RESULT, write_classes
+from tests.evaluate.test_networks import MODULE
 
 FEW = ("--data", "digits", "--test", "1", "--wide", "0", "--deep", "0", "--dense", "0", "--bnfree", "0")
 
@@ -21,27 +24,67 @@ def run(*words: str) -> None:
 
 
 def test_it_shows_and_saves_the_true_number_of_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("sklearn")
     run(*FEW, "--no-predefined", "--images", "70", "-o", str(tmp_path / "result.json"))
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "ghn3-t-cifar10 on digits, 70 test images, top-1 in per cent" in shown
+    shown = capsys.readouterr()
+    assert "digits, 70 test images, batch norms by statistics of the batch" in " ".join(shown.out.split())
+    assert ["test", "ghn:ghn3-t-cifar10", "1"] in [line.split()[:3] for line in shown.out.splitlines()]
+    assert shown.err.splitlines()[:2] == ["loading libraries", "evaluating: 1"]
+    assert shown.err.splitlines()[2].startswith("1/1 test 0 from ghn:ghn3-t-cifar10: ")
     record = json.loads((tmp_path / "result.json").read_text())
     assert [network["images"] for network in record["networks"]] == [70]
+    assert record["hypernetwork_name"] == "ghn3-t-cifar10"
+
+
+def test_models_from_starts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("sklearn")
+    (tmp_path / "mine.py").write_text(MODULE)
+    name = f"{tmp_path / 'mine.py'}:make,width=6"
+    words = ("--models", f"{name},{tmp_path / 'mine.py'}:with_classes", "--init", "ghn,default", "default+calibrate")
+    run(*words, "--data", "digits", "--images", "64", "--batch-norm", "running", "--json")
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    record = json.loads(shown.out)
+    starts = ["ghn:ghn3-t-cifar10", "default", "default+calibrate"]
+    assert [one["start"] for one in record["networks"]] == starts * 2
+    assert [one["model"] for one in record["networks"]][::3] == [name, f"{tmp_path / 'mine.py'}:with_classes"]
+    assert {one["batch_norm_mode"] for one in record["networks"]} == {"running"}
+
+
+def test_a_folder_of_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torchvision")
+    for split in ("train", "val"):
+        write_classes(tmp_path / "images" / split, *"abc", count=8)
+    (tmp_path / "mine.py").write_text(MODULE)
+    model = f"{tmp_path / 'mine.py'}:make"
+    words = ("--models", model, "--init", "default", "ghn+calibrate", "--data", str(tmp_path / "images"))
+    run(*words, "--image-size", "32", "--calibration-images", "20")
+    assert "24 test images" in " ".join(capsys.readouterr().out.split())
+
+
+def test_networks_that_fail_end_it_with_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("sklearn")
+    (tmp_path / "mine.py").write_text(MODULE)
+    names = [f"{tmp_path / 'mine.py'}:{name}" for name in ("make", "with_classes")]
+    with pytest.raises(
+        CommandError, match="1 of 2 could not be evaluated, e.g. .*mine.py:with_classes from default: R"
+    ):
+        run("--models", *names, "--init", "default", "--data", "digits", "--images", "8")
+    assert "test images" in capsys.readouterr().out
 
 
 def test_of_one_network_its_own_accuracy_is_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    network = NetworkResult(
-        split="test", index=0, top1=0.125, top5=0.75, loss=2.0, images=8, parameters=1, nodes=2, cells=3, megamacs=4.0,
-        attention=False, batch_norm=True, seconds=0.1,
-    )  # fmt: skip
+    network = replace(RESULT, top1=0.125)
     several = [replace(network, split="deep", top1=top1) for top1 in (0.25, 0.75)]
     found = Evaluation(config=EvaluationConfig(), hypernet={}, networks=(network, *several))
-    monkeypatch.setattr(ghn.evaluate, "evaluate", lambda *_: found)
+    monkeypatch.setattr(ghn.evaluate, "evaluate", lambda *_, **__: found)
     run()
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["test", "1", "12.5"] in rows
-    assert ["deep", "2", "50.0", "±", "25.0", "25.0", "to", "75.0"] in rows
+    assert ["test", "ghn", "1", "12.5"] in rows
+    assert ["deep", "ghn", "2", "50.0", "±", "25.0", "25.0", "to", "75.0"] in rows
+    assert ["3", "of", "182", "done"] in rows
 
 
 @pytest.mark.parametrize(
@@ -54,6 +97,10 @@ def test_of_one_network_its_own_accuracy_is_shown(
         (["--device", ""], "--device must be cpu, cuda or cuda:N, not ''"),
         (["--device", "cuda:99"], "--device cuda:99: PyTorch finds .*; choose another, or cpu"),
         (["--test", "0"], "no network to evaluate"),
+        (["--models", "resnet19"], "torchvision has no model 'resnet19': did you mean"),
+        (["--init", "ghn:nosuch"], "unknown hypernetwork 'nosuch'"),
+        (["--init", "lvsu"], "unknown initialiser 'lvsu'; did you mean lsuv"),
+        (["--data", "nosuch"], "unknown data set 'nosuch', and no folder"),
         (["-o", "x.txt"], r"the output x\.txt must end in \.json"),
     ],
 )
@@ -83,7 +130,7 @@ def config_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> EvaluationConfig:
     class SeenError(Exception):
         pass
 
-    def stop(_: object, config: EvaluationConfig) -> None:
+    def stop(_: object, config: EvaluationConfig, **__: object) -> None:
         seen.append(config)
         raise SeenError
 
@@ -94,8 +141,10 @@ def config_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> EvaluationConfig:
 
 
 def test_every_option_reaches_the_evaluation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    more = "--image-size 48 --calibration-images 9 --batch-norm running --image-workers 3".split()
+    more += ["--models", "timm:a,widths=(1, 2),b", "--init", "default,ghn:elsewhere+noise", "ghn+calibrate"]
     words = "--data digits --data-root here --test 1 --wide 2 --deep 3 --dense 4 --bnfree 5 --no-predefined"
-    config = config_of(monkeypatch, *words.split(), "--metadata", "some.json", "--images", "6", "--seed", "7")
+    config = config_of(monkeypatch, *words.split(), "--metadata", "some.json", "--images", "6", "--seed", "7", *more)
     assert config == EvaluationConfig(
         data="digits",
         data_root="here",
@@ -104,8 +153,21 @@ def test_every_option_reaches_the_evaluation(monkeypatch: pytest.MonkeyPatch, tm
         predefined=False,
         images=6,
         seed=7,
+        image_size=48,
+        models=("timm:a,widths=(1, 2)", "b"),
+        starts=("default", "ghn:elsewhere+noise", "ghn:ghn3-t-cifar10+calibrate"),
+        calibration_images=9,
+        batch_norm="running",
+        image_workers=3,
     )
 
 
 def test_without_options_it_evaluates_what_the_library_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert config_of(monkeypatch) == EvaluationConfig()
+    assert config_of(monkeypatch) == replace(EvaluationConfig(), starts=("ghn:ghn3-t-cifar10",))
+
+
+def test_with_models_there_are_no_others_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_of(monkeypatch, "--models", "resnet18")
+    assert (config.splits, config.predefined, config.models) == ({}, False, ("resnet18",))
+    config = config_of(monkeypatch, "--models", "resnet18", "--deep", "3", "--predefined")
+    assert (config.splits, config.predefined) == ({"deep": 3}, True)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from ghn.cli.terminal import Steps, make_table, quantity, show, size
+from ghn.cli.terminal import Bar, Steps, make_table, quantity, show, size
 
 
 class Terminal(io.StringIO):
@@ -87,3 +87,30 @@ def test_names_in_tables_are_text_and_do_nothing(capsys: pytest.CaptureFixture[s
     assert "[link=http://x]a[/link] \\x1b]0;t\\x07\\u202e" in out
     assert "\\x9b31m" in out
     assert all(line.isprintable() for line in out.splitlines())
+
+
+def test_a_bar_is_lines_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with Bar("loading") as bar:
+        bar.begin(1200, "evaluating")
+        bar.advance("one: 5 %\x1b[2J")
+    assert capsys.readouterr().err == "loading\nevaluating: 1,200\n1/1,200 one: 5 %\\x1b[2J\n"
+    with Bar("loading", quiet=True) as bar:
+        bar.begin(1, "evaluating")
+        bar.advance("one")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_bar_moves_with_every_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with Bar("loading") as bar:
+        bar.begin(3, "evaluating")
+        for name in ("first", "second"):
+            bar.advance(name)
+            bar._progress.refresh()  # type: ignore[union-attr]
+    shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert "loading" in shown
+    assert "1/3" in shown
+    assert "2/3" in shown
+    assert "left" in shown

@@ -11,7 +11,7 @@ import pytest
 
 from ghn.common.settings import POSITIVE, SHARE, Settings, at_least
 from ghn.deepnets import Space
-from ghn.evaluate.networks import EvaluationConfig
+from ghn.evaluate import EvaluationConfig
 from ghn.finetuning import FinetuneConfig
 from ghn.hypernet import GHNConfig
 

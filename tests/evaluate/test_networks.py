@@ -1,128 +1,112 @@
-"""Evaluation over splits: what is in it, that it repeats, and that it can tell good parameters from bad ones."""
+"""The networks of an evaluation: which, in which order, and with numbers of their own."""
 
 from __future__ import annotations
 
-import itertools
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from ghn.data import DataError, ImageSet, ImageStream, load
+from ghn.batch_norm import norms_with_statistics
+from ghn.common import optional
 from ghn.deepnets import DeepNets, write_published
-from ghn.evaluate import Evaluation, EvaluationConfig, NetworkResult, Scores, evaluate, networks
-from ghn.hypernet import GHN, GHNConfig
+from ghn.evaluate.networks import candidates
+from tests.evaluate.test_config import CONFIG
 
-HYPERNET = GHNConfig(hidden=8, layers=1, heads=2, num_classes=10, max_channels=8, spatial=3)
-CONFIG = EvaluationConfig(data="digits", splits={"test": 2, "bnfree": 1}, predefined=False, images=8)
+MODULE = """
+from torch import nn
+
+def make(width=4):
+    return nn.Sequential(nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Linear(width, 10))
+
+def with_classes(num_classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(48, num_classes))
+
+model = make()
+"""
 
 
-@pytest.fixture(scope="module")
-def digits() -> ImageSet:
-    return load("digits", split="test").subset(range(16))
+@pytest.fixture
+def mine(tmp_path: Path) -> str:
+    (tmp_path / "mine.py").write_text(MODULE)
+    return str(tmp_path / "mine.py")
 
 
-def test_every_network_is_there_and_results_repeat(digits: ImageSet) -> None:
-    seen: list[NetworkResult] = []
-    hypernet = GHN(HYPERNET)
-    evaluation = evaluate(hypernet, CONFIG, images=digits, progress=seen.append)
-    assert [(result.split, result.index) for result in evaluation.networks] == [("test", 0), ("test", 1), ("bnfree", 0)]
-    assert list(evaluation.networks) == seen
-    assert [result.batch_norm for result in seen[2:]] == [False]
-    again = evaluate(hypernet, CONFIG, images=digits)
-    assert [replace(result, seconds=0.0) for result in again.networks] == [
-        replace(result, seconds=0.0) for result in seen
+def test_they_come_in_order_and_are_numbered(mine: str) -> None:
+    found = candidates(replace(CONFIG, models=(f"{mine}:make,width=2",)), 32, 10)
+    assert [(one.kind, one.split, one.index, one.number) for one in found] == [
+        ("split", "test", 0, 0),
+        ("split", "test", 1, 1),
+        ("split", "bnfree", 0, 2),
+        ("model", f"{mine}:make,width=2", 0, 3),
     ]
-    assert json.loads(json.dumps(evaluation.to_dict()))["summary"][1]["split"] == "bnfree"
-    assert str(evaluation).splitlines()[1].split()[:2] == ["test", "2"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"splits": {"tests": 1}}, "unknown split 'tests'; there are train, val, test"),
-        ({"splits": {"wide": 101}}, r"wide has 1\.\.100 networks to evaluate, not 101"),
-        ({"images": 1}, r"images must be at least 2 \(batch norms need them\), not 1; leave it out for all"),
-        ({"splits": {}}, "no network to evaluate: ask for some of a split, or for the predefined ones"),
-    ],
-)
-def test_what_cannot_be_is_refused(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        replace(CONFIG, **changes)  # type: ignore[arg-type]
+def test_a_network_of_a_split_is_that_of_the_split() -> None:
+    second = candidates(CONFIG, 32, 10)[1]
+    network, graph, _ = DeepNets("test")[1]
+    assert second.graph is not None
+    assert [str(node.op) for node in second.graph.nodes] == [str(node.op) for node in graph.nodes]
+    assert second.graph is second.graph
+    built = second.build(0)
+    expected = {name: parameter.shape for name, parameter in network.named_parameters()}
+    assert {name: parameter.shape for name, parameter in built.named_parameters()} == expected
+    assert norms_with_statistics(built)
+    assert not any(parameter.is_meta for parameter in built.parameters())
+    assert all(parameter.is_meta for parameter in second.bare.parameters())
 
 
-def test_networks_of_a_published_file(digits: ImageSet, tmp_path: Path) -> None:
+def test_a_model_is_made_anew_each_time_by_its_seed(mine: str) -> None:
+    random = torch.get_rng_state()
+    make, given = candidates(replace(CONFIG, splits={}, models=(f"{mine}:make", f"{mine}:model")), 16, 10)
+    one, other, reseeded = make.build(1), make.build(1), make.build(2)
+    assert torch.equal(one.get_parameter("0.weight"), other.get_parameter("0.weight"))
+    assert not torch.equal(one.get_parameter("0.weight"), reseeded.get_parameter("0.weight"))
+    # What a file holds ready is copied, so that no start changes it for the next one.
+    first = given.build(0)
+    nn.init.zeros_(first.get_parameter("0.weight"))
+    assert given.build(0).get_parameter("0.weight").any()
+    assert given.graph is not None
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_classes_are_given_where_they_are_taken(mine: str) -> None:
+    (found,) = candidates(replace(CONFIG, splits={}, models=(f"{mine}:with_classes",)), 4, 7)
+    assert found.build(0).get_parameter("1.weight").shape == (7, 48)
+    pytest.importorskip("torchvision")
+    (found,) = candidates(replace(CONFIG, splits={}, models=("vit_b_32",)), 64, 7)
+    with torch.no_grad():
+        assert found.build(0).eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 7)
+
+
+def test_models_that_are_not_there_are_told_at_once() -> None:
+    pytest.importorskip("torchvision")
+    with pytest.raises(ValueError, match=r"torchvision has no model 'resnet19': did you mean .*resnet18"):
+        candidates(replace(CONFIG, models=("resnet19",)), 32, 10)
+
+
+def test_without_torchvision_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr(optional.importlib, "import_module", missing)
+    for changes, what in (({"predefined": True}, r"ResNet-50 \(--no-pre.*\)"), ({"models": ("resnet18",)}, ".*")):
+        with pytest.raises(
+            ValueError, match=what + r' needs torchvision, which is not installed: pip install "ghn\[vi'
+        ):
+            candidates(replace(CONFIG, **changes), 32, 10)  # type: ignore[arg-type]
+
+
+def test_networks_of_a_published_file(tmp_path: Path) -> None:
     pytest.importorskip("h5py")
     drawn = DeepNets("test")
     _, metadata = write_published(tmp_path, "mine", {"test": [drawn.arguments(1)]})
     config = replace(CONFIG, splits={"test": 1}, metadata=str(metadata))
-    hypernet = GHN(HYPERNET)
-    (result,) = evaluate(hypernet, config, images=digits).networks
-    assert result.parameters == evaluate(hypernet, CONFIG, images=digits).networks[1].parameters
+    (found,) = candidates(config, 32, 10)
+    shapes = [parameter.shape for parameter in found.build(0).parameters()]
+    assert shapes == [parameter.shape for parameter in drawn[1].network.parameters()]
     with pytest.raises(ValueError, match=r"mine_meta\.json has 1 networks of test, not 2; ask for fewer"):
-        evaluate(hypernet, replace(config, splits={"test": 2}), images=digits)
-
-
-def test_every_test_image_counts() -> None:
-    digits = load("digits", split="test")
-    config = replace(CONFIG, splits={"test": 1}, images=None)
-    (result,) = evaluate(GHN(HYPERNET), config, images=digits.subset(range(150))).networks
-    assert result.images == 150
-    (result,) = evaluate(GHN(HYPERNET), replace(config, images=100), images=digits).networks
-    assert result.images == 100
-
-
-def test_classes_must_agree(digits: ImageSet) -> None:
-    with pytest.raises(ValueError, match="digits has 10 classes, the hypernetwork predicts 7; take another data set"):
-        evaluate(GHN(replace(HYPERNET, num_classes=7)), CONFIG, images=digits)
-
-
-def test_missing_images_say_what_to_fetch(tmp_path: object) -> None:
-    with pytest.raises(DataError, match="no cifar10 in"):
-        evaluate(GHN(HYPERNET), replace(CONFIG, data="cifar10", data_root=str(tmp_path)))
-
-
-def test_rows_are_those_of_a_population() -> None:
-    some = NetworkResult(
-        split="test", index=0, top1=0.1, top5=0.2, loss=2.0, images=8, parameters=1, nodes=2, cells=3, megamacs=4.0,
-        attention=False, batch_norm=True, seconds=0.1,
-    )  # fmt: skip
-    results = [replace(some, top1=top1) for top1 in (0.1, 0.3, 0.8)] + [replace(some, split="deep", top1=0.5)]
-    test, deep = Evaluation(config=CONFIG, hypernet={}, networks=tuple(results)).rows()
-    assert test == {
-        "split": "test",
-        "networks": 3,
-        "mean": pytest.approx(40.0),
-        # The square root of (30² + 10² + 40²) / 3.
-        "std": pytest.approx(29.4392, abs=1e-4),
-        "least": pytest.approx(10.0),
-        "most": pytest.approx(80.0),
-    }
-    assert (deep["split"], deep["networks"], deep["mean"], deep["std"]) == ("deep", 1, 50.0, 0.0)
-
-
-def test_each_network_sees_images_of_its_own(digits: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[torch.Tensor] = []
-
-    def remember(_: object, stream: ImageStream, **__: object) -> Scores:
-        seen.append(stream.batch(0)[0])
-        return Scores(top1=0.0, top5=0.0, loss=0.0, images=8)
-
-    monkeypatch.setattr(networks, "score", remember)
-    hypernet = GHN(HYPERNET)
-    for seed in (0, 1, 0):
-        evaluate(hypernet, replace(CONFIG, seed=seed), images=digits)
-    assert len(seen) == 9
-    assert not any(torch.equal(one, other) for one, other in itertools.combinations(seen[:6], 2))
-    assert all(torch.equal(one, other) for one, other in zip(seen[:3], seen[6:], strict=True))
-
-
-@pytest.mark.slow
-def test_predefined_networks(digits: ImageSet) -> None:
-    config = replace(CONFIG, splits={}, predefined=True)
-    resnet, vit = evaluate(GHN(HYPERNET), config, images=digits).networks
-    assert (resnet.split, vit.split) == ("resnet50", "vit")
-    assert (resnet.attention, vit.attention) == (False, True)
-    assert resnet.parameters == 23_520_842
+        candidates(replace(config, splits={"test": 2}), 32, 10)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ghn.zoo.names import near, split_options, unknown
+from ghn.zoo.names import near, split_names, split_options, unknown
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,31 @@ def test_hints() -> None:
 def test_names_that_nothing_is_like() -> None:
     assert str(unknown("timm", "qqqq", ["net"])) == "timm has no model 'qqqq': nothing is called like it (1 models)"
     assert str(unknown("timm", "NAT", ["net"], "timm:")) == "timm has no model 'NAT': did you mean timm:net? (1 models)"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("resnet18", ["resnet18"]),
+        ("resnet18,timm:regnety_004,mine.py:make", ["resnet18", "timm:regnety_004", "mine.py:make"]),
+        ("resnet18,num_classes=10,vit_b_16", ["resnet18,num_classes=10", "vit_b_16"]),
+        ("my.py:make,widths=(4,8),b", ["my.py:make,widths=(4,8)", "b"]),
+        ("a,x=[1,[b,c]],y={'k': 'z'},./here.py:f", ["a,x=[1,[b,c]],y={'k': 'z'}", "./here.py:f"]),
+        ("a,widths=4,8,b", ["a,widths=4,8", "b"]),
+        ("a,/b.py:c,~/d.py:e", ["a", "/b.py:c", "~/d.py:e"]),
+        ("a,", ["a,"]),
+        ("", [""]),
+    ],
+)
+def test_commas_between_names_and_in_them(text: str, names: list[str]) -> None:
+    assert split_names(text) == names
+
+
+def test_commas_between_starts() -> None:
+    known = ("ghn", "default", "noise")
+    assert split_names("ghn:a,b+noise,default,default+noise:1", known) == [
+        "ghn:a,b+noise",
+        "default",
+        "default+noise:1",
+    ]
+    assert split_names("ghn:x,defaults,ghn", known) == ["ghn:x,defaults", "ghn"]

@@ -23,7 +23,7 @@ def build(request: ModelRequest, name: str, options: dict[str, Any]) -> BuiltMod
 
     found = _find(request.name, *name.rsplit(":", 1))
     options = dict(options)
-    if request.num_classes is not None:
+    if request.num_classes is not None and (not request.lenient or _takes(found, "num_classes")):
         options["num_classes"] = request.num_classes
     if request.image_size is not None and not isinstance(found, nn.Module):
         accepted = inspect.signature(found).parameters
@@ -43,6 +43,16 @@ def build(request: ModelRequest, name: str, options: dict[str, Any]) -> BuiltMod
             "its example inputs"
         )
     return BuiltModel(model=built, example_inputs=inputs)
+
+
+def _takes(found: Any, option: str) -> bool:
+    """Whether a function or class has an option of that name, or takes any; a module object takes none."""
+    from torch import nn
+
+    if isinstance(found, nn.Module):
+        return False
+    accepted = inspect.signature(found).parameters.values()
+    return any(it.name == option or it.kind is inspect.Parameter.VAR_KEYWORD for it in accepted)
 
 
 def _find(name: str, module: str, attribute: str) -> Any:
