@@ -51,7 +51,7 @@ class Options:
         dense: Networks of the split dense, with larger cells; None for 20, or with --models for none.
         bnfree: Networks of the split bnfree, without batch norms; None for 20, or with --models for none.
         metadata: Published JSON file (deepnets1m_eval_meta.json) to take the networks from; None draws them.
-        predefined: Also evaluate ResNet-50 and a vision transformer; None for yes, or with --models for no.
+        predefined: Also evaluate ResNet-50 and a vision transformer; with --models only where splits are asked for too.
         batch_norm: Batch norms use the statistics of the batch of test images, or the running ones that the start sets.
         calibration_images: Training images for starts that need some.
         images: Test images for each network, other ones for each; None for all, at most as many as there are.
@@ -77,7 +77,7 @@ class Options:
     dense: Annotated[int | None, arg(metavar="N")] = None
     bnfree: Annotated[int | None, arg(metavar="N")] = None
     metadata: Annotated[str | None, arg(metavar="FILE")] = None
-    predefined: bool | None = None
+    predefined: bool = True
     batch_norm: Literal["batch", "running"] = "batch"
     calibration_images: Annotated[int, arg(metavar="N")] = 512
     images: Annotated[int | None, arg(metavar="N")] = None
@@ -188,7 +188,7 @@ def configured(options: Options, name: str) -> EvaluationConfig:
         image_size=options.image_size,
         splits={split: count for split, count in counts.items() if count},
         metadata=options.metadata,
-        predefined=not models if options.predefined is None else options.predefined,
+        predefined=options.predefined and (not models or any(counts.values())),
         models=models,
         starts=tuple(re.sub(r"^ghn(?=\+|$)", lambda _: f"ghn:{name}", start) for start in starts),
         calibration_images=options.calibration_images,

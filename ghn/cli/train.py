@@ -181,10 +181,21 @@ def run(options: Options) -> None:
         raise CommandError(str(error)) from error
     if trainer.ranks.is_first and trainer.progress >= 1:
         command = _command(options, trainer.ranks.world)
-        export(options.output, options.output / "hypernet", command=command)
+        brought = _brought_along(config, images)
+        export(options.output, options.output / "hypernet", command=command, images=brought)
         if trainer.average is not None:
-            export(options.output, options.output / "hypernet-averaged", command=command, averaged=True)
+            export(options.output, options.output / "hypernet-averaged", command=command, averaged=True, images=brought)
         print(f"trained {trainer.step_count} steps; the hypernetwork is in {options.output / 'hypernet'}")
+
+
+def _brought_along(config: MetaTrainingConfig, images: ImageSet | ImageFolder | None) -> ImageSet | None:
+    """Training images from which batch-norm statistics of predicted networks are set; none of folders."""
+    from ghn.checkpoint.images import COUNT
+    from ghn.data import ImageSet
+    from ghn.meta.images import training_images
+
+    found = training_images(config) if images is None else images
+    return found.few_shot(min(COUNT, len(found))) if isinstance(found, ImageSet) else None
 
 
 def configured(options: Options) -> tuple[MetaTrainingConfig, ImageSet | ImageFolder | None]:

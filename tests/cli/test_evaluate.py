@@ -40,14 +40,14 @@ def test_models_from_starts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     pytest.importorskip("sklearn")
     (tmp_path / "mine.py").write_text(MODULE)
     name = f"{tmp_path / 'mine.py'}:make,width=6"
-    words = ("--models", f"{name},{tmp_path / 'mine.py'}:with_classes", "--init", "ghn,default", "default+calibrate")
+    words = ("--models", f"{name},{tmp_path / 'mine.py'}:model", "--init", "ghn,default", "default+calibrate")
     run(*words, "--data", "digits", "--images", "64", "--batch-norm", "running", "--json")
     shown = capsys.readouterr()
     assert shown.err == ""
     record = json.loads(shown.out)
     starts = ["ghn:ghn3-t-cifar10", "default", "default+calibrate"]
     assert [one["start"] for one in record["networks"]] == starts * 2
-    assert [one["model"] for one in record["networks"]][::3] == [name, f"{tmp_path / 'mine.py'}:with_classes"]
+    assert [one["model"] for one in record["networks"]][::3] == [name, f"{tmp_path / 'mine.py'}:model"]
     assert {one["batch_norm_mode"] for one in record["networks"]} == {"running"}
 
 
@@ -67,7 +67,7 @@ def test_networks_that_fail_end_it_with_a_line(tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "mine.py").write_text(MODULE)
     names = [f"{tmp_path / 'mine.py'}:{name}" for name in ("make", "with_classes")]
     with pytest.raises(
-        CommandError, match="1 of 2 could not be evaluated, e.g. .*mine.py:with_classes from default: R"
+        CommandError, match=r"1 of 2 could not be evaluated, e\.g\. .*mine\.py:with_classes from default: R"
     ):
         run("--models", *names, "--init", "default", "--data", "digits", "--images", "8")
     assert "test images" in capsys.readouterr().out
@@ -169,5 +169,7 @@ def test_without_options_it_evaluates_what_the_library_does(monkeypatch: pytest.
 def test_with_models_there_are_no_others_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     config = config_of(monkeypatch, "--models", "resnet18")
     assert (config.splits, config.predefined, config.models) == ({}, False, ("resnet18",))
-    config = config_of(monkeypatch, "--models", "resnet18", "--deep", "3", "--predefined")
+    config = config_of(monkeypatch, "--models", "resnet18", "--deep", "3")
     assert (config.splits, config.predefined) == ({"deep": 3}, True)
+    config = config_of(monkeypatch, "--models", "resnet18", "--deep", "3", "--no-predefined")
+    assert (config.splits, config.predefined) == ({"deep": 3}, False)

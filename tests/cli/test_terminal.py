@@ -109,7 +109,7 @@ def test_a_bar_moves_with_every_piece(monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("first", "second"):
             bar.advance(name)
             bar._progress.refresh()  # type: ignore[union-attr]
-    shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    shown = sys.stderr.getvalue()  # type: ignore[union-attr]
     assert "loading" in shown
     assert "1/3" in shown
     assert "2/3" in shown
