@@ -88,14 +88,15 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, default=None)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    extra = {"images": arguments.images, "test_images": arguments.test_images, "seed": arguments.seed}
     rows = []
     for source in arguments.ghn:
         hypernet = from_pretrained(source)
         for name, make in networks(arguments):
             rows.append({"model": name, "ghn": source, **measure(make, hypernet, arguments)})
             print(rows[-1], flush=True)
-    extra = {"images": arguments.images, "test_images": arguments.test_images, "seed": arguments.seed}
-    save("statistics_images", rows, table=markdown(rows, {**COLUMNS, "difference": "+.1f"}), extra=extra)
+        # After each hypernetwork, so that what is done stays.
+        save("statistics_images", rows, table=markdown(rows, {**COLUMNS, "difference": "+.1f"}), extra=extra)
 
 
 if __name__ == "__main__":

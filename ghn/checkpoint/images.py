@@ -30,7 +30,7 @@ from ghn.data.image_set import ImageSet
 IMAGES_FILE = "images.safetensors"
 
 COUNT = 64
-"""Images that are taken of a data set: their statistics are within two points of accuracy of those of hundreds."""
+"""Images that are taken of a data set; `benchmarks/statistics_images.py` measures what their statistics are worth."""
 
 MOST_BYTES = 32 << 20
 """Of the file: 200 images of 224 pixels."""
