@@ -13,6 +13,9 @@ from torch import nn
 
 from ghn.checkpoint.weights import SUFFIXES
 from ghn.initializers.calibration import Calibrate
+from ghn.initializers.learned.gradinit import GradInit
+from ghn.initializers.learned.metainit import MetaInit
+from ghn.initializers.learned.nio import NIO
 from ghn.initializers.lsuv import UnitVariance
 from ghn.initializers.noise import Noise
 from ghn.initializers.report import Batch, Initializer, StartReport, some_images
@@ -53,6 +56,9 @@ _FOLLOWING: Mapping[str, _Make] = MappingProxyType(
         "noise": Noise,
         "orthogonalise": _plain(lambda: EachWeight("orthogonalise", orthogonalise)),
         "unit-variance": _plain(lambda: UnitVariance(first=False)),
+        "metainit": MetaInit,
+        "gradinit": GradInit,
+        "nio": NIO,
         "statistics": _plain(lambda: Calibrate(head=False)),
         "calibrate": _plain(lambda: Calibrate(head=True)),
     }
@@ -69,6 +75,9 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "noise": "adds noise: noise:1e-5, or relative to each tensor's deviation, noise:0.3rel",
         "orthogonalise": "the nearest weights with orthonormal rows, at their own norms (Knyazev et al., 2022)",
         "unit-variance": "scales each layer until what it computes has variance 1",
+        "metainit": "learns norms of weights: least gradient quotient (Dauphin & Schoenholz, NeurIPS 2019)",
+        "gradinit": "learns scales: least loss after a step; gradinit:adam (Zhu et al., NeurIPS 2021)",
+        "nio": "learns scales: gradients of images that agree; nio:adam (Yang et al., NeurIPS 2022)",
         "statistics": "batch-norm statistics from images",
         "calibrate": "batch-norm statistics, and the head by ridge regression",
     }
