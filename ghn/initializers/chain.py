@@ -12,6 +12,7 @@ from types import MappingProxyType
 from torch import nn
 
 from ghn.checkpoint.weights import SUFFIXES
+from ghn.initializers.attention.mimetic import Mimetic
 from ghn.initializers.calibration import Calibrate
 from ghn.initializers.learned.gradinit import GradInit
 from ghn.initializers.learned.metainit import MetaInit
@@ -56,6 +57,7 @@ _FOLLOWING: Mapping[str, _Make] = MappingProxyType(
         "noise": Noise,
         "orthogonalise": _plain(lambda: EachWeight("orthogonalise", orthogonalise)),
         "unit-variance": _plain(lambda: UnitVariance(first=False)),
+        "mimetic": Mimetic,
         "metainit": MetaInit,
         "gradinit": GradInit,
         "nio": NIO,
@@ -75,6 +77,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "noise": "adds noise: noise:1e-5, or relative to each tensor's deviation, noise:0.3rel",
         "orthogonalise": "the nearest weights with orthonormal rows, at their own norms (Knyazev et al., 2022)",
         "unit-variance": "scales each layer until what it computes has variance 1",
+        "mimetic": "self-attention near the identity, as trained (Trockman & Kolter, ICML 2023)",
         "metainit": "learns norms of weights: least gradient quotient (Dauphin & Schoenholz, NeurIPS 2019)",
         "gradinit": "learns scales: least loss after a step; gradinit:adam (Zhu et al., NeurIPS 2021)",
         "nio": "learns scales: gradients of images that agree; nio:adam (Yang et al., NeurIPS 2022)",
