@@ -46,6 +46,8 @@ class ParameterSpec:
             merged first (see `ghn.graph.read.layout`); the tensor's own shape by default.
         stack: Number of leading axes, after `axes`, that count independent weights (experts, heads).
         head: Whether it is the weight or bias of the classification head.
+        groups: Of a convolution's weight: how many parts of its outputs see inputs of their own. Hypernetworks do not
+            ask, so that it is no part of what specs are compared by, nor of JSON.
     """
 
     name: str
@@ -56,6 +58,7 @@ class ParameterSpec:
     stack: int = 0
     head: bool = False
     view: tuple[int, ...] = ()
+    groups: int = field(default=1, compare=False)
 
     def __post_init__(self) -> None:
         if not self.view:

@@ -36,8 +36,13 @@ class Layer:
 
     @property
     def matrices(self) -> list[Tensor]:
-        """Each weight of the stack, (O, I, h, w...)."""
-        return list(self.weight.flatten(0, self.spec.stack - 1)) if self.spec.stack else [self.weight]
+        """Each weight of the stack, (O, I, h, w...), and of a convolution with groups each group's."""
+        if self.spec.stack:
+            return list(self.weight.flatten(0, self.spec.stack - 1))
+        groups = self.spec.groups
+        # A part of a weight that is put together may not have whole groups.
+        whole = groups > 1 and len(self.weight) % groups == 0
+        return list(self.weight.unflatten(0, (groups, -1))) if whole else [self.weight]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,7 +67,7 @@ class Hypernetwork:
 
 
 class EachWeight:
-    """Sets every weight of a convolution or linear layer by itself.
+    """Sets every weight of a convolution or linear layer by itself, and each group of a convolution with groups.
 
     Args:
         name: Of the initialiser.
@@ -82,12 +82,16 @@ class EachWeight:
     @torch.no_grad()
     def __call__(self, model: nn.Module, batches: Iterable[Batch] | None = None, *, seed: int = 0) -> StartReport:
         """Set the weights."""
-        layers = layers_of(model)
+        layers = layers_of(model, None if batches is None else list(batches))
         generator = torch.Generator().manual_seed(seed)
         kept, changed = dict(layers.kept), []
         for layer in layers.weights:
-            reasons = {self._change(weight, generator) for weight in layer.matrices}
+            # Copies, for one that is left is left whole.
+            made = [weight.clone() for weight in layer.matrices]
+            reasons = {self._change(weight, generator) for weight in made}
             if reasons == {None}:
+                for weight, new in zip(layer.matrices, made, strict=True):
+                    weight.copy_(new)
                 changed.append(layer.name)
             else:
                 kept[layer.name] = str(next(filter(None, reasons)))

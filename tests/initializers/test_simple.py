@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 import ghn
 from ghn.initializers import create
@@ -49,6 +50,69 @@ def test_orthogonalise_is_the_nearest_at_the_same_norm() -> None:
         torch.testing.assert_close(gram / gram[0, 0], torch.eye(len(gram)), atol=1e-4, rtol=0)
         # The polar factor U Vᵀ makes old newᵀ symmetric.
         torch.testing.assert_close(old @ new.T, (old @ new.T).T, atol=1e-5, rtol=0)
+
+
+def grouped() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3),
+        nn.Conv2d(8, 8, 3, groups=8),
+        nn.Conv2d(8, 12, 3, groups=4),
+        nn.ConvTranspose2d(12, 4, 3, groups=2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 3),
+    )
+
+
+def groups_of(model: nn.Module, name: str) -> list[Tensor]:
+    """(O, I, h, w) of each group, by the layers' own attributes."""
+    layer = model.get_submodule(name.removesuffix(".weight"))
+    weight = model.get_parameter(name).detach()
+    parts = weight.chunk(layer.groups)  # type: ignore[arg-type]
+    return [part.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else part for part in parts]
+
+
+def test_each_group_of_a_convolution_is_orthogonal() -> None:
+    model, images = grouped(), [(torch.randn(2, 3, 12, 12), torch.zeros(2, dtype=torch.int64))]
+    create("orthogonal")(model, images)
+    for name in ("1.weight", "2.weight", "3.weight"):
+        for part in groups_of(model, name):
+            matrix = part.flatten(1)
+            assert len(matrix) <= matrix.shape[1]
+            torch.testing.assert_close(matrix @ matrix.T, torch.eye(len(matrix)), atol=1e-5, rtol=0)
+
+
+def test_each_group_of_a_convolution_is_delta_orthogonal() -> None:
+    model, images = grouped(), [(torch.randn(2, 3, 12, 12), torch.zeros(2, dtype=torch.int64))]
+    report = create("delta-orthogonal")(model, images)
+    assert {"0.weight", "1.weight", "2.weight"} <= set(report.changed)
+    assert "here 2 and 6" in report.kept["3.weight"]
+    for name in ("1.weight", "2.weight"):
+        for part in groups_of(model, name):
+            middle = part[:, :, 1, 1]
+            torch.testing.assert_close(middle.T @ middle, torch.eye(middle.shape[1]), atol=1e-5, rtol=0)
+    # So that norms of features stay.
+    x = torch.randn(2, 8, 5, 5)
+    with torch.no_grad():
+        computed = nn.functional.conv2d(x, model.get_parameter("1.weight"), groups=8)
+    assert float(computed.norm()) == pytest.approx(float(x[:, :, 1:-1, 1:-1].norm()), rel=1e-5)
+
+
+def test_images_say_what_size_a_model_takes() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 10 * 10, 3))
+    report = create("orthogonal")(model, [(torch.randn(2, 3, 12, 12), torch.zeros(2, dtype=torch.int64))])
+    assert report.changed == ("0.weight", "2.weight")
+
+
+def test_what_is_left_is_left_whole() -> None:
+    model = grouped()
+    with torch.no_grad():
+        model.get_parameter("2.weight")[5] = torch.nan
+    before = state(model)
+    report = create("orthogonalise")(model, [(torch.randn(2, 3, 12, 12), torch.zeros(2, dtype=torch.int64))])
+    assert report.kept["2.weight"] == "it is not finite"
+    torch.testing.assert_close(state(model)["2.weight"], before["2.weight"], equal_nan=True, atol=0, rtol=0)
 
 
 def test_a_hypernetwork_in_a_chain_predicts_what_it_predicts() -> None:

@@ -323,7 +323,14 @@ class Builder:
                 continue
             own = layout.of(value.shape) if layout else Layout.plain(value.shape)
             spec = ParameterSpec(
-                name=name, node=node, shape=value.shape, role=role, axes=own.axes, view=own.view, stack=own.stack
+                name=name,
+                node=node,
+                shape=value.shape,
+                role=role,
+                axes=own.axes,
+                view=own.view,
+                stack=own.stack,
+                groups=own.groups,
             )
             self._claims.setdefault(name, []).append(spec)
 

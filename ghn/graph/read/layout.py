@@ -8,7 +8,7 @@ what is decoded for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from ghn.graph.record.op_graph import Value
@@ -22,11 +22,13 @@ class Layout:
         view: Sizes as which its elements are seen.
         axes: Permutation of `view` that follows.
         stack: Leading axes, after `axes`, that count independent weights.
+        groups: Parts of the outputs that see inputs of their own, one after the other.
     """
 
     view: tuple[int, ...]
     axes: tuple[int, ...]
     stack: int = 0
+    groups: int = 1
 
     @classmethod
     def plain(cls, shape: tuple[int, ...], stack: int = 0) -> Layout:
@@ -44,7 +46,7 @@ class Layout:
         if prod(self.view) == prod(shape):
             return self
         if len(self.view) == len(shape) == len(self.axes):
-            return Layout(view=shape, axes=self.axes, stack=self.stack)
+            return replace(self, view=shape)
         return Layout.plain(shape)
 
 
@@ -60,7 +62,7 @@ def convolution_layout(parameter: Value, used: Value, *, transposed: bool, group
     is_view = used.storage == parameter.storage and parameter.stride == _row_major(parameter.shape)
     axes = list(zip(used.shape, used.stride if is_view else _row_major(used.shape), strict=True))
     if not transposed:
-        return _stored(axes)
+        return replace(_stored(axes), groups=groups)
     (inputs, step), outputs, *kernel = axes
     if groups == 1:
         return _stored([outputs, (inputs, step), *kernel])

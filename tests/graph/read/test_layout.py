@@ -220,3 +220,10 @@ def test_axes_of_products(equation: str, shape: tuple[int, ...], axes: tuple[int
     x = torch.zeros(2, 5, 7, 6) if equation.startswith("bh") else torch.zeros(2, 7, 6)
     spec = trace(model, x).parameters["weight"]
     assert (spec.axes, spec.stack) == (axes, stack)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_groups_of_convolutions(groups: int) -> None:
+    graph = trace(nn.Sequential(nn.Conv2d(4, 8, 3, groups=groups)), torch.zeros(2, 4, 8, 8))
+    assert graph.parameters["0.weight"].groups == groups
+    assert graph.parameters["0.bias"].groups == 1
