@@ -3,5 +3,6 @@
 from ghn.initializers.calibration import calibrate
 from ghn.initializers.chain import NAMES, Chain, create, split_chains
 from ghn.initializers.report import Initializer, StartReport
+from ghn.initializers.transfer.selection import WeightSelection
 
-__all__ = ["NAMES", "Chain", "Initializer", "StartReport", "calibrate", "create", "split_chains"]
+__all__ = ["NAMES", "Chain", "Initializer", "StartReport", "WeightSelection", "calibrate", "create", "split_chains"]

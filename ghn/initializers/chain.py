@@ -29,6 +29,7 @@ from ghn.initializers.simple import (
     orthogonalise,
 )
 from ghn.initializers.transfer.checkpoint import Checkpoint
+from ghn.initializers.transfer.selection import WeightSelection
 
 _Make = Callable[[str | None], Initializer]
 
@@ -50,6 +51,7 @@ _STARTS: Mapping[str, _Make] = MappingProxyType(
         "lsuv": _plain(lambda: UnitVariance(first=True)),
         "ghn": Hypernetwork,
         "checkpoint": Checkpoint,
+        "weight-selection": WeightSelection.named,
     }
 )
 _FOLLOWING: Mapping[str, _Make] = MappingProxyType(
@@ -74,6 +76,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "lsuv": "orthonormal, then unit variance layer by layer (Mishkin & Matas, ICLR 2016)",
         "ghn": "what a graph hypernetwork predicts; ghn:NAME|FOLDER takes another",
         "checkpoint": "what a file holds; the name of a .safetensors, .pt or .pth file alone means the same",
+        "weight-selection": "from a trained model of any architecture: MODEL@FILE or MODEL (Xu et al., ICLR 2024)",
         "noise": "adds noise: noise:1e-5, or relative to each tensor's deviation, noise:0.3rel",
         "orthogonalise": "the nearest weights with orthonormal rows, at their own norms (Knyazev et al., 2022)",
         "unit-variance": "scales each layer until what it computes has variance 1",

@@ -16,6 +16,9 @@ Batch = tuple[Tensor, Tensor]
 LISTED = 12
 """Kept tensors that a printed report names; the others are counted by reason."""
 
+MOST_NOTES = 24
+"""Notes that a printed report shows; the others are counted."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StartReport:
@@ -47,7 +50,9 @@ class StartReport:
         for reason, names in reasons.items():
             listed = ", ".join(map(printable, names[:LISTED])) + (", …" if len(names) > LISTED else "")
             lines.append(f"  kept {len(names)} ({printable(reason)}): {listed}")
-        return "\n".join([*lines, *(f"  {printable(note)}" for note in self.notes)])
+        lines += [f"  {printable(note)}" for note in self.notes[:MOST_NOTES]]
+        more = len(self.notes) - MOST_NOTES
+        return "\n".join([*lines, *([f"  and {more} more notes"] if more > 0 else [])])
 
 
 class Initializer(Protocol):

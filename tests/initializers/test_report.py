@@ -13,3 +13,9 @@ def test_a_report_counts_and_names() -> None:
     many = StartReport(name="x", changed=(), kept={f"p{i}": "r" for i in range(30)})
     assert "kept 30 (r): p0" in str(many)
     assert str(many).endswith("p11, …")
+
+
+def test_many_notes_are_counted() -> None:
+    lines = str(StartReport(name="x", changed=(), notes=tuple(f"n{i}" for i in range(30)))).splitlines()
+    assert lines[-2:] == ["  n23", "  and 6 more notes"]
+    assert len(lines) == 26
