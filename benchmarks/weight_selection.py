@@ -29,7 +29,7 @@ from ghn.common.files import write_text
 from ghn.data import Augmentation, ImageStream, load
 from ghn.data.sample import sample_batches
 from ghn.evaluate import score
-from ghn.finetuning import FinetuneConfig, finetune
+from ghn.finetuning import FinetuneConfig, search
 from ghn.initializers import create
 
 RATES = (3e-3, 1e-3, 3e-4)
@@ -94,7 +94,7 @@ class Measurement:
         """AdamW, cosine schedule; returns the best rate."""
         config = FinetuneConfig(steps=steps, learning_rates=rates, optimizer="adamw", noise=0.0, weight_decay=0.01)
         judge = lambda trained: self.accuracy(trained, self.held_out, 1024)  # noqa: E731
-        return finetune(network, self.training, judge, config).learning_rate
+        return search(network, self.training, judge, config).learning_rate
 
     def row(self, name: str, chain: str, steps: int, seed: int) -> dict[str, Any]:
         """All accuracies of one network from one start."""

@@ -143,12 +143,6 @@ class Ranks:
         except (dist.DistError, RuntimeError) as error:
             raise self._lost(error) from error
 
-    def _lost(self, error: Exception) -> RankLostError:
-        return RankLostError(
-            f"process {self.rank} of {self.world} lost another one ({str(error).splitlines()[0]}); "
-            "give the same command again to go on from the last save"
-        )
-
     def gather(self, value: float) -> list[float]:
         """What each process gave, in order.
 
