@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ghn.batch_norm import device_of, running, set_statistics
 from ghn.common.modules import named_parameters
 from ghn.graph.computational_graph import Role
+from ghn.graph.record.trees import output_tensors
 from ghn.initializers.layers import Layer, layers_of
 from ghn.initializers.report import Batch, StartReport, some_images
 from ghn.initializers.ridge import fit_ridge, held_out
@@ -146,7 +147,7 @@ def _accuracy_before(model: nn.Module, batches: Sequence[Batch], seed: int) -> f
         scores = [model(images.to(device)) for images, _ in batches]
     right = torch.cat(
         [
-            (given[0] if isinstance(given, tuple) else given).argmax(-1).cpu() == labels.cpu()
+            output_tensors(given)[0].argmax(-1).cpu() == labels.cpu()
             for given, (_, labels) in zip(scores, batches, strict=True)
         ]
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -81,6 +83,19 @@ def test_a_better_head_stays() -> None:
     assert names == []
     assert note.startswith("the head stays: 1.000 of held-out images right")
     assert torch.equal(before["9.weight"], state(model)["9.weight"])
+
+
+def test_scores_may_be_one_of_several_outputs() -> None:
+    class Outputs(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = small()
+
+        def forward(self, x: torch.Tensor) -> SimpleNamespace:
+            return SimpleNamespace(loss=None, logits=self.network(x))
+
+    report = calibrate(Outputs(), images(batches=8))
+    assert {"network.9.weight", "network.1.running_mean"} <= set(report.changed)
 
 
 def test_a_convolution_may_be_the_head() -> None:
