@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ghn.graph.computational_graph import Role
 from ghn.initializers.transfer.alignment import align, heads
-from ghn.initializers.transfer.network import Attached, Network
+from ghn.initializers.transfer.network import Attached, Network, Place
+
+QKV = 3
+"""Queries, keys and values, in this order: one layer in some networks, three in others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Some of the outputs of a tensor of the source.
+
+    Attributes:
+        source: Its name.
+        index: Which of the equal pieces.
+        count: How many of them there are.
+    """
+
+    source: str
+    index: int = 0
+    count: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,13 +33,15 @@ class Counterparts:
     """What was found for a network's tensors; each is in one of them.
 
     Attributes:
-        sources: Our tensors' names, each with that of the source's.
+        sources: Our tensors' names, each with that of the source's, the first of several.
+        pieces: Those of them whose outputs are put together from pieces, or are a piece.
         folded: Our layers after which there is no norm, each with the norm of the source that its weight absorbs.
         absent: Biases of layers whose counterparts have none.
         reasons: Our other tensors, each with the reason why it has no source.
     """
 
     sources: Mapping[str, str]
+    pieces: Mapping[str, tuple[Piece, ...]]
     folded: Mapping[str, Attached]
     absent: tuple[str, ...]
     reasons: Mapping[str, str]
@@ -32,6 +52,7 @@ class _Search:
     ours: Network
     theirs: Network
     sources: dict[str, str] = field(default_factory=dict)
+    pieces: dict[str, tuple[Piece, ...]] = field(default_factory=dict)
     folded: dict[str, Attached] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
@@ -52,13 +73,18 @@ def counterparts(ours: Network, theirs: Network) -> Counterparts:
     _positions(search)
     _others(search)
     return Counterparts(
-        sources=search.sources, folded=search.folded, absent=tuple(search.absent), reasons=search.reasons
+        sources=search.sources,
+        pieces=search.pieces,
+        folded=search.folded,
+        absent=tuple(search.absent),
+        reasons=search.reasons,
     )
 
 
 def _layers(search: _Search) -> None:
     ours, theirs = [*search.ours.places.values()], [*search.theirs.places.values()]
-    search.sources.update(align(ours, theirs))
+    split_ours, split_theirs = (_in_pieces(*pair) for pair in _pairs(search))
+    _put_together(search, align([*split_ours], [*split_theirs]), split_ours, split_theirs)
     search.heads = {name: head.name for name, head in heads(ours, theirs).items()}
     classes = {name: head.out for name, head in heads(ours, theirs).items()}
     for place in ours:
@@ -70,9 +96,44 @@ def _layers(search: _Search) -> None:
             search.reasons[place.name] = f"the source has no {'head' if place.head else 'layer like it'}"
 
 
+def _pairs(search: _Search) -> list[tuple[Network, bool]]:
+    """Each network, and whether its layer of queries, keys and values is seen as three, as the other's are."""
+    one, other = (any(len(layers) == QKV for layers in network.attentions) for network in (search.ours, search.theirs))
+    return [(search.ours, other and not one), (search.theirs, one and not other)]
+
+
+def _in_pieces(network: Network, split: bool) -> dict[Place, Piece]:
+    """All layers in order, those of queries, keys and values in three pieces if they are to be."""
+    packed = {layers[0] for layers in network.attentions if len(layers) == 1} if split else set()
+    found: dict[Place, Piece] = {}
+    for name, place in network.places.items():
+        count = QKV if name in packed and place.out % QKV == 0 else 1
+        for index in range(count):
+            piece = replace(place, name=f"{name}\n{index}", out=place.out // count, chained=place.chained and not index)
+            found[piece] = Piece(source=name, index=index, count=count)
+    return found
+
+
+def _put_together(
+    search: _Search, aligned: Mapping[str, str], ours: Mapping[Place, Piece], theirs: Mapping[Place, Piece]
+) -> None:
+    """Note the source of each layer, all pieces of which have one."""
+    by_name = {place.name: piece for place, piece in theirs.items()}
+    found: dict[str, list[Piece]] = {}
+    for place, own in ours.items():
+        if place.name in aligned:
+            found.setdefault(own.source, []).append(by_name[aligned[place.name]])
+    for own in ours.values():
+        pieces = found.get(own.source, [])
+        if len(pieces) == own.count:
+            search.sources[own.source] = pieces[0].source
+            if len(pieces) > 1 or pieces[0].count > 1:
+                search.pieces[own.source] = tuple(pieces)
+
+
 def _fold(search: _Search, layer: str, source: str) -> None:
     """Have a layer without a norm after it absorb the one that follows its counterpart."""
-    if search.ours.attached_to(layer, follows=True, norm=True):
+    if search.ours.attached_to(layer, follows=True, norm=True) or layer in search.pieces:
         return
     norms = search.theirs.attached_to(source, follows=True, norm=True)
     if norms and statistics_of(search.theirs, norms[0]) is not None:
@@ -88,6 +149,9 @@ def statistics_of(network: Network, norm: Attached) -> tuple[str, str] | None:
 
 def _attached(search: _Search, entry: Attached) -> None:
     """A norm from the norm, a bias from the bias on the same side of the layer's counterpart."""
+    if not entry.norm and entry.layer in search.pieces:
+        _bias_in_pieces(search, entry)
+        return
     layer, found = search.sources.get(entry.layer), None
     if layer is None and entry.norm and not entry.follows:
         # What is normalised before a head does not depend on its classes.
@@ -108,6 +172,18 @@ def _attached(search: _Search, entry: Attached) -> None:
             search.absent.append(name)
         else:
             search.reasons[name] = f"the source has no such norm beside {layer}"
+
+
+def _bias_in_pieces(search: _Search, entry: Attached) -> None:
+    pieces = []
+    for piece in search.pieces[entry.layer]:
+        for other in search.theirs.attached_to(piece.source, follows=True, norm=False)[:1]:
+            pieces.append(replace(piece, source=other.parameters[Role.BIAS]))
+    for name in entry.parameters.values():
+        if len(pieces) == len(search.pieces[entry.layer]):
+            search.sources[name], search.pieces[name] = pieces[0].source, tuple(pieces)
+        else:
+            search.absent.append(name)
 
 
 def _beside(search: _Search, entry: Attached, layer: str) -> Attached | None:

@@ -139,6 +139,16 @@ class Network:
         known.update(name for entry in self.attached for name in entry.parameters.values())
         return [name for name, tensor in self.tensors.items() if name not in known and not is_opaque(tensor)]
 
+    @cached_property
+    def attentions(self) -> Sequence[tuple[str, ...]]:
+        """The layers that feed each attention, in order: three, or one that computes queries, keys and values."""
+        found = []
+        for node, made in enumerate(self.graph.nodes):
+            if made.op == "msa":
+                feeding = _reachable(self._before, node, lambda at: self.graph.nodes[at].op in BESIDE)
+                found.append(tuple(self._layer_at[at] for at in sorted(feeding) if at in self._layer_at))
+        return found
+
     def attached_to(self, layer: str, *, follows: bool, norm: bool) -> list[Attached]:
         """Norms or biases on one side of a layer, in order."""
         return self._by_layer.get((layer, follows, norm), [])

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ghn.graph.trace import TraceError
 from ghn.initializers.report import Batch, StartReport
-from ghn.initializers.transfer.counterparts import Counterparts, counterparts
+from ghn.initializers.transfer.counterparts import Counterparts, Piece, counterparts
 from ghn.initializers.transfer.network import Network
 from ghn.initializers.transfer.sources import TrainedModel, trained_model
 from ghn.initializers.transfer.tailor import tailor
@@ -88,8 +88,13 @@ def _read(source: TrainedModel, images: Tensor | None) -> Network:
 def _notes(ours: Network, found: Counterparts, made: Mapping[str, Tensor]) -> tuple[str, ...]:
     sources = {**found.sources, **dict.fromkeys(found.absent, ZERO)}
     absorbed = {name: f" with {next(iter(norm.parameters.values()))}" for name, norm in found.folded.items()}
+    together = {name: ", ".join(_said(piece) for piece in pieces) for name, pieces in found.pieces.items()}
     taken = {source for name, source in sources.items() if name in made} - {ZERO}
     return (
         f"{len(made)} of {len(ours.tensors)} tensors from {len(taken)} of the source",
-        *(f"{name} <- {sources[name]}{absorbed.get(name, '')}" for name in made),
+        *(f"{name} <- {together.get(name, sources[name])}{absorbed.get(name, '')}" for name in made),
     )
+
+
+def _said(piece: Piece) -> str:
+    return piece.source if piece.count == 1 else f"{piece.source} ({piece.index + 1}/{piece.count})"

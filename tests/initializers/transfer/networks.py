@@ -77,3 +77,26 @@ class Transformer(nn.Module):
 
 
 IMAGES = torch.zeros(2, 3, 16, 16)
+
+
+class Separate(nn.Module):
+    """`Block` without its scale, whose queries, keys and values are three layers."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.q, self.k, self.v = nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, width)
+        self.proj = nn.Linear(width, width)
+        self.fc1, self.fc2 = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm1(x)
+        x = x + 0.5 * self.proj(nn.functional.scaled_dot_product_attention(self.q(y), self.k(y), self.v(y)))
+        return x + self.fc2(nn.functional.gelu(self.fc1(self.norm2(x))))
+
+
+def separate(width: int, depth: int) -> nn.Module:
+    """A transformer of such blocks."""
+    model = Transformer(width, 0)
+    model.blocks = nn.ModuleList(Separate(width) for _ in range(depth))
+    return model

@@ -126,3 +126,10 @@ def test_in_a_chain(tmp_path: Path) -> None:
     assert len(report.steps) == 2
     with pytest.raises(ValueError, match="weight-selection takes a trained model: MODEL@FILE"):
         create("weight-selection")
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_other_types_of_numbers_are_kept(dtype: torch.dtype) -> None:
+    source, model = filled(plain(4)).to(dtype), filled(plain(4), 2).to(dtype)
+    WeightSelection(source, example_inputs=IMAGES.to(dtype))(model, [(IMAGES.to(dtype), BATCH[0][1])])
+    assert all(torch.equal(value, state(source)[key]) for key, value in state(model).items())

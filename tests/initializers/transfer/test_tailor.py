@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from ghn.initializers.transfer.counterparts import counterparts
+from ghn.initializers.transfer.fit import select
 from ghn.initializers.transfer.network import Network
 from ghn.initializers.transfer.tailor import tailor
-from tests.initializers.transfer.networks import IMAGES, Transformer, filled, plain
+from tests.initializers.transfer.networks import IMAGES, Transformer, filled, plain, separate
 
 
 def fitted(ours: nn.Module, theirs: nn.Module) -> dict[str, str]:
@@ -97,3 +98,23 @@ def test_stored_the_other_way_round() -> None:
     made, _ = tailor(mine, others, counterparts(mine, others))
     assert torch.equal(made["inner"], theirs.get_parameter("0.weight").T)
     assert torch.equal(made["outer"], theirs.get_parameter("2.weight").T)
+
+
+@pytest.mark.parametrize("width", [8, 16])
+def test_queries_keys_and_values_in_one_layer_or_three(width: int) -> None:
+    packed, apart = filled(Transformer(8, 2)), separate(width, 2)
+    for block in packed.get_submodule("blocks").children():
+        nn.init.constant_(block.get_parameter("gamma"), 0.5)
+    assert fitted(apart, packed) == {}
+    for index in range(2):
+        q, k, v = packed.get_parameter(f"blocks.{index}.qkv.weight").chunk(3)
+        for part, wanted in zip("qkv", (q, k, v), strict=True):
+            found = apart.get_parameter(f"blocks.{index}.{part}.weight")
+            assert torch.equal(found, select(wanted, (width, 8)).repeat_interleave(width // 8, 1) / (width // 8))
+    if width == 8:
+        same_outputs(apart, packed)
+    again = filled(Transformer(8, 2), 7)
+    fitted(again, filled(separate(8, 2), 3))
+    for block in again.get_submodule("blocks").children():
+        nn.init.constant_(block.get_parameter("gamma"), 0.5)
+    same_outputs(again, filled(separate(8, 2), 3))
