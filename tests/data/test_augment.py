@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ghn.data import Augmentation
+from ghn.data import Augmentation, DataError
+from ghn.data.augment import PolicyAugmentation, augmentation_named
 
 
 def crop_and_flip(image: Tensor, top: int, left: int, flip: bool, pad: int) -> Tensor:
@@ -55,3 +59,39 @@ def test_half_of_the_images_are_mirrored_and_all_offsets_are_equally_often() -> 
     _, counts = augmented.flatten(1).unique(dim=0, return_counts=True)
     # Of 18 kinds a thousand each; five standard deviations are 154.
     assert counts.tolist() == pytest.approx([1000] * 18, abs=154)
+
+
+@pytest.mark.parametrize("policy", ["crop", "randaugment", "trivialaugment"])
+def test_a_part_of_a_batch_is_augmented_as_in_the_whole(policy: Any) -> None:
+    pytest.importorskip("torchvision")
+    images = torch.randint(0, 256, (9, 3, 16, 16), dtype=torch.uint8)
+    augmentation = augmentation_named(policy)
+    assert augmentation is not None
+    drawn = augmentation.draw(9, torch.Generator().manual_seed(3))
+    state = torch.get_rng_state()
+    whole = augmentation(images, torch.Generator().manual_seed(3))
+    assert torch.equal(augmentation.apply(images[[7, 2]], drawn[[7, 2]]), whole[[7, 2]])
+    assert torch.equal(torch.get_rng_state(), state)
+    assert whole.shape == images.shape
+    assert whole.dtype == torch.uint8
+
+
+def test_a_policy_follows_crops_with_other_operations_for_each_image() -> None:
+    v2 = pytest.importorskip("torchvision.transforms.v2")
+    image = torch.randint(0, 256, (1, 3, 16, 16), dtype=torch.uint8).expand(40, 3, 16, 16)
+    augmentation = PolicyAugmentation(pad=0, flip=False, policy="trivialaugment")
+    drawn = augmentation.draw(40, torch.Generator().manual_seed(0))
+    augmented = augmentation.apply(image, drawn)
+    assert len(augmented.flatten(1).unique(dim=0)) > 20
+    for index in (0, 39):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(drawn[index, -1]))
+            assert torch.equal(augmented[index], v2.TrivialAugmentWide()(image[index]))
+    assert augmentation_named("none") is None
+
+
+def test_a_policy_without_torchvision_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision.transforms", None)
+    monkeypatch.setitem(sys.modules, "torchvision.transforms.v2", None)
+    with pytest.raises(DataError, match=r"randaugment needs torchvision; install it: pip install 'ghn\[vision\]'"):
+        augmentation_named("randaugment")

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional
 
 from ghn.data import Augmentation, DataError, ImageSet, ImageStream
 
@@ -62,3 +63,20 @@ def test_batches_of_an_epoch_are_augmented_differently(make_set: MakeSet) -> Non
     batches = [stream.batch(index)[0] for index in range(2 * stream.batches_per_epoch)]
     assert stream.batches_per_epoch == 3
     assert not any(torch.equal(one, other) for one, other in itertools.combinations(batches, 2))
+
+
+def test_a_part_is_that_of_the_batch(make_set: MakeSet) -> None:
+    images = make_set([0, 1, 2] * 5)
+    whole = ImageStream(images, batch_size=6, seed=5, augmentation=Augmentation())
+    part = ImageStream(images, batch_size=6, seed=5, augmentation=Augmentation(), part=[5, 0, 1])
+    for index in (0, 3):
+        for mine, theirs in zip(part.batch(index), whole.batch(index), strict=True):
+            assert torch.equal(mine, theirs[[5, 0, 1]])
+
+
+def test_images_of_another_size_are_those_of_their_own_resized(make_set: MakeSet) -> None:
+    images = make_set([0, 1, 2] * 5)
+    own, larger = ImageStream(images, batch_size=6), ImageStream(images, batch_size=6, image_size=8)
+    expected = functional.interpolate(own.batch(1)[0], (8, 8), mode="bilinear", antialias=True)
+    assert torch.equal(larger.batch(1)[0], expected)
+    assert ImageStream(images, batch_size=6, image_size=4).batch(1)[0].shape == (6, 3, 4, 4)

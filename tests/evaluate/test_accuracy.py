@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ghn.data import ImageSet, ImageStream
-from ghn.evaluate.accuracy import score, use_batch_statistics
+from ghn.evaluate.accuracy import score, scores_of, use_batch_statistics
 
 
 def some_images(count: int = 30, classes: int = 10) -> ImageSet:
@@ -108,3 +108,24 @@ def test_fewer_than_five_classes() -> None:
     network = a_network(3)
     use_batch_statistics(network)
     assert score(network.eval(), ImageStream(some_images(classes=3), batch_size=8)).top5 == 1.0
+
+
+def test_scores_are_found_in_what_classifiers_return() -> None:
+    scores = torch.ones(2, 3)
+    for output in (scores, (scores, None), [scores, scores * 2], {"loss": None, "logits": scores}, {"out": scores}):
+        assert scores_of(output) is scores
+
+
+@pytest.mark.parametrize(
+    ("output", "what"),
+    [
+        (torch.ones(2, 3, 4), r"of shape \(2, 3, 4\)"),
+        ((), "a NoneType"),
+        ({}, "a NoneType"),
+        ("text", "a str"),
+        ((None, torch.ones(2, 3)), "a NoneType"),
+    ],
+)
+def test_no_scores_are_one_line(output: object, what: str) -> None:
+    with pytest.raises(ValueError, match=rf"^the model's output is {what}, and no scores \(images, classes\)"):
+        scores_of(output)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ghn.finetuning.batch_norm import SynchronisedBatchNorm
-from tests.finetuning.processes import finish, start
+from tests.processes import finish, group
 
 BATCH = 7
 
@@ -67,7 +67,7 @@ dist.destroy_process_group()
 
 @pytest.mark.parametrize("world", [2, 3])
 def test_processes_compute_what_one_computes(world: int, tmp_path: Path) -> None:
-    finish(start(PROGRAM, str(tmp_path / "found.pt"), world=world))
+    finish(group(PROGRAM, str(tmp_path / "found.pt"), world=world))
     found, wanted = torch.load(tmp_path / "found.pt"), two_steps(Network(), torch.arange(BATCH))
     assert found.keys() == wanted.keys()
     assert sum(name.startswith("grad") for name in found) == 8

@@ -28,7 +28,7 @@ from ghn.training.signals import StoppedError
 from ghn.training.state import StateError
 from tests.data.folders import write_folder
 from tests.finetuning.networks import QUICK, a_network, digits
-from tests.finetuning.processes import finish, start
+from tests.processes import finish, group
 
 pytest.importorskip("sklearn")
 
@@ -365,7 +365,7 @@ def test_two_processes_are_one(kind: str, tmp_path: Path) -> None:
         write_folder(tmp_path / "images", classes=10, size=40, count=12)
         data, extra = str(tmp_path / "images"), FILES
         words.append(data)
-    outputs = finish(start(PROCESS, *words, world=2))
+    outputs = finish(group(PROCESS, *words, world=2))
     # All have the same network and say the same.
     assert outputs[0] == outputs[1]
     alone = finetune(a_network(), data, folder=tmp_path / "one", **(SHARED | extra))
@@ -376,13 +376,13 @@ def test_two_processes_are_one(kind: str, tmp_path: Path) -> None:
 
 def test_killed_processes_go_on_together(tmp_path: Path) -> None:
     pytest.importorskip("torchvision")
-    processes = start(PROCESS, str(tmp_path / "run"), world=2)
+    processes = group(PROCESS, str(tmp_path / "run"), world=2)
     while not (tmp_path / "run" / "rate-0.05" / "state.pt").exists():
         assert processes[0].poll() is None, processes[0].communicate()[1]
         time.sleep(0.01)
     for process in processes:
         process.kill()
         process.communicate()
-    finish(start(PROCESS, str(tmp_path / "run"), world=2))
+    finish(group(PROCESS, str(tmp_path / "run"), world=2))
     alone = finetune(a_network(), digits(), **SHARED)
     close(finetune(a_network(), digits(), folder=tmp_path / "run", **SHARED), alone)

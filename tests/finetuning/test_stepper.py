@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -150,3 +151,49 @@ def test_losses_are_part_of_the_state_and_are_not_shared_with_it() -> None:
     other.losses.append(4.0)
     assert (other.losses, state["losses"]) == ([2.0, 4.0], [2.0])
     assert set(state["network"]) == set(Network().state_dict())
+
+
+def test_mixed_labels_are_shares_of_classes() -> None:
+    def mix(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        shares = 0.75 * torch.eye(3)[labels] + 0.25 * torch.eye(3)[labels.roll(1)]
+        return images * 2, shares
+
+    config = replace(CONFIG, label_smoothing=0.0)
+    stepper = NetworkStepper(config, Network(), BATCH, mix=mix)  # type: ignore[arg-type]
+    images, labels = a_batch()
+    logs = functional.log_softmax(Network()(images * 2), dim=1)
+    index = torch.arange(BATCH)
+    wanted = -(0.75 * logs[index, labels] + 0.25 * logs[index, labels.roll(1)]).mean()
+    report = Trainer(config, stepper).step((images, labels))
+    assert report.loss == pytest.approx(wanted.item(), rel=1e-5)
+    # Right is the class with the larger share.
+    assert report.means["accuracy"] == pytest.approx(float((logs.argmax(1) == labels).float().mean()))
+
+
+def test_processes_drop_other_numbers_and_mix_by_the_same() -> None:
+    drawn: list[float] = []
+
+    def mix(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        drawn.append(float(torch.rand(())))
+        return images, labels
+
+    losses = []
+    for rank in (0, 1, 1):
+        stepper = NetworkStepper(CONFIG, Network(dropout=0.5), BATCH, mix=mix, rank=rank)  # type: ignore[arg-type]
+        losses.append(Trainer(CONFIG, stepper).step(a_batch()).loss)
+    assert drawn[0] == drawn[1] == drawn[2]
+    assert losses[0] != losses[1] == losses[2]
+
+
+def test_the_context_is_around_the_forward_pass_only() -> None:
+    inside: list[bool] = []
+
+    @contextmanager
+    def around() -> Iterator[None]:
+        inside.append(True)
+        yield
+        inside.append(False)
+
+    network = Network(after=lambda scores: inside.append(None) or scores)  # type: ignore[func-returns-value, arg-type]
+    Trainer(CONFIG, NetworkStepper(CONFIG, network, BATCH, around=around)).step(a_batch())
+    assert inside == [True, None, False]

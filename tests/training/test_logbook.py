@@ -140,3 +140,26 @@ def test_what_is_no_log_is_neither_read_at_once_nor_lost(tmp_path: Path, capsys:
         assert peak_memory() - before < 32 << 20
         assert capsys.readouterr().err == f"{file} {fault}\n"
         assert file.stat().st_size == (1 << 40 if content is None else len(content))
+
+
+def test_without_a_folder_there_may_be_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    log = Logbook(None, speaks=True)
+    log.write(1, {"loss": 0.5})
+    log.say("a line")
+    log.close()
+    assert capsys.readouterr().err == "a line\n"
+
+
+def test_a_folder_may_be_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = Logbook(tmp_path, speaks=False)
+    log.write(1, {"loss": 0.5})
+    log.say("a line")
+    log.close()
+    assert capsys.readouterr().err == ""
+    assert (tmp_path / "log.jsonl").exists()
+
+
+def test_the_bar_may_begin_in_the_middle(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = logbook._Bar("/10", 0, 0.5)
+    assert bar._progress.tasks[0].percentage == 50
+    bar.close()

@@ -307,3 +307,33 @@ def test_a_state_with_wrong_content_is_one_line(tmp_path: Path, key: str, value:
 def test_work_that_ends_early_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="there is no work for step 3 of 6"):
         make(CONFIG, tmp_path).go(lambda first, last: works()(first, 2))
+
+
+def test_what_a_validation_leaves_is_part_of_the_state_of_its_step(tmp_path: Path) -> None:
+    made, seen = make(replace(CONFIG, save_every=2, validate_every=2), tmp_path), []
+
+    def validate() -> Validation:
+        current = load_state(tmp_path)
+        seen.append((made.trainer.step_count, current and current["step"]))
+        return NOTHING
+
+    made.go(works(), validate=validate)
+    assert seen == [(2, None), (4, 2), (6, 4)]
+
+
+def test_the_bar_moves_each_step_and_on_from_one_part_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    moves: list[tuple[int, float, str]] = []
+    monkeypatch.setattr("ghn.training.logbook.Logbook.progress", lambda _, *given: moves.append(given))
+    for index in range(2):
+        Loop(linear_trainer(replace(CONFIG, log_every=4)), None, quiet=True, title="x", part=(index, 2)).go(works())
+    assert [(step, share) for step, share, _ in moves] == [
+        (step, pytest.approx((index + step / 6) / 2)) for index in range(2) for step in range(1, 7)
+    ]
+    assert all(text.startswith("x loss ") for _, _, text in moves)
+
+
+def test_a_silent_run_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Loop(linear_trainer(CONFIG), tmp_path, silent=True).go(works())
+    assert capsys.readouterr().err == ""
+    Loop(linear_trainer(CONFIG), tmp_path / "other", quiet=True).go(works())
+    assert "training from step 0 on" in capsys.readouterr().err

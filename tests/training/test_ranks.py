@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -23,6 +21,7 @@ from ghn.training import ranks
 from ghn.training.ranks import Ranks
 from ghn.training.state import StateError, load_state
 from tests.meta.tiny import TINY
+from tests.processes import finish, group
 
 CONFIG = replace(
     TINY,
@@ -77,26 +76,8 @@ def start(
     overflowing: Sequence[tuple[int, int]] = (),
 ) -> list[subprocess.Popen[str]]:
     """The processes that `torchrun` would start; networks named by (step, slot) lack memory, or overflow."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     words = [json.dumps(config.to_dict()), str(folder), *map(json.dumps, (stop_after, lacking, overflowing))]
-    return [
-        subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *words],
-            env={**environment, "WORLD_SIZE": str(world), "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(world)
-    ]
-
-
-def finish(processes: list[subprocess.Popen[str]]) -> list[str]:
-    errors = [process.communicate(timeout=300)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(processes), "\n".join(errors)
-    return errors
+    return group(PROGRAM, *words, world=world)
 
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
@@ -220,3 +201,28 @@ def test_processes_share_the_cards_of_a_machine(processes: int, cards: int, expe
 def test_without_a_card_there_is_no_place() -> None:
     with pytest.raises(ValueError, match="no CUDA device is there; take device cpu"):
         ranks.place(0, 2, 0)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="it is there")
+def test_a_card_that_is_not_there_is_one_line() -> None:
+    with pytest.raises(ValueError, match="no CUDA device is there; take device cpu"):
+        Ranks.from_environment("cuda")
+
+
+SPREAD = """
+import torch
+from ghn.training.ranks import Ranks
+
+with Ranks.from_environment("cpu") as ranks:
+    values = [torch.full((2, 3), float(ranks.rank)).t(), torch.tensor(ranks.rank + 7), torch.tensor([ranks.rank == 0])]
+    ranks.spread(values)
+    assert values[0].tolist() == [[0.0, 0.0]] * 3, values
+    assert (int(values[1]), bool(values[2])) == (7, True), values
+"""
+
+
+def test_all_get_what_the_first_has() -> None:
+    finish(group(SPREAD, world=2))
+    alone = torch.ones(2)
+    Ranks().spread([alone])
+    assert alone.tolist() == [1, 1]

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 
-def start(program: str, *words: str, world: int) -> list[subprocess.Popen[str]]:
+def group(program: str, *words: str, world: int) -> list[subprocess.Popen[str]]:
     """The processes of a group, each of which runs a program."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
