@@ -103,9 +103,8 @@ def run(options: Options) -> None:
 
     if options.output is not None:
         check_writable(options.output, (".json",))
-    name = chosen_name(options.ghn)
     with Bar("loading libraries", quiet=options.quiet or options.json or _rank() > 0) as bar:
-        evaluation, interrupted = _evaluated(options, name, bar)
+        evaluation, interrupted = _evaluated(options, chosen_name(options.ghn), bar)
     if evaluation is not None and _rank() == 0:
         _report(options, evaluation)
     if interrupted:
