@@ -93,8 +93,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["resnet18", "resnet50"])
     parser.add_argument("--starts", nargs="+", default=STARTS)
-    parser.add_argument("--steps", type=int, default=2, help="steps of starts that learn scales, timed")
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=1, help="steps of starts that learn scales, timed")
+    parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--batches", type=int, default=2)
     parser.add_argument("--image-size", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
@@ -105,6 +105,8 @@ def main() -> None:
         (torch.randn(shape, generator=generator), torch.randint(10, (arguments.batch_size,), generator=generator))
         for _ in range(arguments.batches)
     ]
+    columns = {"model": "", "start": "", "forward_passes": ".1f", "seconds": ".2f", "steps": "d", "step": ".1f"}
+    extra = {"batch_size": arguments.batch_size, "batches": arguments.batches, "image_size": arguments.image_size}
     rows: list[dict[str, Any]] = []
     for name in arguments.models:
         model = made(name, arguments.seed)
@@ -115,9 +117,8 @@ def main() -> None:
         for start in arguments.starts:
             rows.append(measure(name, start, batches, forward, arguments))
             print(rows[-1], flush=True)
-    columns = {"model": "", "start": "", "forward_passes": ".1f", "seconds": ".2f", "steps": "d", "step": ".1f"}
-    extra = {"batch_size": arguments.batch_size, "batches": arguments.batches, "image_size": arguments.image_size}
-    save("starts_cost", rows, table=markdown(rows, columns), extra=extra)
+        # After each model, for the larger ones take long.
+        save("starts_cost", rows, table=markdown(rows, columns), extra=extra)
 
 
 if __name__ == "__main__":

@@ -114,6 +114,30 @@ def test_two_forward_passes_and_then_two_derivatives_with_batch_norms() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+def test_buffers_that_forward_passes_write_to() -> None:
+    class Counts(nn.Module):
+        count: Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(12, 3)
+            self.register_buffer("count", torch.ones(3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.count.add_(1)
+            return self.layer(x.flatten(1)).tanh() * self.count
+
+    torch.manual_seed(0)
+    model, batch = Counts(), (torch.randn(4, 3, 2, 2), torch.tensor([0, 1, 2, 0]))
+    network = ScaledNetwork("x", model)
+    with differentiable(model, 0):
+        tensors = network.tensors()
+        first, second = network.loss(tensors, batch), network.loss(tensors, batch)
+        assert torch.equal(first, second)
+        assert network.gradients(first, tensors)["layer.weight"].any()
+    assert model.count.tolist() == [1, 1, 1]
+
+
 def test_attention_can_be_differentiated_twice() -> None:
     class Attention(nn.Module):
         def __init__(self) -> None:
