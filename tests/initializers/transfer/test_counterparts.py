@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 from ghn.initializers.transfer.counterparts import counterparts, statistics_of
 from ghn.initializers.transfer.network import Network
@@ -66,6 +66,22 @@ def test_a_norm_without_one_in_the_source_stays() -> None:
     found = counterparts(ours, theirs)
     assert found.reasons["1.weight"] == "the source has no such norm beside 0.weight"
     assert "1.running_mean" in found.reasons
+
+
+def test_of_several_norms_each_has_its_own() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.one, self.other = nn.Linear(16, 4), nn.LayerNorm(4), nn.LayerNorm(4)
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, images: Tensor) -> Tensor:
+            x = self.stem(images).mean((1, 2))
+            x = x + x.square().sqrt()
+            return self.head(self.one(x) + self.other(x))
+
+    ours, theirs = between(Two(), Two())
+    assert counterparts(ours, theirs).sources == {name: name for name in ours.tensors}
 
 
 def test_heads_of_other_classes_stay_and_their_norm_does_not() -> None:
