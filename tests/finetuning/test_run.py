@@ -248,7 +248,7 @@ from tests.finetuning.networks import a_network, digits
 from tests.finetuning.test_run import SAVED
 
 network = a_network(dropout=0.3)
-network.register_forward_hook(lambda *_: time.sleep(0.02))
+network.register_forward_hook(lambda *_: time.sleep(0.05))
 finetune(network, digits(), folder=sys.argv[1], **SAVED)
 """
 
@@ -266,20 +266,15 @@ def test_killed_at_random_moments_it_ends_with_the_same_numbers(tmp_path: Path) 
     pytest.importorskip("torchvision")
     whole, killed = a_network(dropout=0.3), a_network(dropout=0.3)
     expected = finetune(whole, digits(), **SAVED)
-    moments, kills = random.Random(0), 0
-    while True:
-        command = [sys.executable, "-c", PROGRAM, str(tmp_path / "run")]
-        with subprocess.Popen(command) as process:
-            # Libraries are loaded once the folder's first file is there.
-            while process.poll() is None and not (tmp_path / "run" / ".lock").exists():
-                time.sleep(0.01)
-            time.sleep(moments.uniform(0.0, 0.3) if kills == 0 else moments.uniform(2.0, 5.0))
-            if process.poll() is not None or kills == 4:
-                process.kill()
-                break
+    later = random.Random(0)
+    # In a start, in trainings with states of several steps, after one that diverged, and wherever that leads to.
+    for moment in ("start/state.pt", "rate-0.05/state.pt", "rate-0.05/state-previous.pt", "rate-0.02/state.pt"):
+        with subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path / "run")]) as process:
+            while not (tmp_path / "run" / moment).exists():
+                assert process.poll() is None, "it ended before it could be killed"
+                time.sleep(0.005)
+            time.sleep(later.uniform(0.0, 0.2))
             process.kill()
-            kills += 1
-    assert kills >= 1
     again = finetune(killed, digits(), folder=tmp_path / "run", **SAVED)
     same(again, expected)
     for name, value in whole.state_dict().items():
