@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ghn.common.text import printable
@@ -120,14 +121,16 @@ class Images:
     Attributes:
         train: This process's part of augmented training images, endlessly.
         plain: Training images as they are, for the start.
-        held_out: Held-out images as they are; None where there are none.
-        test: Test images as they are.
+        held_out: This process's share of the held-out images as they are; None where it has none.
+        test: Likewise of the test images.
+        holds_out: Whether any process has images held out.
     """
 
     train: Stream
     plain: Stream
     held_out: Stream | None
-    test: Stream
+    test: Stream | None
+    holds_out: bool
 
     def sample(self, count: int) -> list[tuple[Tensor, Tensor]]:
         """Some training images as they are: images (B, 3, H, W) float32, labels (B,) int64."""
@@ -147,10 +150,20 @@ def open_images(data: Data, config: FinetuneConfig, ranks: Ranks, part: Sequence
         DataError: When there are too few.
     """
     kept, held = _split(data.train, config)
-    train = _stream(kept, data, config, ranks, part=part, training=True)
-    test = _stream(data.test, data, config, ranks)
-    held_out = _stream(held, data, config, ranks) if len(held) else None
-    return Images(train=train, plain=_stream(kept, data, config, ranks), held_out=held_out, test=test)
+    return Images(
+        train=_stream(kept, data, config, ranks, part=part, training=True),
+        plain=_stream(kept, data, config, ranks),
+        held_out=_share(held, None, data, config, ranks),
+        test=_share(data.test, config.test_images, data, config, ranks),
+        holds_out=len(held) > 0,
+    )
+
+
+def _share(images: Labelled, most: int | None, data: Data, config: FinetuneConfig, ranks: Ranks) -> Stream | None:
+    """One process's share of images to evaluate on: each decodes its own only."""
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:most]
+    mine = order[ranks.rank :: ranks.world]
+    return _stream(images.subset(mine), data, config, ranks) if len(mine) else None
 
 
 def _split(images: Labelled, config: FinetuneConfig) -> tuple[Labelled, Labelled]:

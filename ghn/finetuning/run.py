@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from ghn.common.files import write_text
+from ghn.common.memory import is_out_of_memory
 from ghn.common.processes import share
 from ghn.data.sample import first_batches
 from ghn.evaluate.accuracy import Scores, score_batches, scores_of
@@ -162,16 +163,20 @@ class _Run:
         ).run()
 
     def _check_model(self) -> None:
-        images, _ = next(iter(first_batches(self.images.test, min(2, self.images.test.images_per_epoch))))
+        size = self.data.image_size
         try:
             with torch.no_grad(), torch.random.fork_rng(devices=_cuda(self.ranks.device)), _evaluating(self.model):
-                outputs = scores_of(self.model(images)).shape[1]
-        except RuntimeError as error:
-            cause = " ".join(str(error).split())
+                output = self.model(torch.zeros(2, 3, size, size, device=self.ranks.device))
+        # What a forward pass of whatever model raises.
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            cause = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(
-                f"{type(self.model).__name__} cannot be run on images (2, 3, {self.data.image_size}, "
-                f"{self.data.image_size}): {cause}; image_size gives them another size"
+                f"{type(self.model).__name__} cannot be run on images (2, 3, {size}, {size}): {cause}; "
+                "image_size gives them another size"
             ) from error
+        outputs = scores_of(output).shape[1]
         if outputs != len(self.data.classes):
             raise ValueError(
                 f"{type(self.model).__name__} has {outputs} outputs, {self.data.name} has {len(self.data.classes)} "
@@ -184,29 +189,27 @@ class _Run:
 
     def _observe(self, network: nn.Module, averaged: nn.Module | None, step: int) -> HistoryPoint:
         test, held_out = self.images.test, self.images.held_out
-        found = self._score(network, test, self.config.test_images)
+        found = self._score(network, test)
         return HistoryPoint(
             step=step,
             loss=found.loss,
             accuracy=found.top1,
-            validation=None if held_out is None else self._score(network, held_out).top1,
-            averaged=None if averaged is None else self._score(averaged, test, self.config.test_images).top1,
+            validation=self._score(network, held_out).top1 if self.images.holds_out else None,
+            averaged=None if averaged is None else self._score(averaged, test).top1,
         )
 
-    def _score(self, network: nn.Module, stream: Stream, most: int | None = None) -> Scores:
-        """On a stream's first images, each process on some of the batches, as a user would run the network."""
-        count = min(stream.images_per_epoch, most or stream.images_per_epoch)
+    def _score(self, network: nn.Module, stream: Stream | None) -> Scores:
+        """On the images of all processes, each of which has a stream of its own or none, as a user runs the network."""
         sums = torch.zeros(4, dtype=torch.float64, device=self.ranks.device)
-        with _evaluating(network):
-            for index, batch in enumerate(first_batches(stream, count)):
-                if index % self.ranks.world != self.ranks.rank:
-                    continue
-                images, labels = batch
-                found = score_batches(network, [(images.contiguous(memory_format=torch.channels_last), labels)])
-                sums += torch.tensor([found.top1, found.top5, found.loss, 1.0]).to(sums) * found.images
+        if stream is not None:
+            batches = first_batches(stream, stream.images_per_epoch)
+            shaped = ((images.contiguous(memory_format=torch.channels_last), labels) for images, labels in batches)
+            with _evaluating(network):
+                found = score_batches(network, shaped)
+            sums += torch.tensor([found.top1, found.top5, found.loss, 1.0]).to(sums) * found.images
         self.ranks.sum([sums])
-        top1, top5, loss, images_ = sums.tolist()
-        return Scores(top1=top1 / images_, top5=top5 / images_, loss=loss / images_, images=int(images_))
+        top1, top5, loss, count = sums.tolist()
+        return Scores(top1=top1 / count, top5=top5 / count, loss=loss / count, images=int(count))
 
 
 @contextmanager

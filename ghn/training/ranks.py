@@ -54,16 +54,20 @@ class Ranks:
         world: Number of processes.
         device: Device of this process.
         shared: How to sum, where all processes use one device of one machine.
+        owned: Whether the process group ends with this.
     """
 
     rank: int = 0
     world: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     shared: SharedSum | None = None
+    owned: bool = True
 
     @classmethod
     def from_environment(cls, device: str | None = None, *, timeout: float = 600) -> Ranks:
         """Join the group that `torchrun` describes in the environment; a single process without it.
+
+        A group that the process has joined already is taken, and not ended.
 
         Where a machine has more processes than cards, they share these evenly.
 
@@ -86,9 +90,11 @@ class Ranks:
             chosen = torch.device(kind, place(int(os.environ.get("LOCAL_RANK", "0")), here, cards))
             torch.cuda.set_device(chosen)
             backend, one_device = "gloo" if here > cards else "nccl", here == world and cards == 1
-        dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
+        owned = not dist.is_initialized()
+        if owned:
+            dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
         shared = SharedSum(chosen) if one_device else None
-        return cls(rank=dist.get_rank(), world=world, device=chosen, shared=shared)
+        return cls(rank=dist.get_rank(), world=world, device=chosen, shared=shared, owned=owned)
 
     @property
     def is_first(self) -> bool:
@@ -181,7 +187,7 @@ class Ranks:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.world > 1 and dist.is_initialized():
+        if self.world > 1 and self.owned and dist.is_initialized():
             dist.destroy_process_group()
 
 

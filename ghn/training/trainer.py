@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ghn.common.private_torch import foreach_mul_, foreach_norm, foreach_sub
 from ghn.training.average import make_average
@@ -213,8 +213,7 @@ class Trainer(Generic[Work]):
             self.scaler.unscale_(self.optimizer)
         if 0 < report.units < self.stepper.units:
             foreach_mul_(gradients, self.stepper.units / report.units)
-        limit = float("inf") if config.clip is None else config.clip
-        report.gradient_norm = float(nn.utils.clip_grad_norm_(self.parameters, limit, foreach=True))
+        report.gradient_norm = self._clipped(gradients)
         total = torch.tensor([*report.means.values(), report.gradient_norm])
         report.finite = bool(total.isfinite().all()) and report.units > 0
         if norms:
@@ -235,6 +234,18 @@ class Trainer(Generic[Work]):
             now = [parameter.detach() for parameter in self.parameters]
             report.parameter_norm = _norm(now)
             report.update_norm = _norm(foreach_sub(now, before))
+
+    def _clipped(self, gradients: Sequence[Tensor]) -> float:
+        """Scale gradients down to the limit; returns their norm before. Those within it are not written again."""
+        if not gradients:
+            return 0.0
+        norm = torch.stack(foreach_norm(gradients)).norm()
+        if self.config.clip is not None:
+            # As `torch.nn.utils.clip_grad_norm_`.
+            factor = float(self.config.clip / (norm + 1e-6))
+            if factor < 1:
+                foreach_mul_(gradients, factor)
+        return float(norm)
 
     def _is_overflow(self, report: StepReport) -> bool:
         """Whether a step failed because the loss scale of float16 is still too high: it is halved then."""

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from ghn.data import DataError, ImageFolder, ImageStream
+from ghn.data.sample import first_batches
 from ghn.finetuning.config import FinetuneConfig
 from ghn.finetuning.images import Images, open_data, open_images
 from ghn.training.ranks import Ranks
@@ -133,3 +134,24 @@ def test_a_corrupt_image_is_named(tmp_path: Path) -> None:
     images = opened(tmp_path, replace(CONFIG, hold_out=0, batch_size=8))
     with pytest.raises(DataError, match=rf"{re.escape(str(file))} cannot be read as an image"):
         images.train.batch(0)
+
+
+def test_processes_evaluate_on_a_share_each(tmp_path: Path) -> None:
+    write_folder(tmp_path, classes=3, count=4)
+    data: Any
+    for data in (digits(40, 20), str(tmp_path)):
+        config = replace(CONFIG, test_images=7, hold_out=2)
+        found = open_data(data, config)
+        alone = open_images(found, config, Ranks())
+        shares = [open_images(found, config, Ranks(rank=rank, world=3)) for rank in range(3)]
+        assert [images.test and images.test.images_per_epoch for images in shares] == [3, 2, 2]
+        assert [images.held_out and images.held_out.images_per_epoch for images in shares] == [1, 1, None]
+        assert all(images.holds_out for images in shares)
+        assert alone.test is not None
+        whole = {image.numpy().tobytes() for images, _ in _batches(alone.test) for image in images}
+        parts = [{one.numpy().tobytes() for some, _ in _batches(images.test) for one in some} for images in shares]
+        assert set.union(*parts) == whole
+
+
+def _batches(stream: Any) -> Any:
+    return first_batches(stream, stream.images_per_epoch)

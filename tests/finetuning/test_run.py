@@ -199,6 +199,16 @@ class Broken(nn.Module):
         return self.network(images) * math.inf
 
 
+class Asserting(nn.Linear):
+    """Tells what it wants by an assertion, as vision transformers do."""
+
+    def __init__(self) -> None:
+        super().__init__(10, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        raise AssertionError
+
+
 @pytest.mark.parametrize(
     ("network", "settings", "message"),
     [
@@ -209,6 +219,7 @@ class Broken(nn.Module):
         (lambda: a_network().append(nn.Unflatten(1, (5, 2))), {}, "output is of shape (2, 5, 2), and no scores"),
         (lambda: a_network().to("meta"), {}, "the model is on meta: trainings run on cpu or cuda"),
         (a_network, {"image_size": 16}, "Sequential cannot be run on images (2, 3, 16, 16): "),
+        (Asserting, {}, "Asserting cannot be run on images (2, 3, 32, 32): AssertionError; image_size gives"),
         (a_network, {"batch_size": 161}, "batches of 161 cannot be cut from the 160 images of digits"),
         (a_network, {"hold_out": 200}, "200 of 200 images cannot be held out of digits"),
         (a_network, {"few_shot": 1000}, "1000 images were asked for"),

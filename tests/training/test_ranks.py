@@ -213,11 +213,21 @@ SPREAD = """
 import torch
 from ghn.training.ranks import Ranks
 
+import torch.distributed as dist
+
+dist.init_process_group("gloo")
 with Ranks.from_environment("cpu") as ranks:
+    assert not ranks.owned
     values = [torch.full((2, 3), float(ranks.rank)).t(), torch.tensor(ranks.rank + 7), torch.tensor([ranks.rank == 0])]
     ranks.spread(values)
     assert values[0].tolist() == [[0.0, 0.0]] * 3, values
     assert (int(values[1]), bool(values[2])) == (7, True), values
+# A group that was there stays.
+dist.barrier()
+dist.destroy_process_group()
+with Ranks.from_environment("cpu") as ranks:
+    assert ranks.owned and ranks.gather(ranks.rank) == [0, 1]
+assert not dist.is_initialized()
 """
 
 
