@@ -25,14 +25,21 @@ from ghn.graph.run.inputs import candidate_inputs
 Size = tuple[int, int]
 """H, W in pixels."""
 
-MOST_PIXELS = 64 * 96 * 96
-"""In a batch: VGG-16 takes about two gigabytes for them."""
+MOST_IN_BATCH = 64 * 64 * 96 * 96
+"""Elements of a batch before a batch norm, 150 MB: a network has a few such tensors at a time."""
 
-FEWEST_IN_BATCH = 8
-"""Images, whatever their size: statistics of fewer are none."""
+MOST_IN_ALL = 1 << 26
+"""Elements of all images before a batch norm, some seconds of work: 20 images of 224 pixels in VGG-16."""
+
+FEWEST = 8
+"""Images, in a batch and in all, whatever they take: statistics of fewer are none."""
 
 OTHER_SIZES = 3
 """Sizes to try where a model does not take images at their own."""
+
+
+class _TooMuchError(Exception):
+    """Running a model would take too long, whatever the size of the images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +95,21 @@ def statistics_from(model: nn.Module, images: ImageSet | None, example_inputs: A
     fault = ""
     for size in sizes:
         try:
-            changed = _finite_statistics(model, _batches(model, images, size))
+            batches = _batches(model, images, size)
+            changed = _finite_statistics(model, batches)
+        except _TooMuchError as error:
+            return StatisticsReport(
+                reason=f"the model is not run on images of {images.name} ({error})", data=images.name
+            )
         except Exception as error:  # whatever a model of others raises
             fault = fault or shown(" ".join(str(error).split()) or type(error).__name__, 160)
         else:
             return StatisticsReport(
-                changed=tuple(changed), norms=len(changed) // 2, images=len(images), data=images.name, size=size
+                changed=tuple(changed),
+                norms=len(changed) // 2,
+                images=sum(len(labels) for _, labels in batches),
+                data=images.name,
+                size=size,
             )
     return StatisticsReport(reason=f"the model does not run on images of {images.name} ({fault})", data=images.name)
 
@@ -207,15 +223,40 @@ def _size_of(inputs: Inputs) -> Size | None:
 
 
 def _batches(model: nn.Module, images: ImageSet, size: Size) -> list[tuple[Tensor, Tensor]]:
-    """The images as the model takes them, in as few batches of about the same size as memory allows."""
-    pixels = normalise(images.images, images)
-    most = min(len(images), max(FEWEST_IN_BATCH, MOST_PIXELS // (size[0] * size[1])))
-    pieces = -(-len(images) // most)
+    """The images as the model takes them, all of them where that is no great work, in as few batches as fit."""
     kinds = [kind.dtype for kind in named_parameters(model).values() if kind.is_floating_point()]
-    return [
-        (_resized(part, size).to(kinds[0] if kinds else torch.float32), labels)
-        for part, labels in zip(pixels.tensor_split(pieces), images.labels.tensor_split(pieces), strict=True)
-    ]
+
+    def taken(chosen: Tensor) -> Tensor:
+        pixels = normalise(images.images[chosen], images)
+        return _resized(pixels, size).to(device_of(model), kinds[0] if kinds else torch.float32)
+
+    elements = max(1, _most_elements(model, taken(torch.arange(2))))
+    count = min(len(images), MOST_IN_ALL // elements)
+    if count < min(FEWEST, len(images)):
+        # Detectors enlarge images by themselves.
+        raise _TooMuchError(f"it makes {elements:,} numbers of each, which takes too long")
+    pieces = -(-count // min(count, max(FEWEST, MOST_IN_BATCH // elements)))
+    # Data sets come class by class, and each batch is to have some of all.
+    spread = torch.linspace(0, len(images) - 1, count).round().long()
+    return [(taken(spread[piece::pieces]), images.labels[spread[piece::pieces]]) for piece in range(pieces)]
+
+
+@torch.no_grad()
+def _most_elements(model: nn.Module, images: Tensor) -> int:
+    """Elements of an image's features before the batch norm where these are most."""
+    seen = [0]
+
+    def look(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+        seen[0] = max(seen[0], given[0].numel() // len(images))
+
+    handles = [norm.register_forward_pre_hook(look) for norm in norms_with_statistics(model).values()]
+    try:
+        with running(model, training=False):
+            model(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen[0]
 
 
 def _resized(images: Tensor, size: Size) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ghn import batch_norm
 from ghn.batch_norm import norms_with_statistics, set_statistics, statistics_from
 from ghn.data.augment import normalise
 from ghn.data.image_set import ImageSet
@@ -50,7 +51,8 @@ def by_hand(images: ImageSet, *, size: int | None = None, batches: int = 1) -> t
     pixels = (pixels - torch.tensor(images.mean).view(shape)) / torch.tensor(images.std).view(shape)
     if size is not None:
         pixels = functional.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
-    parts = pixels.tensor_split(batches)
+    # Classes come one after the other: each batch has some of all.
+    parts = [pixels[batch::batches] for batch in range(batches)]
     mean = torch.stack([part.mean((0, 2, 3)) for part in parts]).mean(0)
     return mean.float(), torch.stack([part.var((0, 2, 3)) for part in parts]).mean(0).float()
 
@@ -61,7 +63,7 @@ def test_statistics_are_those_of_the_images_at_their_own_size() -> None:
     mean, var = by_hand(images)
     torch.testing.assert_close(model.norm.running_mean, mean, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(model.norm.running_var, var, rtol=1e-4, atol=1e-5)
-    assert model.seen == [(12, 3, 16, 16)]
+    assert model.seen == [(2, 3, 16, 16), (12, 3, 16, 16)]
     assert report.changed == ("norm.running_mean", "norm.running_var")
     assert (report.images, report.data, report.size, report.norms, report.reason) == (12, "toy", (16, 16), 1, None)
     assert str(report) == "1 batch norms have statistics from 12 images of toy, 16×16 pixels"
@@ -80,15 +82,30 @@ def test_example_inputs_say_the_size(wrapped: Any) -> None:
     torch.testing.assert_close(model.norm.running_var, var, rtol=1e-4, atol=1e-5)
 
 
-def test_large_images_come_in_several_batches() -> None:
-    images, model = some_images(), Sees(299)
+def test_large_features_come_in_several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, model = some_images(), Sees(16)
+    # Three channels of 256 pixels: ten images of them.
+    monkeypatch.setattr(batch_norm, "MOST_IN_BATCH", 10 * 3 * 256 + 5)
     report = statistics_from(model, images)
-    # 64 × 96 × 96 pixels are less than eight images of 299.
-    assert report.size == (299, 299)
-    assert [shape[0] for shape in model.seen] == [6, 6]
-    mean, var = by_hand(images, size=299, batches=2)
+    # The first call sees how many elements there are.
+    assert [shape[0] for shape in model.seen] == [2, 6, 6]
+    assert report.images == 12
+    mean, var = by_hand(images, batches=2)
+    torch.testing.assert_close(model.norm.running_mean, mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.norm.running_var, var, rtol=1e-4, atol=1e-5)
+
+
+def test_of_what_takes_much_more_fewer_images_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, model = some_images(12), Sees(299)
+    monkeypatch.setattr(batch_norm, "MOST_IN_ALL", 9 * 3 * 299 * 299)
+    report = statistics_from(model, images)
+    assert (report.images, report.size) == (9, (299, 299))
+    mean, var = by_hand(images.subset([0, 1, 3, 4, 6, 7, 8, 10, 11]), size=299)
     torch.testing.assert_close(model.norm.running_mean, mean, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(model.norm.running_var, var, rtol=1e-3, atol=1e-4)
+    monkeypatch.setattr(batch_norm, "MOST_IN_ALL", 7 * 3 * 299 * 299)
+    reason = statistics_from(model, images, torch.zeros(2, 3, 299, 299)).reason
+    assert reason == "the model is not run on images of toy (it makes 268,203 numbers of each, which takes too long)"
 
 
 class Overflowing(Sees):

@@ -104,11 +104,11 @@ def run(options: Options) -> None:
     if options.output is not None:
         check_writable(options.output, (".json",))
     with Bar("loading libraries", quiet=options.quiet or options.json or _rank() > 0) as bar:
-        evaluation, interrupted = _evaluated(options, chosen_name(options.ghn), bar)
+        evaluation, ended_by = _evaluated(options, chosen_name(options.ghn), bar)
     if evaluation is not None and _rank() == 0:
         _report(options, evaluation)
-    if interrupted:
-        raise KeyboardInterrupt
+    if ended_by is not None:
+        raise ended_by
     if evaluation is not None and evaluation.failed and _rank() == 0:
         first = evaluation.failed[0]
         count = f"{len(evaluation.failed)} of {len(evaluation.networks)} could not be evaluated"
@@ -120,8 +120,8 @@ def _rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def _evaluated(options: Options, name: str, bar: Bar) -> tuple[Evaluation | None, bool]:
-    """The results, or after Ctrl-C what there is of them; and whether it was interrupted."""
+def _evaluated(options: Options, name: str, bar: Bar) -> tuple[Evaluation | None, BaseException | None]:
+    """The results, or what there is of them and what ended it: Ctrl-C, or an image that cannot be read."""
     from ghn.evaluate import evaluate
     from ghn.evaluate.run import evaluation_of
     from ghn.training.ranks import RankLostError, Ranks
@@ -139,17 +139,16 @@ def _evaluated(options: Options, name: str, bar: Bar) -> tuple[Evaluation | None
                 done.append(result)
                 bar.advance(_line(result))
 
-            return evaluate(None, config, progress=progress, folder=options.folder, ranks=ranks), False
-    except KeyboardInterrupt:
-        if options.folder is not None:
+            return evaluate(None, config, progress=progress, folder=options.folder, ranks=ranks), None
+    except (KeyboardInterrupt, RankLostError, ValueError) as error:
+        if options.folder is not None and done:
             # Also what other processes have done, now and before.
             from ghn.evaluate.journal import read_finished
 
             with suppress(StateError):
                 done = list(read_finished(options.folder).values())
-        return (evaluation_of(config, [], done) if done else None), True
-    except RankLostError as error:
-        raise CommandError(str(error)) from error
+        ended_by = CommandError(str(error)) if isinstance(error, RankLostError) else error
+        return (evaluation_of(config, [], done) if done else None), ended_by
 
 
 def _line(result: NetworkResult) -> str:

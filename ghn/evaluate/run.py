@@ -177,7 +177,7 @@ def _structure(candidate: Candidate, network: nn.Module) -> dict[str, Any]:
 @contextmanager
 def _locked(folder: Path | str | None, ranks: Ranks) -> Iterator[None]:
     """Hold the folder for the processes of one evaluation."""
-    with nullcontext() if folder is None or not ranks.is_first else locked(Path(folder)):
+    with nullcontext() if folder is None or not ranks.is_first else locked(Path(folder), "evaluation"):
         yield
 
 

@@ -36,13 +36,17 @@ class StateError(OneLineError):
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, what: str = "training") -> Iterator[None]:
     """Make a run's folder, and hold it for one training of one process.
+
+    Args:
+        folder: Where.
+        what: What is held, for the message.
 
     Raises:
         StateError: When another training holds it, of whatever process or thread, or it cannot be made.
     """
-    taken = f"another training runs in {folder}; stop it, or take another folder"
+    taken = f"another {what} runs in {folder}; stop it, or take another folder"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         status = folder.stat()

@@ -9,13 +9,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+import torch
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from ghn.checkpoint import CheckpointError, describe, hub
 from ghn.checkpoint.card import RELEASES
 from ghn.checkpoint.hub import Source, resolve
+from ghn.checkpoint.images import IMAGES_FILE, write_images
 from ghn.model import from_pretrained
 from tests.checkpoint.files import FORMATS, random_state, same
+from tests.checkpoint.test_images import some_images
 
 
 def test_bundled_name(packaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +129,27 @@ def test_repository_and_revision(online: Hub, tmp_path: Path) -> None:
     online.asked.clear()
     assert describe("user/repo")["total"] == sum(tensor.numel() for tensor in random_state().values())
     assert online.asked == [("config.json", False)]
+
+
+def test_images_of_a_repository(online: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoEntryError(EntryNotFoundError, OSError):
+        """As the hub answers where a repository lacks a file; its bases differ between versions."""
+
+    def ask(repository: str, file: str, **options: Any) -> str:
+        if file == IMAGES_FILE and (repository, file) not in online.files:
+            raise NoEntryError("404 Client Error.")
+        return online(repository, file, **options)
+
+    monkeypatch.setattr(hub, "hf_hub_download", ask)
+    assert from_pretrained("user/repo").images is None
+    write_images(some_images(), tmp_path / IMAGES_FILE)
+    online.files["user/repo", IMAGES_FILE] = (tmp_path / IMAGES_FILE).read_bytes()
+    images = from_pretrained("user/repo").images
+    assert images is not None
+    assert torch.equal(images.images, some_images().images)
+    online.files["user/repo", IMAGES_FILE] = b"12345678{}"
+    with pytest.raises(CheckpointError, match="no sound safetensors file"):
+        from_pretrained("user/repo")
 
 
 def test_harmful_download_is_refused(online: Hub, tmp_path: Path) -> None:

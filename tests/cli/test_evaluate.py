@@ -12,6 +12,7 @@ import torch
 import ghn.evaluate
 from ghn.cli import evaluate, parse
 from ghn.cli.errors import CommandError
+from ghn.data import DataError
 from ghn.evaluate import Evaluation, EvaluationConfig
 from tests.evaluate.some import RESULT, write_classes
 from tests.evaluate.test_networks import MODULE
@@ -71,6 +72,26 @@ def test_networks_that_fail_end_it_with_a_line(tmp_path: Path, capsys: pytest.Ca
     ):
         run("--models", *names, "--init", "default", "--data", "digits", "--images", "8")
     assert "test images" in capsys.readouterr().out
+
+
+def test_what_was_done_before_an_error_is_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torchvision")
+    write_classes(tmp_path / "images" / "test", *"abcdefghij", count=7)
+    (tmp_path / "mine.py").write_text(MODULE)
+    models = [f"{tmp_path / 'mine.py'}:make", f"{tmp_path / 'mine.py'}:make,width=5"]
+    words = ["--models", *models, "--init", "default", "--data", str(tmp_path / "images"), "--image-size", "32"]
+    # The images of each network come in an order of its own: its first batch holds others than that of the next one.
+    seen = []
+    for number in range(2):
+        seed = number * 1_000_003 * 1_000_003
+        seen.append(set(torch.randperm(70, generator=torch.Generator().manual_seed(seed))[:64].tolist()))
+    bad = min(seen[1] - seen[0])
+    sorted((tmp_path / "images").rglob("*.png"))[bad].write_bytes(b"no image")
+    with pytest.raises(DataError, match="cannot be read as an image"):
+        run(*words, "--images", "64", "-o", str(tmp_path / "x.json"))
+    record = json.loads((tmp_path / "x.json").read_text())
+    assert (record["finished"], record["planned"]) == (1, 2)
+    assert "1 of 2 done" in capsys.readouterr().out
 
 
 def test_of_one_network_its_own_accuracy_is_shown(

@@ -189,7 +189,7 @@ def test_another_evaluation_in_the_folder_is_refused(digits: ImageSet, tmp_path:
         evaluate(hypernet, replace(config, images=9), images=digits, folder=tmp_path)
     with pytest.raises(StateError, match="its hypernetwork has other weights"):
         evaluate(GHN(replace(HYPERNET, layers=2)), config, images=digits, folder=tmp_path)
-    with locked(tmp_path), pytest.raises(StateError, match="another training runs in"):
+    with locked(tmp_path), pytest.raises(StateError, match="another evaluation runs in"):
         evaluate(hypernet, config, images=digits, folder=tmp_path)
 
 
