@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from ghn.cli.errors import CommandError
+from ghn.cli.support.errors import CommandError
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {

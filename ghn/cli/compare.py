@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import arg
 
-from ghn.cli.errors import CommandError
+from ghn.cli.support.errors import CommandError
 
 if TYPE_CHECKING:
     from ghn.comparison import CompareConfig, Comparison, Row
@@ -95,8 +95,8 @@ def run(options: Options) -> None:
         return
     if options.model is None:
         raise ValueError("no model given: add --model MODEL, e.g. --model resnet18")
-    from ghn.cli.files import check_writable
-    from ghn.cli.terminal import Bar
+    from ghn.cli.support.files import check_writable
+    from ghn.cli.support.terminal import Bar
 
     for file in options.output:
         check_writable(file, (".json", ".svg", ".png", ".pdf"))
@@ -145,7 +145,7 @@ def configured(options: Options) -> CompareConfig:
 
 
 def _list() -> None:
-    from ghn.cli.terminal import make_table, show
+    from ghn.cli.support.terminal import make_table, show
     from ghn.initializers import NAMES
 
     table = make_table("starts, and steps that follow one (joined by +)", "name", "what it does")
@@ -165,7 +165,7 @@ def _give(options: Options, found: Comparison) -> None:
 
 
 def _write(file: Path, found: Comparison) -> None:
-    from ghn.cli.files import replaced
+    from ghn.cli.support.files import replaced
     from ghn.comparison.figure import draw
 
     if file.suffix.lower() != ".json":
@@ -177,7 +177,7 @@ def _write(file: Path, found: Comparison) -> None:
 
 
 def _show(options: Options, found: Comparison) -> None:
-    from ghn.cli.terminal import make_table, show
+    from ghn.cli.support.terminal import make_table, show
 
     rows = found.rows()
     points = next((_shown_points(row.steps) for row in rows if row.steps), ())

@@ -37,7 +37,7 @@ def run(options: Options) -> None:
     Raises:
         ValueError: In one line, if the file is no sound checkpoint or the folder cannot be written.
     """
-    from ghn.cli.terminal import Steps, show, size
+    from ghn.cli.support.terminal import Steps, show, size
 
     steps = Steps(quiet=options.quiet)
     with steps.step("loading libraries"):

@@ -64,7 +64,7 @@ def run(options: Options) -> None:
 
 def _check(options: Options) -> None:
     """Refuse what cannot be, before the work starts."""
-    from ghn.cli.files import check_writable
+    from ghn.cli.support.files import check_writable
     from ghn.deepnets import SPLITS
     from ghn.draw.save import WRITERS
 
@@ -77,7 +77,7 @@ def _check(options: Options) -> None:
 
 
 def _list(options: Options) -> None:
-    from ghn.cli.terminal import make_table, show
+    from ghn.cli.support.terminal import make_table, show
     from ghn.deepnets import SPLITS, Predefined
 
     rows: list[dict[str, Any]] = [
@@ -97,7 +97,7 @@ def _list(options: Options) -> None:
 
 
 def _summarise(options: Options) -> None:
-    from ghn.cli.terminal import Steps, make_table, show
+    from ghn.cli.support.terminal import Steps, make_table, show
     from ghn.deepnets import summarise
 
     deepnets = _open(options)
@@ -122,7 +122,7 @@ def _summarise(options: Options) -> None:
 
 def _compare(options: Options) -> None:
     """The predefined networks side by side, in place of statistics."""
-    from ghn.cli.terminal import Steps, make_table, quantity, show
+    from ghn.cli.support.terminal import Steps, make_table, quantity, show
     from ghn.deepnets import Predefined
 
     with Steps(quiet=options.json).step("building the predefined networks"):
@@ -143,7 +143,7 @@ def _compare(options: Options) -> None:
 
 
 def _describe(options: Options) -> None:
-    from ghn.cli.terminal import make_table, quantity, show
+    from ghn.cli.support.terminal import make_table, quantity, show
     from ghn.draw.save import save
 
     assert options.index is not None
@@ -207,7 +207,7 @@ def _record(options: Options, index: int) -> tuple[dict[str, Any], Computational
 
 
 def _write(options: Options, record: dict[str, Any] | list[dict[str, Any]]) -> None:
-    from ghn.cli.files import replaced
+    from ghn.cli.support.files import replaced
 
     if options.output is None:
         return

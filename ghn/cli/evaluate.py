@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from ghn.cli.errors import CommandError
-from ghn.cli.hypernetworks import DEFAULT_HYPERNETWORK, chosen_name
+from ghn.cli.support.errors import CommandError
+from ghn.cli.support.hypernetworks import DEFAULT_HYPERNETWORK, chosen_name
 
 if TYPE_CHECKING:
-    from ghn.cli.terminal import Bar
+    from ghn.cli.support.terminal import Bar
     from ghn.evaluate import Evaluation, EvaluationConfig, NetworkResult
 
 SPLITS = {"test": 100, "wide": 20, "deep": 20, "dense": 20, "bnfree": 20}
@@ -98,8 +98,8 @@ def run(options: Options) -> None:
         CommandError: If networks failed; the others are shown and saved.
         KeyboardInterrupt: When it was interrupted; what there is was shown and saved.
     """
-    from ghn.cli.files import check_writable
-    from ghn.cli.terminal import Bar
+    from ghn.cli.support.files import check_writable
+    from ghn.cli.support.terminal import Bar
 
     if options.output is not None:
         check_writable(options.output, (".json",))
@@ -215,7 +215,7 @@ def _device(name: str | None) -> str:
 
 def _report(options: Options, evaluation: Evaluation) -> None:
     """Save and show what there is."""
-    from ghn.cli.files import replaced
+    from ghn.cli.support.files import replaced
 
     record = {"command": "evaluate", "hypernetwork_name": options.ghn, **evaluation.to_dict()}
     text = json.dumps(record, indent=2)
@@ -229,7 +229,7 @@ def _report(options: Options, evaluation: Evaluation) -> None:
 
 
 def _show(evaluation: Evaluation) -> None:
-    from ghn.cli.terminal import make_table, show
+    from ghn.cli.support.terminal import make_table, show
 
     numbers = ("networks", "accuracy", "range")
     config = evaluation.config

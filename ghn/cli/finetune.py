@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from ghn.cli.errors import CommandError
+from ghn.cli.support.errors import CommandError
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ghn.cli.terminal import Steps
+    from ghn.cli.support.terminal import Steps
     from ghn.finetuning import Data, FinetuneConfig, FinetuneResult
 
 
@@ -131,8 +131,8 @@ def run(options: Options) -> None:
         CommandError: When another process of the run has gone, or the last state could not be saved.
         KeyboardInterrupt: When it was asked to stop; says whether and how to go on.
     """
-    from ghn.cli.files import check_writable
-    from ghn.cli.terminal import Steps
+    from ghn.cli.support.files import check_writable
+    from ghn.cli.support.terminal import Steps
 
     first = int(os.environ.get("RANK", "0")) == 0
     if options.output is not None and options.record_file is not None and first:
@@ -163,7 +163,7 @@ def _settings(options: Options, kind: type[FinetuneConfig]) -> dict[str, Any]:
 
 def _model(options: Options, data: Data, steps: Steps) -> nn.Module:
     """The model for these images, with its own initialisation."""
-    from ghn.cli.models import requested_model
+    from ghn.cli.support.models import requested_model
     from ghn.zoo import build_model
 
     request = requested_model(options.model, num_classes=len(data.classes), image_size=data.image_size)
@@ -225,7 +225,7 @@ def _record(options: Options, data: Data, result: FinetuneResult) -> dict[str, A
 
 
 def _write(options: Options, output: Path, model: nn.Module, record: dict[str, Any], result: FinetuneResult) -> None:
-    from ghn.cli.files import separate, write_weights
+    from ghn.cli.support.files import separate, write_weights
 
     outputs = {output: separate(model.state_dict())}
     if result.averaged is not None:
@@ -235,7 +235,7 @@ def _write(options: Options, output: Path, model: nn.Module, record: dict[str, A
 
 
 def _show(options: Options, data: Data, result: FinetuneResult) -> None:
-    from ghn.cli.terminal import make_table, show
+    from ghn.cli.support.terminal import make_table, show
 
     numbers = ("learning rate", "steps", "at the start", "at the end")
     table = make_table(f"{options.model} on {data.name}, test accuracy", "start", *numbers, right=numbers)

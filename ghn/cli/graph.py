@@ -35,9 +35,9 @@ def run(options: Options) -> None:
     Raises:
         ValueError: In one line, for whatever the user can mend; nothing is written then.
     """
-    from ghn.cli.files import check_writable
-    from ghn.cli.models import requested_model
-    from ghn.cli.terminal import Steps, show
+    from ghn.cli.support.files import check_writable
+    from ghn.cli.support.models import requested_model
+    from ghn.cli.support.terminal import Steps, show
     from ghn.zoo import build_model
 
     request = requested_model(options.model, num_classes=options.num_classes, image_size=options.image_size, meta=True)

@@ -29,7 +29,7 @@ def run(options: Options) -> None:
         ValueError: In one line, if there is no such hypernetwork or it cannot be read.
     """
     from ghn.checkpoint import describe
-    from ghn.cli.terminal import Steps
+    from ghn.cli.support.terminal import Steps
 
     if options.name is None:
         _list(as_json=options.json)
@@ -46,7 +46,7 @@ def _list(*, as_json: bool) -> None:
     from ghn.checkpoint import describe
     from ghn.checkpoint.card import RELEASES
     from ghn.checkpoint.hub import bundled
-    from ghn.cli.terminal import make_table, quantity, show
+    from ghn.cli.support.terminal import make_table, quantity, show
 
     found = [describe(name) for name in [*bundled(), *RELEASES]]
     if as_json:
@@ -62,7 +62,7 @@ def _list(*, as_json: bool) -> None:
 
 
 def _show(described: dict[str, Any]) -> None:
-    from ghn.cli.terminal import make_table, show, size
+    from ghn.cli.support.terminal import make_table, show, size
 
     facts = make_table(described["name"], "", "")
     facts.show_header = False

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from ghn.cli.hypernetworks import DEFAULT_HYPERNETWORK, chosen_name
+from ghn.cli.support.hypernetworks import DEFAULT_HYPERNETWORK, chosen_name
 
 if TYPE_CHECKING:
     from rich.table import Table
     from torch import Tensor, nn
 
     from ghn.batch_norm import StatisticsReport
-    from ghn.cli.terminal import Steps
+    from ghn.cli.support.terminal import Steps
     from ghn.hypernet.ghn import GHN
     from ghn.initialization import InitReport
     from ghn.initializers import StartReport
@@ -87,9 +87,9 @@ def run(options: Options) -> None:
     Raises:
         ValueError: In one line, for whatever the user can mend; nothing is written then.
     """
-    from ghn.cli.files import check_writable, separate, write_weights
-    from ghn.cli.models import requested_model
-    from ghn.cli.terminal import Steps
+    from ghn.cli.support.files import check_writable, separate, write_weights
+    from ghn.cli.support.models import requested_model
+    from ghn.cli.support.terminal import Steps
     from ghn.zoo import build_model
 
     report_file = options.output.with_suffix(".predict.json")
@@ -201,7 +201,7 @@ def _show(
     calibration: StartReport | None,
 ) -> None:
     from ghn.batch_norm import norms_with_statistics
-    from ghn.cli.terminal import make_table, quantity, show, size
+    from ghn.cli.support.terminal import make_table, quantity, show, size
 
     numbers = ("predicted", "kept", "elements", "share")
     table = make_table(f"{options.model} by {options.ghn}", "part", *numbers, right=numbers)
@@ -267,7 +267,7 @@ def _percent(part: int, whole: int) -> str:
 
 def _kept_table(sizes: Mapping[str, int], kept: Mapping[str, str]) -> Table:
     """The parameters that keep the model's own initialisation, by reason."""
-    from ghn.cli.terminal import make_table, quantity
+    from ghn.cli.support.terminal import make_table, quantity
     from ghn.common.text import printable
 
     names: dict[str, list[str]] = {}

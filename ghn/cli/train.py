@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from ghn.cli.errors import CommandError
+from ghn.cli.support.errors import CommandError
 
 if TYPE_CHECKING:
     from ghn.data import ImageFolder, ImageSet
@@ -271,7 +271,7 @@ def _names(kind: type[Any]) -> set[str]:
 
 
 def _list() -> None:
-    from ghn.cli.terminal import make_table, show
+    from ghn.cli.support.terminal import make_table, show
     from ghn.meta.runs import RUNS
 
     table = make_table("named runs", "name", "from", "time", "result")

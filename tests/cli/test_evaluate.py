@@ -11,7 +11,7 @@ import torch
 
 import ghn.evaluate
 from ghn.cli import evaluate, parse
-from ghn.cli.errors import CommandError
+from ghn.cli.support.errors import CommandError
 from ghn.data import DataError
 from ghn.evaluate import Evaluation, EvaluationConfig
 from tests.evaluate.some import RESULT, write_classes

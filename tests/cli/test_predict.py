@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ghn.cli.files import separate
+from ghn.cli.support.files import separate
 from ghn.model import from_pretrained
 from ghn.zoo import ModelRequest, build_model
 from tests.cli.conftest import Run

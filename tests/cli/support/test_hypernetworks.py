@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ghn.cli.hypernetworks import DEFAULT_HYPERNETWORK, chosen_name
+from ghn.cli.support.hypernetworks import DEFAULT_HYPERNETWORK, chosen_name
 
 
 @pytest.mark.parametrize("name", [DEFAULT_HYPERNETWORK, "ghn3xlm16", "user/repo"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ghn.cli.files import check_writable, replaced
+from ghn.cli.support.files import check_writable, replaced
 
 
 def test_what_can_be_written_is_left_as_it_is(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ghn.cli import main
-from ghn.cli.errors import CommandError
+from ghn.cli.support.errors import CommandError
 from tests.cli.conftest import Run
 
 

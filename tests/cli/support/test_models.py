@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ghn.cli.models import requested_model
+from ghn.cli.support.models import requested_model
 from ghn.zoo import ModelRequest
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from ghn.cli.terminal import Bar, Steps, make_table, quantity, show, size
+from ghn.cli.support.terminal import Bar, Steps, make_table, quantity, show, size
 
 
 class Terminal(io.StringIO):
