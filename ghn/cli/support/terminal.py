@@ -86,8 +86,6 @@ class Bar:
         self._total = total
         if self._progress is not None:
             self._progress.reset(self._task, total=total, description=self._cut(text))
-        elif not self._quiet:
-            self._say(f"{text}: {total:,}")
 
     def advance(self, text: str) -> None:
         """One more is done."""

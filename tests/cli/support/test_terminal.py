@@ -93,7 +93,7 @@ def test_a_bar_is_lines_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> No
     with Bar("loading") as bar:
         bar.begin(1200, "evaluating")
         bar.advance("one: 5 %\x1b[2J")
-    assert capsys.readouterr().err == "loading\nevaluating: 1,200\n1/1,200 one: 5 %\\x1b[2J\n"
+    assert capsys.readouterr().err == "1/1,200 one: 5 %\\x1b[2J\n"
     with Bar("loading", quiet=True) as bar:
         bar.begin(1, "evaluating")
         bar.advance("one")
