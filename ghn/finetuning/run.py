@@ -206,10 +206,12 @@ class _Run:
             shaped = ((images.contiguous(memory_format=torch.channels_last), labels) for images, labels in batches)
             with _evaluating(network):
                 found = score_batches(network, shaped)
-            sums += torch.tensor([found.top1, found.top5, found.loss, 1.0]).to(sums) * found.images
+            count = found.images
+            # Whole numbers of images: rounding must not tell apart learning rates that are right equally often.
+            sums += sums.new_tensor([round(found.top1 * count), round(found.top5 * count), found.loss * count, count])
         self.ranks.sum([sums])
-        top1, top5, loss, count = sums.tolist()
-        return Scores(top1=top1 / count, top5=top5 / count, loss=loss / count, images=int(count))
+        top1, top5, loss, images = sums.tolist()
+        return Scores(top1=top1 / images, top5=top5 / images, loss=loss / images, images=int(images))
 
 
 @contextmanager
