@@ -119,6 +119,11 @@ def test_every_setting_is_an_option_with_its_default() -> None:
     assert set(options) - set(config) == {"model", "output", "folder", "device", "quiet", "json"}
 
 
+def heed_ctrl_c() -> None:
+    """Shells let what they start in the background ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_ctrl_c_says_whether_it_can_go_on(kept: bool, tmp_path: Path) -> None:
     (tmp_path / "zoo.py").write_text(ZOO)
@@ -126,7 +131,10 @@ def test_ctrl_c_says_whether_it_can_go_on(kept: bool, tmp_path: Path) -> None:
     words += ["--folder", "run"] if kept else []
     command = [sys.executable, "-m", "ghn", *words]
     environment: dict[str, Any] = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=heed_ctrl_c
+    )
+    try:
         if kept:
             while not (tmp_path / "run" / "rate-0.05" / "state.pt").exists():
                 assert process.poll() is None
@@ -135,6 +143,8 @@ def test_ctrl_c_says_whether_it_can_go_on(kept: bool, tmp_path: Path) -> None:
             time.sleep(15)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode == 130
     last = errors.strip().splitlines()[-1]
     if kept:
