@@ -21,11 +21,15 @@ EVALUATIONS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Train a model from each of several starts, over several seeds, and say which differ by more than the seeds do.
+    """Train a model from each of several starts, over several seeds.
 
-    Every start and seed gets the same images in the same order, the same steps, and the best of the same learning
-    rates on held-out images. The same command with the same folder goes on where it was stopped, and more starts or
-    seeds use what is there.
+    The table says which starts differ by more than the seeds do.
+
+    Every start and seed gets the same images in the same order, as many steps,
+
+    and the best of the same learning rates on held-out images.
+
+    The same command with the same --folder goes on where it was stopped.
 
     Attributes:
         model: A model as `ghn predict` takes it: NAME (torchvision), timm:NAME, hf:TYPE, package.module:factory or

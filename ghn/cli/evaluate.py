@@ -27,7 +27,9 @@ LONGEST_WAIT = 30 * 24 * 3600.0
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Run networks on test images, without training: predicted ones, and from any other start.
+    """Run networks on test images, without training.
+
+    Their parameters are predicted, or come from any other start.
 
     Batch norms use the statistics of batches of 64 test images, or running ones.
 
