@@ -154,6 +154,7 @@ def test_killed_at_random_it_loses_no_finished_part_and_changes_no_number(
     assert numbers(found) == numbers(whole)
 
 
+@pytest.mark.slow
 def test_workers_end_when_the_process_that_started_them_was_killed(whole: Comparison, tmp_path: Path) -> None:
     process = start(tmp_path, 2)
     end = time.monotonic() + 60

@@ -273,6 +273,7 @@ def same(first: FinetuneResult, second: FinetuneResult) -> None:
         assert torch.equal(value, second.averaged[name]), name
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_ends_with_the_same_numbers(tmp_path: Path) -> None:
     pytest.importorskip("torchvision")
     whole, killed = a_network(dropout=0.3), a_network(dropout=0.3)
@@ -380,6 +381,7 @@ def test_two_processes_are_one(kind: str, tmp_path: Path) -> None:
     close(two, alone)
 
 
+@pytest.mark.slow
 def test_killed_processes_go_on_together(tmp_path: Path) -> None:
     pytest.importorskip("torchvision")
     processes = group(PROCESS, str(tmp_path / "run"), world=2)
