@@ -5,6 +5,7 @@ Legend: B images, H rows, W columns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -139,16 +140,18 @@ def set_statistics(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -
         return []
     momenta = {module: module.momentum for module in norms.values()}
     device = device_of(model)
-    # A single image has no variance.
-    shown_ones = [images for images, _ in batches if len(images) > 1]
+    shown_ones = _with_variance([images for images, _ in batches])
     with running(model, training=False):
         for module in norms.values():
             module.reset_running_stats()
-            # None averages over all batches alike.
-            module.momentum = None
             module.train()
         try:
+            seen = 0
             for images in shown_ones:
+                seen += len(images)
+                for module in norms.values():
+                    # The average over all images so far.
+                    module.momentum = len(images) / seen
                 model(images.to(device))
         finally:
             for module, momentum in momenta.items():
@@ -165,6 +168,21 @@ def set_statistics(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -
     for name, value in computed.items():
         buffers[name].copy_(value)
     return sorted(name for name in computed if not name.endswith("num_batches_tracked"))
+
+
+JOINED = 64
+"""Images in a batch that is put together of smaller ones."""
+
+
+def _with_variance(batches: Sequence[Tensor]) -> list[Tensor]:
+    """Batches of more than one image: a single one has no variance, and joins the others."""
+    if all(len(images) > 1 for images in batches):
+        return list(batches)
+    if len({images.shape[1:] for images in batches}) > 1:
+        return [images for images in batches if len(images) > 1]
+    together = torch.cat(list(batches))
+    most = max(JOINED, *(len(images) for images in batches))
+    return list(together.chunk(max(1, math.ceil(len(together) / most)))) if len(together) > 1 else []
 
 
 @contextmanager

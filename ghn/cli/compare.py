@@ -15,6 +15,9 @@ from ghn.cli.support.errors import CommandError
 if TYPE_CHECKING:
     from ghn.comparison import CompareConfig, Comparison, Row
 
+NAME = 14
+"""Characters of a start's name that the table has on one line."""
+
 EVALUATIONS = 8
 """Points of a curve between its ends."""
 
@@ -55,6 +58,7 @@ class Options:
         test_images: Most test images for each point; None for all.
         folder: Where the trainings are kept, to go on after an interruption; None keeps nothing.
         workers: Trainings at the same time, each in a process of its own.
+        device: cpu or cuda; None for CUDA where there is any.
         output: File for the results (.json) or the curves (.svg, .png, .pdf); several may be given.
         list: Only list the starts there are.
         json: Print JSON instead of a table.
@@ -82,6 +86,7 @@ class Options:
     test_images: Annotated[int | None, arg(metavar="N")] = None
     folder: Annotated[Path | None, arg(metavar="FOLDER")] = None
     workers: Annotated[int, arg(metavar="N")] = 1
+    device: Literal["cpu", "cuda"] | None = None
     output: Annotated[tuple[Path, ...], arg(aliases=["-o"], metavar="FILE...")] = ()
     list: bool = False
     json: bool = False
@@ -105,8 +110,13 @@ def run(options: Options) -> None:
     for file in options.output:
         check_writable(file, (".json", ".svg", ".png", ".pdf"))
     with Bar("loading libraries", quiet=options.quiet) as bar:
+        import torch
+
+        from ghn.cli.support.models import requested_model
         from ghn.comparison import compare
         from ghn.comparison.run import InterruptedComparisonError
+
+        requested_model(options.model, num_classes=None, image_size=options.image_size)
 
         config = configured(options)
         bar.begin(len(config.inits) * config.seeds, f"{options.model} on {options.data}")
@@ -115,13 +125,16 @@ def run(options: Options) -> None:
                 config,
                 options.folder,
                 workers=options.workers,
+                device=options.device or ("cuda" if torch.cuda.is_available() else "cpu"),
                 progress=lambda cell, *_: bar.advance(f"{cell.init}, seed {cell.seed}"),
             )
         except InterruptedComparisonError as error:
             bar.close()
             _give(options, error.partial)
-            hint = "" if options.folder else " (with --folder it would)"
-            raise CommandError(str(error).replace("; the same", f"{hint}; the same")) from error
+            text = str(error)
+            if options.folder is None:
+                text = f"{text.partition(';')[0]}, of which nothing is kept; with --folder it could go on"
+            raise CommandError(text) from error
         except (RuntimeError, OSError) as error:
             raise CommandError(str(error)) from error
     _give(options, found)
@@ -191,8 +204,12 @@ def _show(options: Options, found: Comparison) -> None:
     table = make_table(f"{title}{'s' if seeds != 1 else ''}", "start", *numbers, "", right=numbers)
     for row in rows:
         if row.steps:
-            table.add_row(row.init, *_cells(row, points))
+            # Long names break where a step begins.
+            table.add_row(row.init.replace("+", "\n+") if len(row.init) > NAME else row.init, *_cells(row, points))
     notes = [f"{row.init}: {error}" for row in rows for error in row.errors]
+    notes += [
+        f"{row.init}: {len(row.seeds)} of {seeds} seeds only" for row in rows if row.steps and len(row.seeds) < seeds
+    ]
     first = found.config.inits[0]
     show(table, "", *notes, *_sentences(rows, first), *(str(file) for file in options.output))
 
@@ -222,7 +239,7 @@ def _sentences(rows: list[Row], first: str) -> list[str]:
     """What the table cannot say."""
     lines = []
     if any(row.against is not None and not math.isinf(row.against.half) for row in rows):
-        lines.append(f"difference: to {first} at the end, with its interval of 95 % over the seeds")
+        lines.append("difference: to the first start at the end, interval of 95 % over the seeds")
     for row in rows:
         if row.against is not None and row.reaches is not None:
             lines.append(f"{row.init} has what {first} ends with at step {row.reaches:,} of {row.steps[-1]:,}")

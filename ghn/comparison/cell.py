@@ -23,6 +23,7 @@ from ghn.comparison.config import CompareConfig
 from ghn.data import DataError
 from ghn.finetuning import finetune
 from ghn.finetuning.images import Labelled
+from ghn.initializers import create
 from ghn.training.logbook import FILE as LOG
 from ghn.training.state import StateError
 
@@ -68,23 +69,27 @@ def folder_of(folder: Path, init: str, seed: int) -> Path:
     return folder / f"{readable}-{digest}" / f"seed-{seed}"
 
 
-def finished(config: CompareConfig, init: str, seed: int, folder: Path) -> CellResult | None:
+def finished(config: CompareConfig, init: str, seed: int, folder: Path, origin: str = "") -> CellResult | None:
     """What an ended cell found; None where it has not ended, or failed, or was of another configuration."""
     try:
         saved = read_json(folder_of(folder, init, seed) / RESULT, MOST_OF_A_RESULT)
-        if saved["of"] != identity(config, init, seed) or saved["error"] is not None:
+        if saved["of"] != identity(config, init, seed, origin) or saved["error"] is not None:
             return None
         return _read(saved)
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
-def identity(config: CompareConfig, init: str, seed: int) -> dict[str, Any]:
-    """All that a cell's numbers depend on, as JSON holds it."""
+def identity(config: CompareConfig, init: str, seed: int, origin: str) -> dict[str, Any]:
+    """All that a cell's numbers depend on, as JSON holds it; `origin` tells images and makers of models apart."""
     training = config.cell(init, seed)
     # Free to change within a run, but curves are to have the same points.
     length = {"steps": training.steps, "minutes": training.minutes, "validate_every": training.validate_every}
-    return json.loads(json.dumps({"model": config.model, "training": training.identity() | length}))
+    return json.loads(
+        json.dumps(
+            {"model": config.model, "training": training.identity() | length, "origin": origin + create(init).digest()}
+        )
+    )
 
 
 def run_cell(
@@ -95,6 +100,8 @@ def run_cell(
     *,
     build: Callable[[CompareConfig, int], nn.Module],
     data: tuple[Labelled, Labelled],
+    origin: str = "",
+    device: str | None = None,
     quiet: bool = True,
 ) -> CellResult:
     """Train one start from one seed, or take up where that was stopped.
@@ -106,6 +113,8 @@ def run_cell(
         folder: Of the comparison.
         build: Makes the model for so many classes; what it draws is governed by the seed.
         data: Training and test images.
+        origin: See `identity`.
+        device: "cpu" or "cuda", where the model is trained; None for where it is built.
         quiet: No progress bar.
 
     Raises:
@@ -114,11 +123,13 @@ def run_cell(
         StoppedError: When it was asked to stop; what was done is saved.
     """
     home = folder_of(folder, init, seed)
+    # A training that has ended has its own points: others are another training.
+    training = home / f"training-{config.training.validate_every}"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build(config, len(data[0].classes))
     try:
-        found = finetune(model, data, config.cell(init, seed), folder=home / "training", quiet=quiet)
+        found = finetune(model, data, config.cell(init, seed), folder=training, device=device, quiet=quiet)
     except (DataError, StateError):
         raise
     except ValueError as error:
@@ -132,19 +143,19 @@ def run_cell(
             learning_rate=found.learning_rate,
             scores={f"{rate:g}": score if math.isfinite(score) else None for rate, score in found.scores.items()},
             cost=0.0 if found.start is None else found.start.seconds,
-            step_seconds=_step_seconds(home / "training"),
+            step_seconds=_step_seconds(training),
             notes=() if found.start is None else tuple(found.start.notes),
         )
-    _write(config, result, home / RESULT)
+    _write(config, result, home / RESULT, origin)
     return result
 
 
-def _write(config: CompareConfig, result: CellResult, file: Path) -> None:
+def _write(config: CompareConfig, result: CellResult, file: Path, origin: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     values = asdict(result) | {
         "accuracies": [value if math.isfinite(value) else None for value in result.accuracies],
         "learning_rate": result.learning_rate if math.isfinite(result.learning_rate) else None,
-        "of": identity(config, result.init, result.seed),
+        "of": identity(config, result.init, result.seed, origin),
         "versions": versions(),
     }
     write_text(file, json.dumps(values, indent=1) + "\n")

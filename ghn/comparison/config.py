@@ -33,10 +33,14 @@ class CompareConfig(Settings):
             raise ValueError("no start to compare; name at least one")
         for init in self.inits:
             create(init)
+        if self.training.minutes is not None:
+            raise ValueError("trainings of a comparison have a number of steps, not of minutes: set steps")
         if len(set(self.inits)) < len(self.inits):
             twice = next(init for init in self.inits if self.inits.count(init) > 1)
             raise ValueError(f"{twice} is named twice; name each start once")
 
     def cell(self, init: str, seed: int) -> FinetuneConfig:
         """The training of one start from one seed."""
-        return replace(self.training, init=init, seed=seed)
+        # A log of a few lines says how long a step takes.
+        every = max(1, min(self.training.log_every, self.training.steps // 4))
+        return replace(self.training, init=init, seed=seed, log_every=every)

@@ -69,7 +69,8 @@ class Row:
         cost: Seconds of the initialisation, over the seeds.
         step_seconds: Seconds of a training step, over the seeds.
         against: The last accuracy against that of the first start; None for this itself, or without common seeds.
-        reaches: First evaluated step at which the mean is not below the first start's last mean; None if at none.
+        reaches: First evaluated step at which the mean over the common seeds is not below the first start's last one;
+            None if at none.
         errors: Why seeds have no result.
     """
 
@@ -102,7 +103,6 @@ class Comparison:
         """One for each start that has a cell."""
         rows = []
         first = self._good(self.config.inits[0])
-        last = [cell.accuracies[-1] for cell in first]
         for init in self.config.inits:
             cells = self._good(init)
             errors = tuple(dict.fromkeys(cell.error for cell in self.cells if cell.init == init and cell.error))
@@ -110,15 +110,13 @@ class Comparison:
                 if errors:
                     rows.append(Row(init=init, seeds=(), errors=errors))
                 continue
-            rows.append(self._row(init, cells, first, fmean(last) if last else math.nan, errors))
+            rows.append(self._row(init, cells, first, errors))
         return rows
 
     def _good(self, init: str) -> list[CellResult]:
         return [cell for cell in self.cells if cell.init == init and cell.error is None]
 
-    def _row(
-        self, init: str, cells: list[CellResult], first: list[CellResult], goal: float, errors: tuple[str, ...]
-    ) -> Row:
+    def _row(self, init: str, cells: list[CellResult], first: list[CellResult], errors: tuple[str, ...]) -> Row:
         columns = list(zip(*(cell.accuracies for cell in cells), strict=True))
         mean = tuple(fmean(column) for column in columns)
         base = {cell.seed: cell.accuracies[-1] for cell in first}
@@ -136,7 +134,7 @@ class Comparison:
             cost=fmean(cell.cost for cell in cells),
             step_seconds=fmean(cell.step_seconds for cell in cells),
             against=against,
-            reaches=next((step for step, value in zip(cells[0].steps, mean, strict=True) if value >= goal), None),
+            reaches=_reaches(common, [base[cell.seed] for cell in common]),
             errors=errors,
         )
 
@@ -171,6 +169,15 @@ class Comparison:
             )
             lines.append(f"{printable(row.init)}: accuracy in % at step {curve}{_against(row, self.config.inits[0])}")
         return "\n".join(lines)
+
+
+def _reaches(cells: Sequence[CellResult], goals: Sequence[float]) -> int | None:
+    """First step at which cells are on average not below what they are to reach."""
+    if not cells:
+        return None
+    means = [fmean(column) for column in zip(*(cell.accuracies for cell in cells), strict=True)]
+    goal = fmean(goals)
+    return next((step for step, mean in zip(cells[0].steps, means, strict=True) if mean >= goal), None)
 
 
 def _against(row: Row, first: str) -> str:

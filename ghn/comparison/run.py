@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +23,7 @@ from ghn.common.files import write_text
 from ghn.comparison.cell import CellResult, finished, run_cell
 from ghn.comparison.config import CompareConfig
 from ghn.comparison.result import Comparison
-from ghn.finetuning.images import Data, Labelled, open_data
+from ghn.finetuning.images import Data, Labelled, digest_of, open_data
 from ghn.training.signals import StoppedError, on_stop_signal
 from ghn.training.state import locked
 from ghn.zoo import ModelRequest, build_model
@@ -43,6 +44,7 @@ def compare(
     data: tuple[Labelled, Labelled] | None = None,
     build: Build | None = None,
     workers: int = 1,
+    device: str | None = None,
     quiet: bool = True,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -56,6 +58,7 @@ def compare(
         build: Makes the model from the config and a number of classes instead of `config.model`'s name; a function of
             a module, if there are several workers.
         workers: Processes that train at the same time, each with its share of the processor's threads.
+        device: "cpu" or "cuda", where models are trained; None for where they are built.
         quiet: No progress bars of the trainings.
         progress: Called after each training with its result, how many are done, and how many there are.
 
@@ -74,10 +77,13 @@ def compare(
     make = build or build_by_name
     if build is None:
         # Found out before anything is trained, and without numbers.
+        # At the size of the images, which some models are built for.
+        config = replace(config, training=replace(config.training, image_size=images.image_size))
         build_model(_request(config, len(images.classes), meta=True))
+    origin = digest_of(images) + ("" if build is None else f" {build.__module__}.{build.__qualname__}")
     with _home(folder) as home, locked(home):
         write_text(home / CONFIG, json.dumps(config.to_dict(), indent=2) + "\n")
-        results = _all_cells(config, home, images, make, workers, quiet, progress)
+        results = _all_cells(config, home, images, make, origin, workers, device, quiet, progress)
         found = Comparison(config=config, cells=results)
         write_text(home / RESULT, json.dumps(found.to_dict(), indent=1) + "\n")
     if all(cell.error is not None for cell in results):
@@ -118,7 +124,9 @@ def _all_cells(
     home: Path,
     images: Data,
     build: Build,
+    origin: str,
     workers: int,
+    device: str | None,
     quiet: bool,
     progress: Progress | None,
 ) -> tuple[CellResult, ...]:
@@ -132,16 +140,16 @@ def _all_cells(
             progress(result, len(done), len(places))
 
     for place in places:
-        if (saved := finished(config, *place, home)) is not None:
+        if (saved := finished(config, *place, home, origin)) is not None:
             add(saved)
     left = [place for place in places if place not in done]
     try:
         if workers == 1 or len(left) < 2:
             for place in left:
                 data = (images.train, images.test)
-                add(run_cell(config, *place, home, build=build, data=data, quiet=quiet))
+                add(run_cell(config, *place, home, build=build, data=data, origin=origin, device=device, quiet=quiet))
         else:
-            _in_processes(config, home, images, build, min(workers, len(left)), left, add)
+            _in_processes(config, home, images, build, origin, min(workers, len(left)), device, left, add)
     except (StoppedError, KeyboardInterrupt) as error:
         partial = Comparison(config=config, cells=_ordered(config, done))
         text = f"stopped after {len(done)} of {len(places)} trainings; the same command goes on"
@@ -159,14 +167,16 @@ def _in_processes(
     home: Path,
     images: Data,
     build: Build,
+    origin: str,
     workers: int,
+    device: str | None,
     left: list[tuple[str, int]],
     add: Callable[[CellResult], None],
 ) -> None:
     context = get_context("spawn")  # a fork would inherit threads of libraries
     stop = context.Event()
     threads = max(1, torch.get_num_threads() // workers)
-    given = (threads, os.getpid(), stop, config, home, (images.train, images.test), build)
+    given = (threads, os.getpid(), stop, config, home, (images.train, images.test), build, origin, device)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=given)
     try:
         with on_stop_signal(_interrupt):
@@ -193,7 +203,7 @@ def _start(threads: int, parent: int, stop: Any, *given: Any) -> None:
     torch.set_num_threads(threads)
     # A terminal's Ctrl-C also reaches workers that wait for work; trainings handle it themselves.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _given.update(zip(("stop", "config", "home", "data", "build"), (stop, *given), strict=True))
+    _given.update(zip(("stop", "config", "home", "data", "build", "origin", "device"), (stop, *given), strict=True))
     threading.Thread(target=_watch, args=(parent, stop), daemon=True).start()
 
 
@@ -207,5 +217,5 @@ def _watch(parent: int, stop: Any) -> None:
 def _work(init: str, seed: int) -> CellResult:
     if _given["stop"].is_set():
         raise StoppedError("stopped before this training")
-    config, home, data, build = (_given[name] for name in ("config", "home", "data", "build"))
-    return run_cell(config, init, seed, home, build=build, data=data)
+    names = ("build", "data", "origin", "device")
+    return run_cell(_given["config"], init, seed, _given["home"], **{name: _given[name] for name in names})

@@ -11,6 +11,7 @@ from typing import Literal
 from ghn.data.cifar import load_cifar
 from ghn.data.digits import load_digits
 from ghn.data.errors import DataError
+from ghn.data.image_folder import ImageFolder
 from ghn.data.image_set import ImageSet
 
 Split = Literal["train", "test"]
@@ -30,6 +31,31 @@ DATA_SETS: MappingProxyType[str, Callable[[Path, Split], ImageSet]] = MappingPro
     }
 )
 """Data sets of small images, by name."""
+
+
+TEST_SHARE = 5
+"""One in so many images of a folder without test images becomes one."""
+
+
+def load_folder(folder: Path, image_size: int) -> tuple[ImageFolder, ImageFolder]:
+    """Training and test images of a folder that holds `<class>/*.jpg`, or `train/` and `test/` (or `val/`) of these.
+
+    Where there are no test images a fifth of the images, of each class alike, are these, always the same.
+
+    Args:
+        folder: That one.
+        image_size: Side in pixels that the images get.
+
+    Raises:
+        DataError: When images are missing, or too few.
+    """
+    if not (folder / "train").is_dir():
+        images = ImageFolder.open(folder, name=folder.name, image_size=image_size)
+        return images.hold_out(len(images) // TEST_SHARE)
+    train = ImageFolder.open(folder, "train", name=folder.name, image_size=image_size)
+    if (folder / "test").is_dir() or (folder / "val").is_dir():
+        return train, ImageFolder.open(folder, "test", name=folder.name, image_size=image_size)
+    return train.hold_out(len(train) // TEST_SHARE)
 
 
 def load(name: str, *, root: str | os.PathLike[str] | None = None, split: Split = "train") -> ImageSet:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ghn.data.errors import DataError
-from ghn.data.image_folder import ImageFolder, ImageFolderStream
-from ghn.data.load import DATA_SETS, load
+from ghn.data.image_folder import ImageFolderStream
+from ghn.data.load import DATA_SETS, load, load_folder
 from ghn.data.stream import ImageStream
 
 BATCH_SIZE = 64
@@ -43,8 +43,8 @@ def sample_batches(
         folder = Path(source).expanduser()
         if not folder.is_dir():
             raise DataError(f"{source} is no folder, and no data set; there are {', '.join(DATA_SETS)}")
-        split = "train" if (folder / "train").is_dir() else None
-        files = ImageFolder.open(folder, split, image_size=image_size)
+        # Those that a training from here sees: test images are not for calibration.
+        files, _ = load_folder(folder, image_size)
         stream = ImageFolderStream(files, batch_size=min(BATCH_SIZE, len(files), images), seed=seed)
     count = min(images, stream.images_per_epoch)
     if count > stream.batch_size and count % stream.batch_size == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch.nn import functional
 
 from ghn.data import DATA_SETS, DataError, ImageFolder, ImageFolderStream, ImageSet, ImageStream, load
 from ghn.data.folder import visible
-from ghn.data.load import data_root
+from ghn.data.load import data_root, load_folder
 from ghn.data.sample import BATCH_SIZE, sample_batches
 from ghn.evaluate.config import EvaluationConfig
 
@@ -80,6 +81,11 @@ class EvaluationImages:
     def training(self) -> list[Batch]:
         """Training images with labels, the same for every network; read when they are first asked for."""
         config = self._config
+        if self.name not in (config.data, "folder"):
+            raise DataError(
+                f"test images of {self.name} are given, and data is {config.data!r}, which has other training images: "
+                "name the same data set, or leave out starts that need images"
+            )
         source = config.data if config.data in DATA_SETS else str(self._training_folder())
         batches = sample_batches(
             source,
@@ -92,11 +98,14 @@ class EvaluationImages:
 
     def _training_folder(self) -> Path:
         folder = folder_of(self._config)
-        if not (folder / "train").is_dir():
+        parted = any((folder / split).is_dir() for split in ("val", "test"))
+        if parted and not (folder / "train").is_dir():
             raise DataError(
                 f"{folder} has no train/<class>/*.jpg to calibrate by; put training images there, or leave out starts "
                 "that need some"
             )
+        if not parted:
+            return folder
         there = tuple(sorted(entry.name for entry in visible(folder / "train") if entry.is_dir()))
         if isinstance(self.test, ImageFolder) and there != self.test.classes:
             raise DataError(f"{folder} has other classes to train on than to test on; name their folders alike")
@@ -136,5 +145,8 @@ def _open_test(config: EvaluationConfig) -> ImageSet | ImageFolder:
         return load(config.data, root=config.data_root, split="test")
     folder = folder_of(config)
     name = config.data if config.data == "imagenet" else "folder"
-    parted = config.data == "imagenet" or any((folder / split).is_dir() for split in ("train", "val", "test"))
-    return ImageFolder.open(folder, "test" if parted else None, name=name, image_size=config.image_size or FOLDER_SIZE)
+    size = config.image_size or FOLDER_SIZE
+    if config.data == "imagenet" or any((folder / split).is_dir() for split in ("val", "test")):
+        return ImageFolder.open(folder, "test", name=name, image_size=size)
+    # The images that a training on this folder does not see.
+    return replace(load_folder(folder, size)[1], name=name)

@@ -125,7 +125,9 @@ def read_finished(folder: Path) -> dict[Key, NetworkResult]:
     for line in content.split(b"\n"):
         with suppress(ValueError, TypeError):
             result = NetworkResult.from_dict(parse_json(line.decode("utf-8")))
-            found.setdefault(result.key, result)
+            # What failed is tried again.
+            if result.error is None:
+                found.setdefault(result.key, result)
     return found
 
 

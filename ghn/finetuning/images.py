@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor
 from ghn.common.text import printable
 from ghn.data import DATA_SETS, DataError, ImageFolder, ImageFolderStream, ImageSet, ImageStream, load
 from ghn.data.augment import augmentation_named
-from ghn.data.load import data_root
+from ghn.data.load import data_root, load_folder
 from ghn.data.sample import BATCH_SIZE, first_batches
 from ghn.finetuning.config import FinetuneConfig
 from ghn.training.ranks import Ranks
@@ -23,9 +24,6 @@ Stream = ImageStream | ImageFolderStream
 
 FOLDER_SIZE = 224
 """Side in pixels that images of folders get by default."""
-
-TEST_SHARE = 5
-"""One in so many images of a folder without test images becomes one."""
 
 IMAGENET = "imagenet"
 
@@ -101,17 +99,23 @@ def _found(name: str, config: FinetuneConfig) -> tuple[Labelled, Labelled]:
         near = difflib.get_close_matches(name, [*DATA_SETS, IMAGENET], n=2)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(DATA_SETS)}, {IMAGENET}"
         raise DataError(f"{name} is no data set, and no folder of images; {hint}")
-    return _in_folder(folder)
+    return load_folder(folder, FOLDER_SIZE)
 
 
-def _in_folder(folder: Path) -> tuple[ImageFolder, ImageFolder]:
-    if not (folder / "train").is_dir():
-        images = ImageFolder.open(folder, name=folder.name, image_size=FOLDER_SIZE)
-        return images.hold_out(len(images) // TEST_SHARE)
-    train = ImageFolder.open(folder, "train", name=folder.name, image_size=FOLDER_SIZE)
-    if (folder / "test").is_dir() or (folder / "val").is_dir():
-        return train, ImageFolder.open(folder, "test", name=folder.name, image_size=FOLDER_SIZE)
-    return train.hold_out(len(train) // TEST_SHARE)
+def digest_of(data: Data) -> str:
+    """Of all pixels and labels of images in memory, of names and labels of files: tells data sets apart."""
+    digest = hashlib.sha256()
+    for images in (data.train, data.test):
+        digest.update(f"{images.name}\0{images.classes}\0".encode("utf-8", "surrogatepass"))
+        if isinstance(images, ImageSet):
+            for tensor in (images.images, images.labels):
+                digest.update(f"{tuple(tensor.shape)}".encode())
+                digest.update(tensor.cpu().contiguous().numpy().data)
+        else:
+            names = "\0".join(str(file) for file in images.files)
+            digest.update(names.encode("utf-8", "surrogatepass"))
+            digest.update(images.labels.cpu().contiguous().numpy().data)
+    return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +156,7 @@ def open_images(data: Data, config: FinetuneConfig, ranks: Ranks, part: Sequence
     kept, held = _split(data.train, config)
     return Images(
         train=_stream(kept, data, config, ranks, part=part, training=True),
-        plain=_stream(kept, data, config, ranks),
+        plain=_stream(kept, data, config, ranks, shown=True),
         held_out=_share(held, None, data, config, ranks),
         test=_share(data.test, config.test_images, data, config, ranks),
         holds_out=len(held) > 0,
@@ -179,10 +183,11 @@ def _stream(
     *,
     part: Sequence[int] | None = None,
     training: bool = False,
+    shown: bool = False,
 ) -> Stream:
     batch_size = config.batch_size if training else min(BATCH_SIZE, len(images))
     # What is tested on, and in which order, is the same for every seed.
-    seed = config.seed if training else 0
+    seed = config.seed if training or shown else 0
     if isinstance(images, ImageSet):
         return ImageStream(
             images.to(ranks.device),

@@ -22,7 +22,7 @@ from ghn.data.sample import first_batches
 from ghn.evaluate.accuracy import Scores, score_batches, scores_of
 from ghn.finetuning.batch_norm import SynchronisedBatchNorm
 from ghn.finetuning.config import FinetuneConfig
-from ghn.finetuning.images import Data, Images, Labelled, Stream, open_data, open_images
+from ghn.finetuning.images import Data, Images, Labelled, Stream, digest_of, open_data, open_images
 from ghn.finetuning.mixing import Mix, places
 from ghn.finetuning.options import FinetuneOptions
 from ghn.finetuning.result import FinetuneResult, HistoryPoint
@@ -74,6 +74,9 @@ def finetune(
         RankLostError: When another process has gone.
     """
     began = time.perf_counter()
+    if "learning_rate" in settings:
+        # The only one that is tried.
+        settings.setdefault("learning_rates", (settings["learning_rate"],))
     config = replace(config or FinetuneConfig(), **settings)
     if isinstance(data, str | os.PathLike):
         config = replace(config, data=os.fspath(data))
@@ -81,7 +84,8 @@ def finetune(
     with Ranks.from_environment(_device(model, device)) as ranks, _modes_kept(model):
         opened = open_data(config.data if data is None or isinstance(data, str | os.PathLike) else data, config)
         config = replace(config, data=opened.name) if isinstance(data, tuple) else config
-        result = _Run(model.to(ranks.device), opened, config, ranks).search(home, quiet)
+        named = data is None or isinstance(data, str | os.PathLike)
+        result = _Run(model.to(ranks.device), opened, config, ranks, named=named).search(home, quiet)
     result = replace(result, seconds=time.perf_counter() - began)
     if home is not None and ranks.is_first:
         write_text(home / RESULT, json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n")
@@ -130,9 +134,10 @@ class _Run:
         data: All images.
         config: How to train.
         ranks: The processes.
+        named: Whether the data are those of a name in the config, and not given ones.
     """
 
-    def __init__(self, model: nn.Module, data: Data, config: FinetuneConfig, ranks: Ranks) -> None:
+    def __init__(self, model: nn.Module, data: Data, config: FinetuneConfig, ranks: Ranks, *, named: bool) -> None:
         self.model, self.data, self.config, self.ranks = model, data, config, ranks
         mixes = bool(config.mixup or config.cutmix)
         alone = ranks.world == 1
@@ -145,6 +150,8 @@ class _Run:
         self.mix = Mix(config.mixup, config.cutmix, classes, leading=not alone) if mixes else None
         # Before anything is computed: a name that is wrong, or a model that does not fit.
         self.start = None if config.init is None else create(config.init)
+        self.start_digest = "" if self.start is None else self.start.digest()
+        self.data_digest = "" if named else digest_of(data)
         self._check_model()
 
     def search(self, folder: Path | None, quiet: bool) -> FinetuneResult:
@@ -160,6 +167,7 @@ class _Run:
             mix=self.mix,
             around=SynchronisedBatchNorm if self.ranks.world > 1 else nullcontext,
             quiet=quiet or not self.ranks.is_first,
+            origin="" if folder is None else self.start_digest + self.data_digest,
         ).run()
 
     def _check_model(self) -> None:

@@ -114,6 +114,7 @@ class Search:
         mix: Mixes images.
         around: Context of every forward pass of a training.
         quiet: No progress bar, no lines.
+        origin: Digest of what the start and the images are read from; a folder refuses another one.
     """
 
     network: nn.Module
@@ -127,6 +128,7 @@ class Search:
     mix: Mix | None = None
     around: Callable[[], AbstractContextManager[Any]] = nullcontext
     quiet: bool = True
+    origin: str = ""
 
     def run(self) -> FinetuneResult:
         """Train, and leave the network with the best parameters; see `search`."""
@@ -171,7 +173,7 @@ class Search:
         """The state that every training starts from; of a begun fine-tuning the same again."""
         network, config = self.network, self.config
         folder = self.folder if self.ranks.is_first else None
-        given = None if folder is None else _digest(network.state_dict())
+        given = None if folder is None else _digest(network.state_dict()) + self.origin
         saved = None if folder is None else _saved_start(folder)
         begun = self._does_first(saved is not None)
         report = None
@@ -184,7 +186,7 @@ class Search:
         elif not begun:
             report = None if self.start is None else self.start(network)
             if config.noise:
-                add_noise(network, config.noise, seed=config.seed)
+                add_noise(network, config.noise, seed=config.seed, frozen=False)
         self.ranks.spread([value for value in network.state_dict().values() if isinstance(value, Tensor)])
         start = copy.deepcopy(network.state_dict())
         if folder is not None and saved is None:

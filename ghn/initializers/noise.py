@@ -14,9 +14,14 @@ from torch import nn
 from ghn.common.modules import named_parameters
 from ghn.initializers.report import Batch, StartReport
 
+STREAM = 0x6E6F_6973_65
+"""Of random numbers: that of noise."""
+
 
 @torch.no_grad()
-def add_noise(network: nn.Module, beta: float, *, relative: bool = False, seed: int = 0) -> dict[str, str]:
+def add_noise(
+    network: nn.Module, beta: float, *, relative: bool = False, seed: int = 0, frozen: bool = True
+) -> dict[str, str]:
     """Add N(0, β²) to all floating-point parameters, in place; the process's random state is not touched.
 
     Args:
@@ -24,15 +29,20 @@ def add_noise(network: nn.Module, beta: float, *, relative: bool = False, seed: 
         beta: β.
         relative: β is a factor on each parameter's own standard deviation.
         seed: Governs what is drawn.
+        frozen: Whether parameters that require no gradient get noise as well.
 
     Returns:
         Names of the parameters that are left, each with the reason.
     """
-    generator = torch.Generator().manual_seed(seed)
+    # Not the numbers that a model drew when it was built with the same seed.
+    generator = torch.Generator().manual_seed((seed ^ STREAM) & 0x7FFF_FFFF_FFFF_FFFF)
     kept = {}
     for name, parameter in named_parameters(network).items():
         if not parameter.is_floating_point():
             kept[name] = "it holds no real numbers"
+            continue
+        if not frozen and not parameter.requires_grad:
+            kept[name] = "it is frozen"
             continue
         drawn = torch.randn(parameter.shape, generator=generator, device="cpu")
         scale = beta

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,14 @@ class Hypernetwork:
     def __init__(self, source: str | GHN | None = None) -> None:
         self.source = DEFAULT if source is None else source
         self.name = f"ghn:{self.source}" if isinstance(self.source, str) else "ghn"
+
+    @property
+    def files(self) -> list[Path]:
+        """Those on disk that it is read from, where a folder or file is named."""
+        place = Path(self.source).expanduser() if isinstance(self.source, str) else None
+        if place is None or not place.exists():
+            return []
+        return sorted(file for file in place.iterdir() if file.is_file()) if place.is_dir() else [place]
 
     @cached_property
     def hypernet(self) -> GHN:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from ghn.comparison import compare
 from ghn.comparison.cell import finished, folder_of
@@ -20,7 +23,7 @@ ONE = replace(CONFIG, seeds=1, inits=("default",))
 def test_another_training_does_not_pass_for_this_one(tmp_path: Path) -> None:
     compare(ONE, tmp_path, data=images(), build=build)
     longer = replace(ONE, training=replace(ONE.training, steps=9))
-    assert finished(ONE, "default", 0, tmp_path) is not None
+    assert list(tmp_path.glob("*/*/cell.json"))
     assert finished(longer, "default", 0, tmp_path) is None
     with pytest.raises(StateError, match="take another folder"):
         compare(longer, tmp_path, data=images(), build=build)
@@ -32,7 +35,36 @@ def test_a_damaged_result_is_made_again(tmp_path: Path, damage: bytes) -> None:
     (folder_of(tmp_path, "default", 0) / "cell.json").write_bytes(damage)
     found = compare(ONE, tmp_path, data=images(), build=build)
     assert found.cells[0].accuracies == before.cells[0].accuracies
-    assert finished(ONE, "default", 0, tmp_path) == found.cells[0]
+    assert json.loads((folder_of(tmp_path, "default", 0) / "cell.json").read_text())["error"] is None
+
+
+def test_other_points_of_the_curve_are_another_training_of_the_same_folder(tmp_path: Path) -> None:
+    first = compare(ONE, tmp_path, data=images(), build=build).cells[0]
+    finer = replace(ONE, training=replace(ONE.training, validate_every=2))
+    second = compare(finer, tmp_path, data=images(), build=build).cells[0]
+    assert second.steps == (0, 2, 4, 6, 8)
+    assert second.accuracies[::2] == first.accuracies
+    assert compare(ONE, tmp_path, data=images(), build=build).cells[0].accuracies == first.accuracies
+
+
+def test_other_images_do_not_pass_for_these(tmp_path: Path) -> None:
+    compare(ONE, tmp_path, data=images(), build=build)
+    train, test = images()
+    shifted = replace(train, labels=(train.labels + 1) % 10)
+    with pytest.raises(StateError, match="take another folder"):
+        compare(ONE, tmp_path, data=(shifted, test), build=build)
+
+
+def test_a_file_of_weights_that_changed_does_not_pass_for_what_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "start.safetensors"
+    torch.manual_seed(0)
+    model = build(ONE, 10)
+    save_file(model.state_dict(), file)
+    config = replace(ONE, inits=(str(file),))
+    compare(config, tmp_path / "runs", data=images(), build=build)
+    save_file({name: value + 1 for name, value in model.state_dict().items()}, file)
+    with pytest.raises(StateError, match="take another folder"):
+        compare(config, tmp_path / "runs", data=images(), build=build)
 
 
 def test_starts_that_read_alike_have_folders_of_their_own(tmp_path: Path) -> None:

@@ -98,3 +98,11 @@ def test_complete_means_every_start_and_seed() -> None:
     assert Comparison(config=CONFIG, cells=cells).complete
     assert not Comparison(config=CONFIG, cells=cells[1:]).complete
     assert not Comparison(config=replace(CONFIG, seeds=4), cells=cells).complete
+
+
+def test_seeds_that_failed_do_not_change_what_is_reached() -> None:
+    cells = [cell("default", seed, value, value) for seed, value in enumerate((0.5, 0.3, 0.1))]
+    lost = [CellResult(init="ghn", seed=seed, error="diverged") for seed in (1, 2)]
+    _, ghn = Comparison(config=CONFIG, cells=(*cells, cell("ghn", 0, 0.4, 0.45), *lost)).rows()
+    assert ghn.seeds == (0,)
+    assert ghn.reaches is None, "0.45 is less than the 0.5 of the same seed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from torch import nn
 
@@ -25,6 +26,7 @@ class Checkpoint:
             raise ValueError("checkpoint takes a file, e.g. checkpoint:resnet50.safetensors")
         self.file = file
         self.name = f"checkpoint:{file}"
+        self.files = [Path(file).expanduser()]
 
     def __call__(self, model: nn.Module, batches: Iterable[Batch] | None = None, *, seed: int = 0) -> StartReport:
         """Load the file; a head of another number of classes stays as it is."""

@@ -8,6 +8,7 @@ to what (`alignment`, `counterparts`), and axes may also be smaller than ours (`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -47,6 +48,12 @@ class WeightSelection:
         made = cls.__new__(cls)
         made.name, made._text, made._source = f"weight-selection:{text}", text, None
         return made
+
+    @property
+    def files(self) -> list[Path]:
+        """The file of weights that a text names."""
+        _, at, file = self._text.rpartition("@")
+        return [Path(file).expanduser()] if at else []
 
     @property
     def source(self) -> TrainedModel:
