@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ghn.data import DataError, ImageStream
+from ghn.data import DataError, ImageFolder, ImageStream, load
+from ghn.data.load import load_folder
 from ghn.evaluate.images import EvaluationImages, resized
 from tests.evaluate.some import toy, write_classes
 from tests.evaluate.test_config import CONFIG
@@ -66,12 +67,29 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
     assert torch.equal(EvaluationImages(as_imagenet, CPU).stream(0).batch(0)[0], inputs)
 
 
-def test_a_folder_without_splits_has_nothing_to_calibrate_by(tmp_path: Path) -> None:
+def test_a_folder_without_splits_is_parted_as_for_a_training(tmp_path: Path) -> None:
     pytest.importorskip("torchvision")
     write_classes(tmp_path, "cat", "dog")
     images = EvaluationImages(replace(CONFIG, data=str(tmp_path), image_size=24), CPU)
-    assert len(images.test) == 8
+    train, test = load_folder(tmp_path, 24)
+    assert isinstance(images.test, ImageFolder)
+    assert images.test.files == test.files
+    assert not set(train.files) & set(test.files)
+    assert sum(len(labels) for _, labels in images.training) == len(train) == 8 - len(test)
+
+
+def test_test_images_alone_give_nothing_to_calibrate_by(tmp_path: Path) -> None:
+    pytest.importorskip("torchvision")
+    write_classes(tmp_path / "test", "cat", "dog")
+    images = EvaluationImages(replace(CONFIG, data=str(tmp_path), image_size=24), CPU)
     with pytest.raises(DataError, match=r"has no train/<class>/\*\.jpg to calibrate by; put training images there"):
+        _ = images.training
+
+
+def test_given_images_are_not_calibrated_by_those_of_another_set() -> None:
+    pytest.importorskip("sklearn")
+    images = EvaluationImages(replace(CONFIG, data="cifar10"), CPU, load("digits", split="test"))
+    with pytest.raises(DataError, match="test images of digits are given, and data is 'cifar10'"):
         _ = images.training
 
 

@@ -257,7 +257,7 @@ def test_two_processes_give_the_numbers_of_one(whole: list[NetworkResult], tmp_p
     done = subprocess.run(words, capture_output=True, text=True, env=environment())
     assert done.returncode == 0, done.stderr
     assert by_key(tmp_path / "run") == whole
-    assert done.stdout.count("top-1 in per cent") == 1
+    assert " ".join(done.stdout.split()).count("top-1 in per cent") == 1
     record = json.loads((tmp_path / "x.json").read_text())
     assert (record["planned"], record["finished"]) == (12, 12)
     assert [row["networks"] for row in record["summary"]] == [3, 3, 3, 1, 1, 1]

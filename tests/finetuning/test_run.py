@@ -355,11 +355,12 @@ print(network.get_parameter("1.weight").sum().item(), result.accuracy)
 def close(first: FinetuneResult, second: FinetuneResult) -> None:
     """Alike to rounding."""
     assert first.losses == pytest.approx(second.losses, rel=1e-3)
-    assert first.scores == pytest.approx(second.scores)
+    # Of few images, one may lie between two classes.
+    assert first.scores == pytest.approx(second.scores, abs=0.1)
     assert first.learning_rate == second.learning_rate
     for one, other in zip(first.history, second.history, strict=True):
         assert one.step == other.step
-        assert one.accuracy == pytest.approx(other.accuracy)
+        assert one.accuracy == pytest.approx(other.accuracy, abs=0.1)
         assert one.loss == pytest.approx(other.loss, rel=1e-3)
 
 
