@@ -225,6 +225,13 @@ with Ranks.from_environment("cpu") as ranks:
 # A group that was there stays.
 dist.barrier()
 dist.destroy_process_group()
+"""
+
+OWN = """
+import torch.distributed as dist
+
+from ghn.training.ranks import Ranks
+
 with Ranks.from_environment("cpu") as ranks:
     assert ranks.owned and ranks.gather(ranks.rank) == [0, 1]
 assert not dist.is_initialized()
@@ -233,6 +240,7 @@ assert not dist.is_initialized()
 
 def test_all_get_what_the_first_has() -> None:
     finish(group(SPREAD, world=2))
+    finish(group(OWN, world=2))
     alone = torch.ones(2)
     Ranks().spread([alone])
     assert alone.tolist() == [1, 1]
