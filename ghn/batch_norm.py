@@ -35,6 +35,9 @@ MOST_IN_ALL = 1 << 26
 FEWEST = 8
 """Images, in a batch and in all, whatever they take: statistics of fewer are none."""
 
+JOINED = 64
+"""Images in a batch that is put together of smaller ones."""
+
 OTHER_SIZES = 3
 """Sizes to try where a model does not take images at their own."""
 
@@ -168,10 +171,6 @@ def set_statistics(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -
     for name, value in computed.items():
         buffers[name].copy_(value)
     return sorted(name for name in computed if not name.endswith("num_batches_tracked"))
-
-
-JOINED = 64
-"""Images in a batch that is put together of smaller ones."""
 
 
 def _with_variance(batches: Sequence[Tensor]) -> list[Tensor]:

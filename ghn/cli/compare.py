@@ -148,7 +148,7 @@ def configured(options: Options) -> CompareConfig:
     """
     from ghn.comparison import CompareConfig
     from ghn.finetuning import FinetuneConfig
-    from ghn.initializers import split_chains
+    from ghn.zoo.names import split_names
 
     names = {field.name for field in fields(FinetuneConfig)}
     given = {name: value for name, value in vars(options).items() if name in names and name != "init"}
@@ -157,7 +157,7 @@ def configured(options: Options) -> CompareConfig:
     every = options.evaluate_every or max(1, math.ceil(options.steps / EVALUATIONS))
     training = FinetuneConfig(**given, validate_every=every, log_every=max(1, options.steps // 20))
     assert options.model is not None
-    inits = tuple(chain for text in options.init for chain in split_chains(text))
+    inits = tuple(chain for text in options.init for chain in split_names(text))
     return CompareConfig(model=options.model, inits=inits, seeds=options.seeds, training=training)
 
 

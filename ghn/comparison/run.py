@@ -76,9 +76,9 @@ def compare(
     images = open_data(config.training.data if data is None else data, config.training)
     make = build or build_by_name
     if build is None:
-        # Found out before anything is trained, and without numbers.
-        # At the size of the images, which some models are built for.
+        # Some models are built for a size.
         config = replace(config, training=replace(config.training, image_size=images.image_size))
+        # Whether there is such a model is found out before anything is trained, and without numbers.
         build_model(_request(config, len(images.classes), meta=True))
     origin = digest_of(images) + ("" if build is None else f" {build.__module__}.{build.__qualname__}")
     with _home(folder) as home, locked(home):

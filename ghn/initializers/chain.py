@@ -170,18 +170,6 @@ def create(text: str) -> Chain:
     return Chain(steps)
 
 
-def split_chains(text: str) -> list[str]:
-    """Several chains, with commas between them; a comma before `name=`, or in brackets, belongs to a chain."""
-    chains, depth = [""], 0
-    for place, sign in enumerate(text):
-        depth += (sign in "([{") - (sign in ")]}")
-        if sign == "," and depth <= 0 and not re.match(r"[A-Za-z_]\w*=", text[place + 1 :]):
-            chains.append("")
-        else:
-            chains[-1] += sign
-    return [chain.strip() for chain in chains]
-
-
 def _parts(text: str) -> list[str]:
     """Split at the plus signs that begin a step, for names of files may hold others."""
     known = "|".join(map(re.escape, sorted((*_STARTS, *_FOLLOWING), key=len, reverse=True)))

@@ -11,13 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ghn.batch_norm import device_of, running
 from ghn.common.modules import named_parameters
 from ghn.graph.computational_graph import ComputationalGraph, ParameterSpec, Role
 from ghn.graph.trace import trace
 from ghn.initializers.report import Batch
-
-__all__ = ["Layer", "Layers", "device_of", "layers_of", "running"]
 
 
 @dataclass(frozen=True, kw_only=True)

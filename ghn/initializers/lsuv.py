@@ -10,7 +10,8 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from ghn.initializers.layers import device_of, layers_of, running
+from ghn.batch_norm import device_of, running
+from ghn.initializers.layers import layers_of
 from ghn.initializers.report import Batch, StartReport, some_images
 from ghn.initializers.simple import orthogonal
 from ghn.initializers.watch import first_use

@@ -31,16 +31,16 @@ def split_names(text: str, known: Collection[str] | None = None) -> list[str]:
         text: What the user gave.
         known: If given, a comma separates only where one of these follows (with an argument, or a step joined by `+`).
     """
-    begins = r"(?![A-Za-z_]\w*=)[A-Za-z_./~\\]"
+    begins = r"\s*(?![A-Za-z_]\w*=)[A-Za-z_./~\\]"
     if known is not None:
         begins = f"(?:{'|'.join(map(re.escape, sorted(known, key=len, reverse=True)))})(?=[:+,]|$)"
     names, start, depth = [], 0, 0
     for place, sign in enumerate(text):
         depth += (sign in "([{") - (sign in ")]}")
         if sign == "," and not depth and re.match(begins, text[place + 1 :]):
-            names.append(text[start:place])
+            names.append(text[start:place].strip())
             start = place + 1
-    return [*names, text[start:]]
+    return [*names, text[start:].strip()]
 
 
 def _value(text: str) -> Any:

@@ -14,7 +14,8 @@ import pytest
 
 from ghn.cli import compare, main, parse
 from ghn.cli.compare import configured
-from ghn.initializers import NAMES, split_chains
+from ghn.initializers import NAMES
+from ghn.zoo.names import split_names
 
 pytest.importorskip("sklearn")
 
@@ -83,7 +84,7 @@ def test_points_lie_evenly_and_options_reach_the_trainings() -> None:
     ],
 )  # fmt: skip
 def test_commas_separate_chains_but_not_their_options(text: str, chains: list[str]) -> None:
-    assert split_chains(text) == chains
+    assert split_names(text) == chains
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ghn.initializers.layers import layers_of, running
+from ghn.batch_norm import running
+from ghn.initializers.layers import layers_of
 from tests.initializers.networks import small, state
 
 

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ghn.batch_norm import device_of, running
 from ghn.common.modules import named_parameters
 from ghn.graph.run.arguments import Inputs
 from ghn.graph.run.calling import call_model
 from ghn.graph.run.process import compiled_parts_eager
 from ghn.initializers.attention.probe import Code, Probe, Products, Use
-from ghn.initializers.layers import Layers, device_of, running
+from ghn.initializers.layers import Layers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,14 +15,13 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parameter import is_lazy
 
-from ghn.batch_norm import norms_with_statistics
+from ghn.batch_norm import device_of, norms_with_statistics, running
 from ghn.common.memory import is_out_of_memory
 from ghn.common.modules import named_buffers, named_parameters
 from ghn.common.text import one_line
 from ghn.graph.record.trees import output_tensors
 from ghn.graph.run.process import compiled_parts_eager
 from ghn.hypernet.keep import reason_not_to_write
-from ghn.initializers.layers import device_of, running
 from ghn.initializers.learned.plain import PlainOperators
 from ghn.initializers.report import Batch
 
