@@ -13,12 +13,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ghn.common.modules import modules, named_buffers, named_modules, named_parameters
 from ghn.common.private_torch import is_batch_norm
 from ghn.common.text import shown
-from ghn.data.augment import normalise
+from ghn.data.augment import normalise, resized
 from ghn.data.image_set import ImageSet
 from ghn.graph.run.arguments import Inputs, given_inputs
 from ghn.graph.run.inputs import candidate_inputs
@@ -245,7 +244,7 @@ def _batches(model: nn.Module, images: ImageSet, size: Size) -> list[tuple[Tenso
 
     def taken(chosen: Tensor) -> Tensor:
         pixels = normalise(images.images[chosen], images)
-        return _resized(pixels, size).to(device_of(model), kinds[0] if kinds else torch.float32)
+        return resized(pixels, size).to(device_of(model), kinds[0] if kinds else torch.float32)
 
     elements = max(1, _most_elements(model, taken(torch.arange(2))))
     count = min(len(images), MOST_IN_ALL // elements)
@@ -274,9 +273,3 @@ def _most_elements(model: nn.Module, images: Tensor) -> int:
         for handle in handles:
             handle.remove()
     return seen[0]
-
-
-def _resized(images: Tensor, size: Size) -> Tensor:
-    if images.shape[-2:] == size:
-        return images
-    return functional.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -115,3 +118,14 @@ def holds_reals(dtype: torch.dtype) -> bool:
         return limits.min < 0 < limits.max
     except (RuntimeError, TypeError, NotImplementedError):
         return False
+
+
+def digest_of_state(state: Mapping[str, Any]) -> str:
+    """SHA-256, in hexadecimal, of a module's state: names, kinds, shapes and numbers; of what is no tensor its name."""
+    digest = hashlib.sha256()
+    for name, value in state.items():
+        digest.update(f"{name}\0".encode())
+        if isinstance(value, Tensor):
+            digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

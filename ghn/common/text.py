@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 LONGEST_LINE = 900
 """Characters of a message."""
 
@@ -84,3 +87,12 @@ def _few_words(value: object, limit: int) -> str:
 
 def _is_scalar(value: object) -> bool:
     return value is None or isinstance(value, bool | int | float | complex | str)
+
+
+def without_nan(value: Any) -> Any:
+    """A value for JSON, in which numbers that are not finite become None, also within lists and dictionaries."""
+    if isinstance(value, dict):
+        return {str(name): without_nan(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

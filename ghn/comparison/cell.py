@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,7 +16,7 @@ from torch import nn
 
 from ghn.common.files import write_text
 from ghn.common.optional import versions
-from ghn.common.text import one_line
+from ghn.common.text import one_line, without_nan
 from ghn.common.untrusted.json_text import read_json
 from ghn.comparison.config import CompareConfig
 from ghn.data import DataError
@@ -141,7 +140,7 @@ def run_cell(
             steps=tuple(point.step for point in found.history),
             accuracies=tuple(point.accuracy for point in found.history),
             learning_rate=found.learning_rate,
-            scores={f"{rate:g}": score if math.isfinite(score) else None for rate, score in found.scores.items()},
+            scores=without_nan({f"{rate:g}": score for rate, score in found.scores.items()}),
             cost=0.0 if found.start is None else found.start.seconds,
             step_seconds=_step_seconds(training),
             notes=() if found.start is None else tuple(found.start.notes),
@@ -152,9 +151,7 @@ def run_cell(
 
 def _write(config: CompareConfig, result: CellResult, file: Path, origin: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    values = asdict(result) | {
-        "accuracies": [value if math.isfinite(value) else None for value in result.accuracies],
-        "learning_rate": result.learning_rate if math.isfinite(result.learning_rate) else None,
+    values = without_nan(asdict(result)) | {
         "of": identity(config, result.init, result.seed, origin),
         "versions": versions(),
     }

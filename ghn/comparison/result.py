@@ -10,7 +10,7 @@ from typing import Any
 
 from scipy import stats
 
-from ghn.common.text import printable
+from ghn.common.text import printable, without_nan
 from ghn.comparison.cell import CellResult
 from ghn.comparison.config import CompareConfig
 
@@ -145,7 +145,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON: numbers that are not finite become None."""
-        return _plain(
+        return without_nan(
             {
                 "config": self.config.to_dict(),
                 "complete": self.complete,
@@ -185,11 +185,3 @@ def _against(row: Row, first: str) -> str:
         return ""
     interval = "" if math.isinf(row.against.half) else f" ± {100 * row.against.half:.1f}"
     return f"; {100 * row.against.mean:+.1f}{interval} against {printable(first)}: {row.against.verdict}"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _plain(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

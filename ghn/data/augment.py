@@ -133,3 +133,11 @@ def normalise(images_BCHW: Tensor, image_set: ImageSet) -> Tensor:
     scale = torch.tensor(image_set.std, device=device).reshape(shape) * 255
     shift = torch.tensor(image_set.mean, device=device).reshape(shape) * 255
     return (images_BCHW.float() - shift) / scale
+
+
+def resized(images: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """Images (B, 3, H, W) at a side, or a height and width, in pixels; those that have it are returned as they are."""
+    height, width = (size, size) if isinstance(size, int) else size
+    if images.shape[-2:] == (height, width):
+        return images
+    return functional.interpolate(images, size=(height, width), mode="bilinear", align_corners=False, antialias=True)

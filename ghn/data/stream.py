@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from ghn.data.augment import Augmentation, normalise
+from ghn.data.augment import Augmentation, normalise, resized
 from ghn.data.errors import DataError
 from ghn.data.image_set import ImageSet
 
@@ -88,8 +87,7 @@ class ImageStream:
             images = self.augmentation.apply(images, drawn if self.part is None else drawn[self.part])
         images = normalise(images, self.image_set)
         if self.image_size is not None:
-            size = (self.image_size, self.image_size)
-            images = functional.interpolate(images, size, mode="bilinear", antialias=True)
+            images = resized(images, self.image_size)
         return images, self.image_set.labels[chosen]
 
     def epoch(self, number: int = 0) -> Iterator[tuple[Tensor, Tensor]]:

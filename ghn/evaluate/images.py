@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ghn.data import DATA_SETS, DataError, ImageFolder, ImageFolderStream, ImageSet, ImageStream, load
+from ghn.data.augment import resized
 from ghn.data.folder import visible
 from ghn.data.load import data_root, load_folder
 from ghn.data.sample import BATCH_SIZE, sample_batches
@@ -20,23 +20,6 @@ FOLDER_SIZE = 224
 """Side in pixels of what networks see of images in folders, unless told otherwise."""
 
 Batch = tuple[Tensor, Tensor]
-
-
-class ResizedStream(ImageStream):
-    """An `ImageStream` whose images are enlarged, or made smaller, a batch at a time.
-
-    Args:
-        image_set: As for `ImageStream`, and so are the others.
-        size: Side in pixels.
-    """
-
-    def __init__(self, image_set: ImageSet, *, size: int, batch_size: int, seed: int = 0) -> None:
-        super().__init__(image_set, batch_size=batch_size, seed=seed)
-        self.size = size
-
-    def _make(self, epoch: int, positions: slice, index: int) -> Batch:
-        images, labels = super()._make(epoch, positions, index)
-        return resized(images, self.size), labels
 
 
 class EvaluationImages:
@@ -67,9 +50,7 @@ class EvaluationImages:
         if isinstance(self.test, ImageFolder):
             workers = self._config.image_workers
             return ImageFolderStream(self.test, batch_size=batch_size, seed=seed, workers=workers, device=self._device)
-        if self.size != self.test.image_size:
-            return ResizedStream(self.test, size=self.size, batch_size=batch_size, seed=seed)
-        return ImageStream(self.test, batch_size=batch_size, seed=seed)
+        return ImageStream(self.test, batch_size=batch_size, seed=seed, image_size=self.size)
 
     @property
     def shape(self) -> list[Batch]:
@@ -110,13 +91,6 @@ class EvaluationImages:
         if isinstance(self.test, ImageFolder) and there != self.test.classes:
             raise DataError(f"{folder} has other classes to train on than to test on; name their folders alike")
         return folder
-
-
-def resized(images: Tensor, size: int) -> Tensor:
-    """Images (B, 3, H, W) at `size` pixels; those that have them are returned as they are."""
-    if images.shape[-1] == size:
-        return images
-    return functional.interpolate(images, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
 
 
 def folder_of(config: EvaluationConfig) -> Path:

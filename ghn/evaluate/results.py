@@ -7,6 +7,7 @@ import statistics
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from ghn.common.text import without_nan
 from ghn.evaluate.config import BatchNormMode, EvaluationConfig
 
 Kind = Literal["split", "predefined", "model"]
@@ -81,8 +82,7 @@ class NetworkResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, which has no NaN."""
-        values = {name: None if _is_no_number(value) else value for name, value in asdict(self).items()}
-        return {"model": self.model, **values}
+        return {"model": self.model, **without_nan(asdict(self))}
 
     @classmethod
     def from_dict(cls, values: Any) -> NetworkResult:
@@ -99,10 +99,6 @@ class NetworkResult:
         if not all(isinstance(number, (int, float)) for number in numbers.values()) or type(given["index"]) is not int:
             raise ValueError("it is no record of a network")
         return cls(**{**given, **numbers})
-
-
-def _is_no_number(value: Any) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,19 +5,19 @@ Source: GHN-2 (Knyazev et al., NeurIPS 2021, section 4.1 and tables 1, 2).
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from ghn.common.optional import versions
+from ghn.common.tensors import digest_of_state
 from ghn.common.text import one_line
 from ghn.data import DataError, ImageFolder, ImageSet
 from ghn.deepnets.cost import megamacs
@@ -108,14 +108,14 @@ def _results(
     journal: Journal | None,
 ) -> Iterator[NetworkResult]:
     there: dict[Key, NetworkResult] = {} if journal is None else journal.finished()
-    versions = _versions()
+    recorded = versions()
     for candidate in networks:
         for start in starts:
             known = there.get((candidate.kind, candidate.split, candidate.index, start.text))
             if known is not None:
                 yield known
                 continue
-            result = _evaluate_one(candidate, start, images, config, versions)
+            result = _evaluate_one(candidate, start, images, config, recorded)
             if journal is not None:
                 journal.append(result)
             yield result
@@ -124,7 +124,7 @@ def _results(
 
 
 def _evaluate_one(
-    candidate: Candidate, start: Start, images: EvaluationImages, config: EvaluationConfig, versions: dict[str, str]
+    candidate: Candidate, start: Start, images: EvaluationImages, config: EvaluationConfig, recorded: dict[str, str]
 ) -> NetworkResult:
     result = NetworkResult(
         kind=candidate.kind,
@@ -134,7 +134,7 @@ def _evaluate_one(
         data=images.name,
         batch_norm_mode=config.batch_norm,
         seed=config.seed,
-        versions=versions,
+        versions=recorded,
     )
     try:
         started = start.begin(candidate, images, config.batch_norm, config.seed * 1_000_003 + candidate.number)
@@ -183,22 +183,6 @@ def _locked(folder: Path | str | None, ranks: Ranks) -> Iterator[None]:
 
 def _digests(starts: Sequence[Start]) -> dict[str, str]:
     """Of each hypernetwork's weights."""
-    return {start.text: _digest(start.hypernet.state_dict()) for start in starts if start.hypernet is not None}
-
-
-def _digest(state: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, value in state.items():
-        digest.update(f"{name}\0{value.dtype}{tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in ("ghn", "torch", "torchvision", "timm"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {
+        start.text: digest_of_state(start.hypernet.state_dict())[:16] for start in starts if start.hypernet is not None
+    }

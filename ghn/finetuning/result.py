@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ghn.common.text import without_nan
 from ghn.initializers import StartReport
 
 
@@ -70,23 +71,20 @@ class FinetuneResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON: numbers that are not finite become None; without weights."""
-        return {
-            "learning_rate": self.learning_rate,
-            "steps": self.steps,
-            "score": plain(self.score),
-            "scores": {repr(rate): plain(score) for rate, score in self.scores.items()},
-            "accuracy": plain(self.accuracy),
-            "history": [{name: plain(value) for name, value in asdict(point).items()} for point in self.history],
-            "losses": [plain(loss) for loss in self.losses],
-            "seconds": self.seconds,
-            "start": None if self.start is None else asdict(self.start),
-        }
+        return without_nan(
+            {
+                "learning_rate": self.learning_rate,
+                "steps": self.steps,
+                "score": self.score,
+                "scores": {repr(rate): score for rate, score in self.scores.items()},
+                "accuracy": self.accuracy,
+                "history": [asdict(point) for point in self.history],
+                "losses": self.losses,
+                "seconds": self.seconds,
+                "start": None if self.start is None else asdict(self.start),
+            }
+        )
 
     def __str__(self) -> str:
         lines = [f"learning rate {self.learning_rate:g}, {self.steps:,} steps, {self.seconds:.1f} s"]
         return "\n".join([*lines, *(f"  step {point.step:,}: {point}" for point in self.history)])
-
-
-def plain(value: Any) -> Any:
-    """A value for JSON, which has no numbers that are not finite."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value

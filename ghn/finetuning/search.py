@@ -6,7 +6,6 @@ Source: GHN-3 (Knyazev et al., ICML 2023, section 4.3).
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import math
 import os
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn.common.files import remove_partial, write_text
+from ghn.common.tensors import digest_of_state
 from ghn.common.untrusted.json_text import read_json
 from ghn.data import ImageStream
 from ghn.data.image_folder import ImageFolderStream
@@ -173,7 +173,7 @@ class Search:
         """The state that every training starts from; of a begun fine-tuning the same again."""
         network, config = self.network, self.config
         folder = self.folder if self.ranks.is_first else None
-        given = None if folder is None else _digest(network.state_dict()) + self.origin
+        given = None if folder is None else digest_of_state(network.state_dict()) + self.origin
         saved = None if folder is None else _saved_start(folder)
         begun = self._does_first(saved is not None)
         report = None
@@ -336,17 +336,6 @@ def _report_of(plain: Any) -> StartReport | None:
         )
     except (LookupError, TypeError):
         return None
-
-
-def _digest(state: Mapping[str, Any]) -> str:
-    """Of a network's names, shapes and numbers: tells starts apart."""
-    digest = hashlib.sha256()
-    for name, value in state.items():
-        digest.update(f"{name}\0".encode())
-        if isinstance(value, Tensor):
-            digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _home(folder: Path, rate: float) -> Path:

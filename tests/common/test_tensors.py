@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn.common.tensors import (
+    digest_of_state,
     end,
     extent,
     has_dense_shape,
@@ -99,3 +100,20 @@ def test_classes_of_functions_are_passed_by() -> None:
     parameter, packed = nn.Parameter(torch.ones(3)), Packed.pack(torch.ones(3))
     assert without_class(parameter) is parameter
     assert without_class(packed) is packed
+
+
+def test_a_digest_tells_names_kinds_shapes_and_numbers_apart() -> None:
+    half = torch.ones(2, dtype=torch.bfloat16)
+    base: dict[str, object] = {"a": torch.arange(6.0), "b": half}
+    others: list[dict[str, object]] = [
+        {"a": torch.arange(6.0).flip(0), "b": base["b"]},
+        {"a": torch.arange(6.0).view(2, 3), "b": base["b"]},
+        {"c": base["a"], "b": base["b"]},
+        {"a": base["a"], "b": half.half()},
+        {**base, "extra": None},
+        {"a": base["a"]},
+    ]
+    digests = [digest_of_state(state) for state in (base, *others)]
+    assert len(set(digests)) == len(digests)
+    # Strides are no matter.
+    assert digest_of_state({"a": torch.arange(12.0)[::2] / 2, "b": base["b"]}) == digests[0]

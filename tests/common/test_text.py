@@ -1,12 +1,14 @@
 """Text that others chose does not act on whatever shows it, and takes bounded time."""
 
+import json
+import math
 import time
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
 import pytest
 
-from ghn.common.text import one_line, printable, shown
+from ghn.common.text import one_line, printable, shown, without_nan
 
 
 @pytest.mark.parametrize(
@@ -97,3 +99,9 @@ def test_messages_are_one_line_of_bounded_length() -> None:
     assert long.startswith("begin")
     assert long.endswith("end")
     assert len(one_line("\n" * 10**5)) <= 900
+
+
+def test_json_gets_no_number_that_is_not_finite() -> None:
+    value = {"a": math.nan, 2: [1.5, math.inf, {"b": (-math.inf, "NaN", 3)}], "c": None}
+    assert without_nan(value) == {"a": None, "2": [1.5, None, {"b": [None, "NaN", 3]}], "c": None}
+    json.dumps(without_nan(value), allow_nan=False)

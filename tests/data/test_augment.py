@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ghn.data import Augmentation, DataError
-from ghn.data.augment import PolicyAugmentation, augmentation_named
+from ghn.data.augment import PolicyAugmentation, augmentation_named, resized
 
 
 def crop_and_flip(image: Tensor, top: int, left: int, flip: bool, pad: int) -> Tensor:
@@ -95,3 +95,11 @@ def test_a_policy_without_torchvision_is_one_line(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "torchvision.transforms.v2", None)
     with pytest.raises(DataError, match=r"randaugment needs torchvision; install it: pip install 'ghn\[vision\]'"):
         augmentation_named("randaugment")
+
+
+def test_images_are_resized_to_a_side_or_to_height_and_width() -> None:
+    images = torch.rand(2, 3, 8, 12)
+    assert resized(images, (8, 12)) is images
+    assert resized(images, 8).shape == (2, 3, 8, 8)
+    wanted = functional.interpolate(images, size=(5, 7), mode="bilinear", antialias=True)
+    torch.testing.assert_close(resized(images, (5, 7)), wanted)
