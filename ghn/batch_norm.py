@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ghn.common.modules import modules, named_buffers, named_modules, named_parameters
+from ghn.common.modules import modes_kept, named_buffers, named_modules, named_parameters
 from ghn.common.private_torch import is_batch_norm
 from ghn.common.text import shown
 from ghn.data.augment import normalise, resized
@@ -186,10 +186,9 @@ def _with_variance(batches: Sequence[Tensor]) -> list[Tensor]:
 @contextmanager
 def running(model: nn.Module, *, training: bool) -> Iterator[None]:
     """Context in which a model may be run: modes, buffers and random states are as before after it."""
-    modes = {module: module.training for module in modules(model)}
     buffers = {buffer: buffer.detach().clone() for buffer in named_buffers(model).values()}
     devices = sorted({parameter.get_device() for parameter in model.parameters() if parameter.is_cuda})
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=devices), modes_kept(model):
         try:
             model.train(training)
             yield
@@ -197,8 +196,6 @@ def running(model: nn.Module, *, training: bool) -> Iterator[None]:
             with torch.no_grad():
                 for buffer, before in buffers.items():
                     buffer.copy_(before)
-            for module, mode in modes.items():
-                module.training = mode
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -74,6 +75,17 @@ def set_mode(model: nn.Module, training: bool) -> None:
             continue
         module.__dict__["training"] = training
         waiting += [itself(child) for child in _part(module, MODULE_CHILDREN).values() if child is not None]
+
+
+@contextmanager
+def modes_kept(model: nn.Module) -> Iterator[None]:
+    """Context after which every module is in training or evaluation mode as it was before."""
+    modes = {module: module.training for module in modules(model)}
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def itself(child: nn.Module) -> nn.Module:

@@ -68,6 +68,11 @@ class Candidate:
         except TraceError:
             return None
 
+    def forget(self) -> None:
+        """Let go of network and graph, which are made anew where they are asked for again."""
+        for kept in ("bare", "graph", "_found"):
+            self.__dict__.pop(kept, None)
+
 
 def candidates(config: EvaluationConfig, image_size: int, classes: int) -> list[Candidate]:
     """All networks of an evaluation, in its order.

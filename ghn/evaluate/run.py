@@ -119,8 +119,7 @@ def _results(
             if journal is not None:
                 journal.append(result)
             yield result
-        for kept in ("bare", "graph", "_found"):
-            candidate.__dict__.pop(kept, None)
+        candidate.forget()
 
 
 def _evaluate_one(

@@ -29,7 +29,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from ghn.common.memory import is_out_of_memory
-from ghn.common.modules import modules, named_parameters, tensors_of
+from ghn.common.modules import modes_kept, named_parameters, tensors_of
 from ghn.common.private_torch import compiler_is_loaded
 from ghn.graph.computational_graph import ComputationalGraph
 from ghn.graph.read.modules import graph_of_modules
@@ -172,19 +172,15 @@ def materialise(model: nn.Module, example_inputs: Any = None) -> None:
     inputs = given_inputs(example_inputs) if example_inputs is not None else candidate_inputs(model)[0]
     device = next((p.device for p in named_parameters(model).values() if not is_lazy(p)), torch.device("cpu"))
     args, kwargs = inputs.map(lambda tensor: torch.zeros(tensor.shape, dtype=tensor.dtype, device=device))
-    modes = {module: module.training for module in modules(model)}
 
     def run() -> None:
-        with process_untouched(), compiled_parts_eager(), torch.no_grad():
+        with process_untouched(), compiled_parts_eager(), torch.no_grad(), modes_kept(model):
             call_model(model.eval(), *args, **kwargs)
 
     try:
         with_room(run, model)
     except Exception as error:
         raise TraceError(_failure_line(model, inputs, error, guessed=example_inputs is None)) from error
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 def _run_uncompiled(rung: str, model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:

@@ -1,13 +1,23 @@
 import itertools
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from ghn.common.modules import depth, modules, named_buffers, named_modules, named_parameters, set_mode, tensors_of
+from ghn.common.modules import (
+    depth,
+    modes_kept,
+    modules,
+    named_buffers,
+    named_modules,
+    named_parameters,
+    set_mode,
+    tensors_of,
+)
 
 
 class Nest(nn.Module):
@@ -137,3 +147,14 @@ def test_a_weak_proxy_is_the_module_that_it_stands_for() -> None:
     model.again = weakref.proxy(model[0])
     assert list(modules(model)) == [model, model[0]]
     assert depth(model) == 2
+
+
+def test_modes_are_as_before_also_after_an_error() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(2), nn.Sequential(nn.Dropout()))
+    model[0].eval()
+    before = [module.training for module in model.modules()]
+    with suppress(RuntimeError), modes_kept(model):
+        model.eval()
+        model[0].train()
+        raise RuntimeError("within")
+    assert [module.training for module in model.modules()] == before == [True, False, True, True]
