@@ -21,7 +21,7 @@ from ghn.common.untrusted.json_text import read_json
 from ghn.comparison.config import CompareConfig
 from ghn.data import DataError
 from ghn.finetuning import finetune
-from ghn.finetuning.images import Labelled
+from ghn.finetuning.images import Data
 from ghn.initializers import create
 from ghn.training.logbook import FILE as LOG
 from ghn.training.state import StateError
@@ -68,94 +68,89 @@ def folder_of(folder: Path, init: str, seed: int) -> Path:
     return folder / f"{readable}-{digest}" / f"seed-{seed}"
 
 
-def finished(config: CompareConfig, init: str, seed: int, folder: Path, origin: str = "") -> CellResult | None:
-    """What an ended cell found; None where it has not ended, or failed, or was of another configuration."""
-    try:
-        saved = read_json(folder_of(folder, init, seed) / RESULT, MOST_OF_A_RESULT)
-        if saved["of"] != identity(config, init, seed, origin) or saved["error"] is not None:
-            return None
-        return _read(saved)
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is compared, in a folder: gives and makes its cells.
 
-
-def identity(config: CompareConfig, init: str, seed: int, origin: str) -> dict[str, Any]:
-    """All that a cell's numbers depend on, as JSON holds it; `origin` tells images and makers of models apart."""
-    training = config.cell(init, seed)
-    # Free to change within a run, but curves are to have the same points.
-    length = {"steps": training.steps, "minutes": training.minutes, "validate_every": training.validate_every}
-    return json.loads(
-        json.dumps(
-            {"model": config.model, "training": training.identity() | length, "origin": origin + create(init).digest()}
-        )
-    )
-
-
-def run_cell(
-    config: CompareConfig,
-    init: str,
-    seed: int,
-    folder: Path,
-    *,
-    build: Callable[[CompareConfig, int], nn.Module],
-    data: tuple[Labelled, Labelled],
-    origin: str = "",
-    device: str | None = None,
-    quiet: bool = True,
-) -> CellResult:
-    """Train one start from one seed, or take up where that was stopped.
-
-    Args:
+    Attributes:
         config: The comparison.
-        init: The start.
-        seed: Its seed.
-        folder: Of the comparison.
+        folder: Where its cells are kept.
         build: Makes the model for so many classes; what it draws is governed by the seed.
         data: Training and test images.
-        origin: See `identity`.
-        device: "cpu" or "cuda", where the model is trained; None for where it is built.
-        quiet: No progress bar.
-
-    Raises:
-        DataError: When an image is damaged.
-        StateError: When the folder holds another comparison's trainings, or another process uses it.
-        StoppedError: When it was asked to stop; what was done is saved.
+        device: "cpu" or "cuda", where models are trained; None for where they are built.
     """
-    home = folder_of(folder, init, seed)
-    # A training that has ended has its own points: others are another training.
-    training = home / f"training-{config.training.validate_every}"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = build(config, len(data[0].classes))
-    try:
-        found = finetune(model, data, config.cell(init, seed), folder=training, device=device, quiet=quiet)
-    except (DataError, StateError):
-        raise
-    except ValueError as error:
-        result = CellResult(init=init, seed=seed, error=one_line(str(error)))
-    else:
-        result = CellResult(
-            init=init,
-            seed=seed,
-            steps=tuple(point.step for point in found.history),
-            accuracies=tuple(point.accuracy for point in found.history),
-            learning_rate=found.learning_rate,
-            scores=without_nan({f"{rate:g}": score for rate, score in found.scores.items()}),
-            cost=0.0 if found.start is None else found.start.seconds,
-            step_seconds=_step_seconds(training),
-            notes=() if found.start is None else tuple(found.start.notes),
-        )
-    _write(config, result, home / RESULT, origin)
-    return result
 
+    config: CompareConfig
+    folder: Path
+    build: Callable[[CompareConfig, int], nn.Module]
+    data: Data
+    device: str | None = None
 
-def _write(config: CompareConfig, result: CellResult, file: Path, origin: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    values = without_nan(asdict(result)) | {
-        "of": identity(config, result.init, result.seed, origin),
-        "versions": versions(),
-    }
-    write_text(file, json.dumps(values, indent=1) + "\n")
+    def finished(self, init: str, seed: int) -> CellResult | None:
+        """What an ended cell found; None where it has not ended, or failed, or was of something else."""
+        try:
+            saved = read_json(folder_of(self.folder, init, seed) / RESULT, MOST_OF_A_RESULT)
+            if saved["of"] != self._identity(init, seed) or saved["error"] is not None:
+                return None
+            return _read(saved)
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+
+    def run(self, init: str, seed: int, *, quiet: bool = True) -> CellResult:
+        """Train one start from one seed, or take up where that was stopped.
+
+        Args:
+            init: The start.
+            seed: Its seed.
+            quiet: No progress bar.
+
+        Raises:
+            DataError: When an image is damaged.
+            StateError: When the folder holds another comparison's trainings, or another process uses it.
+            StoppedError: When it was asked to stop; what was done is saved.
+        """
+        home, config = folder_of(self.folder, init, seed), self.config.cell(init, seed)
+        # A training that has ended has its own points: others are another training.
+        training = home / f"training-{config.validate_every}"
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = self.build(self.config, len(self.data.classes))
+        try:
+            found = finetune(model, self.data, config, folder=training, device=self.device, quiet=quiet)
+        except (DataError, StateError):
+            raise
+        except ValueError as error:
+            result = CellResult(init=init, seed=seed, error=one_line(str(error)))
+        else:
+            result = CellResult(
+                init=init,
+                seed=seed,
+                steps=tuple(point.step for point in found.history),
+                accuracies=tuple(point.accuracy for point in found.history),
+                learning_rate=found.learning_rate,
+                scores=without_nan({f"{rate:g}": score for rate, score in found.scores.items()}),
+                cost=0.0 if found.start is None else found.start.seconds,
+                step_seconds=_step_seconds(training),
+                notes=() if found.start is None else tuple(found.start.notes),
+            )
+        home.mkdir(parents=True, exist_ok=True)
+        record = without_nan(asdict(result)) | {"of": self._identity(init, seed), "versions": versions()}
+        write_text(home / RESULT, json.dumps(record, indent=1) + "\n")
+        return result
+
+    def _identity(self, init: str, seed: int) -> dict[str, Any]:
+        """All that a cell's numbers depend on, as JSON holds it."""
+        training = self.config.cell(init, seed)
+        # Free to change within a run, but curves are to have the same points.
+        length = {"steps": training.steps, "validate_every": training.validate_every}
+        identity = {
+            "model": self.config.model,
+            "build": f"{self.build.__module__}.{getattr(self.build, '__qualname__', '')}",
+            "training": training.identity() | length,
+            "data": self.data.digest,
+            "start": create(init).digest(),
+        }
+        return json.loads(json.dumps(identity))
 
 
 def _step_seconds(folder: Path) -> float:

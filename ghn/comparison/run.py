@@ -20,10 +20,10 @@ import torch
 from torch import nn
 
 from ghn.common.files import write_text
-from ghn.comparison.cell import CellResult, finished, run_cell
+from ghn.comparison.cell import CellResult, Task
 from ghn.comparison.config import CompareConfig
 from ghn.comparison.result import Comparison
-from ghn.finetuning.images import Data, Labelled, digest_of, open_data
+from ghn.finetuning.images import Labelled, open_data
 from ghn.training.signals import StoppedError, on_stop_signal
 from ghn.training.state import locked
 from ghn.zoo import ModelRequest, build_model
@@ -74,16 +74,15 @@ def compare(
     if workers < 1:
         raise ValueError(f"workers must be at least 1, not {workers}")
     images = open_data(config.training.data if data is None else data, config.training)
-    make = build or build_by_name
     if build is None:
         # Some models are built for a size.
         config = replace(config, training=replace(config.training, image_size=images.image_size))
         # Whether there is such a model is found out before anything is trained, and without numbers.
         build_model(_request(config, len(images.classes), meta=True))
-    origin = digest_of(images) + ("" if build is None else f" {build.__module__}.{build.__qualname__}")
     with _home(folder) as home, locked(home):
         write_text(home / CONFIG, json.dumps(config.to_dict(), indent=2) + "\n")
-        results = _all_cells(config, home, images, make, origin, workers, device, quiet, progress)
+        task = Task(config=config, folder=home, build=build or build_by_name, data=images, device=device)
+        results = _all_cells(task, workers, quiet, progress)
         found = Comparison(config=config, cells=results)
         write_text(home / RESULT, json.dumps(found.to_dict(), indent=1) + "\n")
     if all(cell.error is not None for cell in results):
@@ -119,18 +118,9 @@ def _home(folder: str | os.PathLike[str] | None) -> Iterator[Path]:
         yield Path(home)
 
 
-def _all_cells(
-    config: CompareConfig,
-    home: Path,
-    images: Data,
-    build: Build,
-    origin: str,
-    workers: int,
-    device: str | None,
-    quiet: bool,
-    progress: Progress | None,
-) -> tuple[CellResult, ...]:
+def _all_cells(task: Task, workers: int, quiet: bool, progress: Progress | None) -> tuple[CellResult, ...]:
     """Seed by seed, so that what is stopped has results of all starts."""
+    config = task.config
     places = [(init, seed) for seed in range(config.seeds) for init in config.inits]
     done: dict[tuple[str, int], CellResult] = {}
 
@@ -140,16 +130,15 @@ def _all_cells(
             progress(result, len(done), len(places))
 
     for place in places:
-        if (saved := finished(config, *place, home, origin)) is not None:
+        if (saved := task.finished(*place)) is not None:
             add(saved)
     left = [place for place in places if place not in done]
     try:
         if workers == 1 or len(left) < 2:
             for place in left:
-                data = (images.train, images.test)
-                add(run_cell(config, *place, home, build=build, data=data, origin=origin, device=device, quiet=quiet))
+                add(task.run(*place, quiet=quiet))
         else:
-            _in_processes(config, home, images, build, origin, min(workers, len(left)), device, left, add)
+            _in_processes(task, min(workers, len(left)), left, add)
     except (StoppedError, KeyboardInterrupt) as error:
         partial = Comparison(config=config, cells=_ordered(config, done))
         text = f"stopped after {len(done)} of {len(places)} trainings; the same command goes on"
@@ -162,21 +151,10 @@ def _ordered(config: CompareConfig, done: dict[tuple[str, int], CellResult]) -> 
     return tuple(done[place] for place in places if place in done)
 
 
-def _in_processes(
-    config: CompareConfig,
-    home: Path,
-    images: Data,
-    build: Build,
-    origin: str,
-    workers: int,
-    device: str | None,
-    left: list[tuple[str, int]],
-    add: Callable[[CellResult], None],
-) -> None:
+def _in_processes(task: Task, workers: int, left: list[tuple[str, int]], add: Callable[[CellResult], None]) -> None:
     context = get_context("spawn")  # a fork would inherit threads of libraries
     stop = context.Event()
-    threads = max(1, torch.get_num_threads() // workers)
-    given = (threads, os.getpid(), stop, config, home, (images.train, images.test), build, origin, device)
+    given = (task, stop, os.getpid(), max(1, torch.get_num_threads() // workers))
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=given)
     try:
         with on_stop_signal(_interrupt):
@@ -195,15 +173,15 @@ def _interrupt() -> None:
 
 
 _given: dict[str, Any] = {}
-"""What a worker trains."""
+"""What a worker trains, and the event by which it is told to stop."""
 
 
-def _start(threads: int, parent: int, stop: Any, *given: Any) -> None:
+def _start(task: Task, stop: Any, parent: int, threads: int) -> None:
     """Set a worker up: it saves and ends when it is told to, or when its parent has gone."""
     torch.set_num_threads(threads)
     # A terminal's Ctrl-C also reaches workers that wait for work; trainings handle it themselves.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _given.update(zip(("stop", "config", "home", "data", "build", "origin", "device"), (stop, *given), strict=True))
+    _given.update(task=task, stop=stop)
     threading.Thread(target=_watch, args=(parent, stop), daemon=True).start()
 
 
@@ -217,5 +195,4 @@ def _watch(parent: int, stop: Any) -> None:
 def _work(init: str, seed: int) -> CellResult:
     if _given["stop"].is_set():
         raise StoppedError("stopped before this training")
-    names = ("build", "data", "origin", "device")
-    return run_cell(_given["config"], init, seed, _given["home"], **{name: _given[name] for name in names})
+    return _given["task"].run(init, seed)

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -48,6 +49,20 @@ class Data:
     def classes(self) -> tuple[str, ...]:
         """Names of the classes."""
         return self.train.classes
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all pixels and labels of images in memory, of names and labels of files: tells data sets apart."""
+        digest = hashlib.sha256()
+        for images in (self.train, self.test):
+            digest.update(f"{images.name}\0{images.classes}\0".encode("utf-8", "surrogatepass"))
+            if isinstance(images, ImageSet):
+                digest.update(f"{tuple(images.images.shape)}".encode())
+                digest.update(images.images.cpu().contiguous().numpy().data)
+            else:
+                digest.update("\0".join(map(str, images.files)).encode("utf-8", "surrogatepass"))
+            digest.update(images.labels.cpu().contiguous().numpy().data)
+        return digest.hexdigest()[:16]
 
 
 def open_data(data: str | Path | Data | tuple[Labelled, Labelled], config: FinetuneConfig) -> Data:
@@ -100,22 +115,6 @@ def _found(name: str, config: FinetuneConfig) -> tuple[Labelled, Labelled]:
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(DATA_SETS)}, {IMAGENET}"
         raise DataError(f"{name} is no data set, and no folder of images; {hint}")
     return load_folder(folder, FOLDER_SIZE)
-
-
-def digest_of(data: Data) -> str:
-    """Of all pixels and labels of images in memory, of names and labels of files: tells data sets apart."""
-    digest = hashlib.sha256()
-    for images in (data.train, data.test):
-        digest.update(f"{images.name}\0{images.classes}\0".encode("utf-8", "surrogatepass"))
-        if isinstance(images, ImageSet):
-            for tensor in (images.images, images.labels):
-                digest.update(f"{tuple(tensor.shape)}".encode())
-                digest.update(tensor.cpu().contiguous().numpy().data)
-        else:
-            names = "\0".join(str(file) for file in images.files)
-            digest.update(names.encode("utf-8", "surrogatepass"))
-            digest.update(images.labels.cpu().contiguous().numpy().data)
-    return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)

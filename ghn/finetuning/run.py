@@ -17,12 +17,13 @@ from torch import nn
 
 from ghn.common.files import write_text
 from ghn.common.memory import is_out_of_memory
+from ghn.common.modules import modes_kept
 from ghn.common.processes import share
 from ghn.data.sample import first_batches
 from ghn.evaluate.accuracy import Scores, score_batches, scores_of
 from ghn.finetuning.batch_norm import SynchronisedBatchNorm
 from ghn.finetuning.config import FinetuneConfig
-from ghn.finetuning.images import Data, Images, Labelled, Stream, digest_of, open_data, open_images
+from ghn.finetuning.images import Data, Images, Labelled, Stream, open_data, open_images
 from ghn.finetuning.mixing import Mix, places
 from ghn.finetuning.options import FinetuneOptions
 from ghn.finetuning.result import FinetuneResult, HistoryPoint
@@ -81,11 +82,10 @@ def finetune(
     if isinstance(data, str | os.PathLike):
         config = replace(config, data=os.fspath(data))
     home = None if folder is None else Path(folder)
-    with Ranks.from_environment(_device(model, device)) as ranks, _modes_kept(model):
+    with Ranks.from_environment(_device(model, device)) as ranks, modes_kept(model):
         opened = open_data(config.data if data is None or isinstance(data, str | os.PathLike) else data, config)
         config = replace(config, data=opened.name) if isinstance(data, tuple) else config
-        named = data is None or isinstance(data, str | os.PathLike)
-        result = _Run(model.to(ranks.device), opened, config, ranks, named=named).search(home, quiet)
+        result = _Run(model.to(ranks.device), opened, config, ranks).search(home, quiet)
     result = replace(result, seconds=time.perf_counter() - began)
     if home is not None and ranks.is_first:
         write_text(home / RESULT, json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n")
@@ -116,16 +116,6 @@ def _device(model: nn.Module, asked: str | None) -> str:
     return kind
 
 
-@contextmanager
-def _modes_kept(model: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
 class _Run:
     """One process's part of a fine-tuning.
 
@@ -134,10 +124,9 @@ class _Run:
         data: All images.
         config: How to train.
         ranks: The processes.
-        named: Whether the data are those of a name in the config, and not given ones.
     """
 
-    def __init__(self, model: nn.Module, data: Data, config: FinetuneConfig, ranks: Ranks, *, named: bool) -> None:
+    def __init__(self, model: nn.Module, data: Data, config: FinetuneConfig, ranks: Ranks) -> None:
         self.model, self.data, self.config, self.ranks = model, data, config, ranks
         mixes = bool(config.mixup or config.cutmix)
         alone = ranks.world == 1
@@ -150,12 +139,13 @@ class _Run:
         self.mix = Mix(config.mixup, config.cutmix, classes, leading=not alone) if mixes else None
         # Before anything is computed: a name that is wrong, or a model that does not fit.
         self.start = None if config.init is None else create(config.init)
-        self.start_digest = "" if self.start is None else self.start.digest()
-        self.data_digest = "" if named else digest_of(data)
         self._check_model()
 
     def search(self, folder: Path | None, quiet: bool) -> FinetuneResult:
         """Train with each learning rate; the model is left with the best parameters."""
+        origin = ""
+        if folder is not None:
+            origin = self.data.digest + ("" if self.start is None else self.start.digest())
         return Search(
             network=self.model,
             stream=self.images.train,
@@ -167,7 +157,7 @@ class _Run:
             mix=self.mix,
             around=SynchronisedBatchNorm if self.ranks.world > 1 else nullcontext,
             quiet=quiet or not self.ranks.is_first,
-            origin="" if folder is None else self.start_digest + self.data_digest,
+            origin=origin,
         ).run()
 
     def _check_model(self) -> None:
@@ -225,7 +215,7 @@ class _Run:
 @contextmanager
 def _evaluating(network: nn.Module) -> Iterator[None]:
     """Context in which a network is in evaluation mode."""
-    with _modes_kept(network):
+    with modes_kept(network):
         network.eval()
         yield
 

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from ghn.comparison import compare
-from ghn.comparison.cell import finished, folder_of
+from ghn.comparison.cell import Task, folder_of
+from ghn.finetuning import open_data
 from ghn.training.state import StateError
 from tests.comparison.models import CONFIG, build, images
 
@@ -24,7 +25,10 @@ def test_another_training_does_not_pass_for_this_one(tmp_path: Path) -> None:
     compare(ONE, tmp_path, data=images(), build=build)
     longer = replace(ONE, training=replace(ONE.training, steps=9))
     assert list(tmp_path.glob("*/*/cell.json"))
-    assert finished(longer, "default", 0, tmp_path) is None
+    data = open_data(images(), ONE.training)
+    same, other = (Task(config=config, folder=tmp_path, build=build, data=data) for config in (ONE, longer))
+    assert same.finished("default", 0) is not None
+    assert other.finished("default", 0) is None
     with pytest.raises(StateError, match="take another folder"):
         compare(longer, tmp_path, data=images(), build=build)
 

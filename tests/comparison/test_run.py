@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ghn.comparison import Comparison, compare, run
-from ghn.comparison.cell import CellResult
+from ghn.comparison import Comparison, compare
+from ghn.comparison.cell import CellResult, Task
 from ghn.finetuning import finetune
 from ghn.training.state import StateError
 from tests.comparison.models import CONFIG, build, images
@@ -65,13 +65,13 @@ def test_what_is_there_is_not_done_again_and_more_can_be_asked_for(
 ) -> None:
     compare(replace(CONFIG, seeds=1), tmp_path, data=images(), build=build)
     done: list[tuple[str, int]] = []
-    real = run.run_cell
+    real = Task.run
 
-    def counted(config: object, init: str, seed: int, *rest: object, **more: object) -> CellResult:
+    def counted(task: Task, init: str, seed: int, **options: bool) -> CellResult:
         done.append((init, seed))
-        return real(config, init, seed, *rest, **more)  # type: ignore[arg-type]
+        return real(task, init, seed, **options)
 
-    monkeypatch.setattr(run, "run_cell", counted)
+    monkeypatch.setattr(Task, "run", counted)
     found = compare(CONFIG, tmp_path, data=images(), build=build)
     assert done == [("default", 1), ("orthogonal+statistics", 1)]
     assert numbers(found) == numbers(whole)
