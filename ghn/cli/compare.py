@@ -112,12 +112,11 @@ def run(options: Options) -> None:
     with Bar("loading libraries", quiet=options.quiet) as bar:
         import torch
 
-        from ghn.cli.support.models import requested_model
+        from ghn.cli.support.models import look_in_current_folder
         from ghn.comparison import compare
         from ghn.comparison.run import InterruptedComparisonError
 
-        requested_model(options.model, num_classes=None, image_size=options.image_size)
-
+        look_in_current_folder()
         config = configured(options)
         bar.begin(len(config.inits) * config.seeds, f"{options.model} on {options.data}")
         try:

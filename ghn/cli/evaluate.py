@@ -168,15 +168,12 @@ def configured(options: Options, name: str) -> EvaluationConfig:
     Raises:
         ValueError: If that cannot be.
     """
-    import sys
-
+    from ghn.cli.support.models import look_in_current_folder
     from ghn.evaluate import EvaluationConfig
     from ghn.initializers.chain import NAMES
     from ghn.zoo.names import split_names
 
-    # The installed command, unlike `python -m`, does not look there for modules.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    look_in_current_folder()
     models = tuple(model for text in options.models for model in split_names(text))
     given = {split: getattr(options, split) for split in SPLITS}
     defaults = dict.fromkeys(SPLITS, 0) if models else SPLITS

@@ -23,7 +23,11 @@ def requested_model(name: str, *, num_classes: int | None, image_size: int | Non
     for flag, value in (("--num-classes", num_classes), ("--image-size", image_size)):
         if value is not None and value < 1:
             raise ValueError(f"{flag} must be at least 1, not {value}")
-    # The installed command, unlike `python -m`, does not look there.
+    look_in_current_folder()
+    return ModelRequest(name=name, num_classes=num_classes, image_size=image_size, meta=meta)
+
+
+def look_in_current_folder() -> None:
+    """Let modules in the current folder be imported: the installed command, unlike `python -m`, does not look there."""
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    return ModelRequest(name=name, num_classes=num_classes, image_size=image_size, meta=meta)

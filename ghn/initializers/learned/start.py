@@ -5,31 +5,17 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ghn.common.modules import named_parameters
-from ghn.common.settings import POSITIVE, Settings, at_least
 from ghn.initializers.layers import Layers, layers_of
 from ghn.initializers.learned.network import ScaledNetwork, differentiable
 from ghn.initializers.report import Batch, StartReport, some_images
 
 IMAGES = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class LearnedSettings(Settings):
-    """Of every start that learns scales.
-
-    Attributes:
-        steps: Updates of the scales.
-        lr: Learning rate of the scales.
-    """
-
-    steps: int = field(default=100, metadata=at_least(1))
-    lr: float = field(default=0.01, metadata=POSITIVE)
 
 
 @dataclass(frozen=True)
