@@ -19,11 +19,6 @@ def build(config: CompareConfig, classes: int) -> nn.Module:
     )  # fmt: skip
 
 
-def build_or_fail(config: CompareConfig, classes: int) -> nn.Module:
-    """As `build`, but what is orthogonal has nothing to set."""
-    return build(config, classes)
-
-
 def images() -> tuple[ImageSet, ImageSet]:
     """Few digits."""
     train, test = load("digits", split="train"), load("digits", split="test")
