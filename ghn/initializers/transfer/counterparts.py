@@ -162,7 +162,7 @@ def _attached(search: _Search, entry: Attached) -> None:
         found = next((norm for norm in reversed(search.theirs.attached) if norm.norm), None)
     if layer is None and found is None:
         reason = search.reasons[entry.layer]
-        reason = reason if "head" in reason else f"it goes with {entry.layer}: {reason}"
+        reason = reason if search.ours.places[entry.layer].head else f"it goes with {entry.layer}: {reason}"
         search.reasons.update(dict.fromkeys(entry.parameters.values(), reason))
         return
     for role, name in entry.parameters.items():
