@@ -147,7 +147,7 @@ def predict(
         graph: As in `initialize`.
         complete: Give all that `load_state_dict(..., strict=True)` takes: also the parameters that are kept, every name
             of tied ones, buffers and extra state, as copies. Buffers are the model's own: running statistics of batch
-            norms are not predicted.
+            norms are not predicted (`GHN.predict` sets them where asked to).
 
     Returns:
         New tensors by name, in the order of `model.named_parameters()` (of `model.state_dict()` if complete), each of

@@ -3,6 +3,7 @@
 Source: GHN-2 (Knyazev et al., NeurIPS 2021), GHN-3 (Knyazev et al., ICML 2023).
 """
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from ghn import hypernet, initialization
-from ghn.batch_norm import statistics_from
+from ghn.batch_norm import norms_with_statistics, statistics_from
 from ghn.checkpoint.load import load_images, load_pretrained
 from ghn.checkpoint.save import save_pretrained
+from ghn.common.modules import holding, named_buffers
 from ghn.data.image_set import ImageSet
 from ghn.graph import ComputationalGraph
 from ghn.hypernet.config import GHNConfig
@@ -79,11 +81,20 @@ class GHN(
         strict: float | None = None,
         graph: ComputationalGraph | None = None,
         complete: bool = False,
+        statistics: bool = False,
     ) -> dict[str, Tensor]:
-        """Predict the parameters of `model`, which is left as it is; see `ghn.initialization.predict`."""
-        return initialization.predict(
+        """Predict the parameters of `model`, which is left as it is; see `ghn.initialization.predict`.
+
+        With `statistics`, which needs `complete`, the running statistics of batch norms are those that the model has
+        with these parameters on the images that the hypernetwork brings along; a warning says why if they cannot be
+        set. Without, they are the model's own.
+        """
+        if statistics and not complete:
+            raise ValueError("statistics are buffers, which come with complete=True only")
+        state = initialization.predict(
             self, model, example_inputs, seed=seed, head=head, strict=strict, graph=graph, complete=complete
         )
+        return _with_statistics(state, model, self.images, example_inputs) if statistics else state
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> "GHN":  # type: ignore[override]
@@ -173,6 +184,7 @@ def predict(
     head: HeadOption = "keep",
     strict: float | None = None,
     complete: bool = False,
+    statistics: bool = False,
 ) -> dict[str, Tensor]:
     """Predict the parameters of `model`, which is left as it is, in one line; see `ghn.initialization.predict`.
 
@@ -184,10 +196,30 @@ def predict(
         head: As in `initialize`.
         strict: As in `initialize`.
         complete: Give all that `model.load_state_dict(..., strict=True)` takes.
+        statistics: With `complete`: let running statistics of batch norms come from the images that the hypernetwork
+            brings along, as in `initialize`.
     """
-    return initialization.predict(
-        _loaded(ghn), model, example_inputs, seed=seed, head=head, strict=strict, complete=complete
-    )
+    hypernetwork = _loaded(ghn)
+    options = {"seed": seed, "head": head, "strict": strict, "complete": complete}
+    if isinstance(hypernetwork, GHN):
+        return hypernetwork.predict(model, example_inputs, statistics=statistics, **options)
+    state = initialization.predict(hypernetwork, model, example_inputs, **options)
+    return _with_statistics(state, model, None, example_inputs) if statistics else state
+
+
+def _with_statistics(
+    state: dict[str, Tensor], model: nn.Module, images: ImageSet | None, example_inputs: Any
+) -> dict[str, Tensor]:
+    """A complete state with the batch norms' statistics that the model has with it."""
+    own = {id(buffer) for buffer in named_buffers(model).values()}
+    with holding(model, state):
+        report = statistics_from(model, images, example_inputs)
+        # Under every name that a buffer has.
+        named = model.state_dict(keep_vars=True)
+        found = {name: value.detach().clone() for name, value in named.items() if id(value) in own}
+    if report.reason is not None and norms_with_statistics(model):
+        warnings.warn(str(report), stacklevel=3)
+    return {**state, **found}
 
 
 def _loaded(ghn: str | Path | hypernet.GHN) -> hypernet.GHN:

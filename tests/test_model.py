@@ -79,6 +79,43 @@ def test_a_complete_prediction_loads_strictly(hypernet: ghn.GHN) -> None:
     assert model.norm.running_mean.sum() == 24
 
 
+class Shown(nn.Module):
+    """A batch norm under two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.head = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Linear(8, 4)
+        self.again = self.norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.relu(self.norm(self.conv(x))).mean((2, 3)))
+
+
+def test_a_complete_prediction_has_the_statistics_of_initialize(hypernet: ghn.GHN) -> None:
+    hypernet.images = ghn.from_pretrained("ghn3-t-cifar10").images
+    model, other, third = Shown(), Shown(), Shown()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    memory = {name: value.data_ptr() for name, value in model.state_dict().items()}
+    weights = hypernet.predict(model, IMAGES, complete=True, statistics=True)
+    assert {name: value.data_ptr() for name, value in model.state_dict().items()} == memory
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    other.load_state_dict(before)
+    assert hypernet.initialize(other, IMAGES, statistics=True).statistics
+    third.load_state_dict(weights, strict=True)
+    for (name, mine), theirs in zip(third.state_dict().items(), other.state_dict().values(), strict=True):
+        assert torch.equal(mine, theirs), name
+    assert float(weights["again.running_var"].std()) > 0
+
+
+def test_statistics_that_cannot_be_had_are_no_secret(hypernet: ghn.GHN) -> None:
+    model = Shown()
+    with pytest.warns(UserWarning, match="batch-norm statistics stay: the hypernetwork brings no images along"):
+        weights = hypernet.predict(model, IMAGES, complete=True, statistics=True)
+    assert torch.equal(weights["norm.running_var"], torch.ones(8))
+    with pytest.raises(ValueError, match="statistics are buffers, which come with complete=True only"):
+        hypernet.predict(model, IMAGES, statistics=True)
+
+
 def test_what_has_no_numbers_cannot_be_completed(hypernet: ghn.GHN) -> None:
     with torch.device("meta"):
         model = Awkward()

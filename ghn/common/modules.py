@@ -7,7 +7,7 @@ of the depth, and a thousand levels are more than Python's stack takes. Here one
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -86,6 +86,25 @@ def modes_kept(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+@contextmanager
+def holding(model: nn.Module, state: Mapping[str, Any]) -> Iterator[None]:
+    """Context in which a model has copies of other numbers; after it the tensors have their own memory again.
+
+    Args:
+        model: What is written to its parameters and buffers in the context is gone after it.
+        state: Numbers by name; what it does not name is a copy of the model's own.
+    """
+    tensors = {**named_parameters(model), **named_buffers(model)}
+    own = {name: tensor.data for name, tensor in tensors.items()}
+    try:
+        for name, tensor in tensors.items():
+            tensor.data = state.get(name, own[name]).detach().clone()
+        yield
+    finally:
+        for name, tensor in tensors.items():
+            tensor.data = own[name]
 
 
 def itself(child: nn.Module) -> nn.Module:

@@ -42,16 +42,16 @@ class Journal:
     Args:
         folder: Made if missing.
         config: What is evaluated.
-        hypernets: A digest of each hypernetwork's weights, by start.
+        digests: Of the hypernetwork and the files that each start reads, by start.
 
     Raises:
         StateError: In one line, if the folder holds another evaluation, or cannot be read or written.
     """
 
-    def __init__(self, folder: Path, config: EvaluationConfig, hypernets: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, config: EvaluationConfig, digests: Mapping[str, str]) -> None:
         self._folder = folder
         self._lines = folder / LINES_FILE
-        mine = {"config": config.identity(), "hypernetworks": dict(hypernets)}
+        mine = {"config": config.identity(), "digests": dict(digests)}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if exists(folder / CONFIG_FILE):
@@ -70,7 +70,7 @@ class Journal:
         other = f"{self._folder} holds another evaluation"
         try:
             there = read_json(self._folder / CONFIG_FILE, MOST_CONFIG)
-            before, hypernets = dict(there["config"]), dict(there["hypernetworks"])
+            before, digests = dict(there["config"]), dict(there["digests"])
         except (FormatError, LookupError, TypeError, ValueError) as error:
             raise StateError(f"{other}, or a damaged one ({shown(str(error))}); take another folder") from error
         # As JSON has it: tuples are lists.
@@ -79,8 +79,11 @@ class Journal:
             if name not in before or name not in now or before[name] != now[name]:
                 values = f"{name}={said(before.get(name))}, not {said(now.get(name))}"
                 raise StateError(f"{other}: {values}; take another folder, or that value")
-        if hypernets != mine["hypernetworks"]:
-            raise StateError(f"{other}: its hypernetwork has other weights; take another folder")
+        if digests != mine["digests"]:
+            changed = sorted(
+                start for start in {*digests, *mine["digests"]} if digests.get(start) != mine["digests"].get(start)
+            )
+            raise StateError(f"{other}: {shown(changed[0])} reads other weights than before; take another folder")
 
     def finished(self) -> dict[Key, NetworkResult]:
         """The networks that are there; a line cut short, or damaged, is none.

@@ -181,7 +181,11 @@ def _locked(folder: Path | str | None, ranks: Ranks) -> Iterator[None]:
 
 
 def _digests(starts: Sequence[Start]) -> dict[str, str]:
-    """Of each hypernetwork's weights."""
-    return {
-        start.text: digest_of_state(start.hypernet.state_dict())[:16] for start in starts if start.hypernet is not None
-    }
+    """Of what each start reads: its hypernetwork's weights and its files."""
+    found = {}
+    for start in starts:
+        weights = "" if start.hypernet is None else digest_of_state(start.hypernet.state_dict())[:16]
+        digest = weights + start.chain.digest()
+        if digest:
+            found[start.text] = digest
+    return found

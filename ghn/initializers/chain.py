@@ -33,6 +33,9 @@ from ghn.initializers.simple import (
 from ghn.initializers.transfer.checkpoint import Checkpoint
 from ghn.initializers.transfer.selection import WeightSelection
 
+AGAIN = 0x5EED_0000_0001
+"""Between the seeds of a step and of the same step further on."""
+
 _Make = Callable[[str | None], Initializer]
 
 
@@ -124,9 +127,11 @@ class Chain:
         if self.needs_images:
             given = list(some_images(given, self.needs_images, self.name))
         reports = []
-        for step in self.steps:
+        for place, step in enumerate(self.steps):
             started = time.perf_counter()
-            report = step(model, given, seed=seed)
+            # A step that comes again draws other numbers.
+            before = sum(type(earlier) is type(step) for earlier in self.steps[:place])
+            report = step(model, given, seed=seed + AGAIN * before)
             reports.append(replace(report, seconds=time.perf_counter() - started))
         changed = dict.fromkeys(name for report in reports for name in report.changed)
         # Kept is what no step set; the last step that says why is believed.

@@ -84,7 +84,7 @@ def test_processes_may_append_at_once(tmp_path: Path) -> None:
         ({"seed": 1}, {"ghn": "1"}, "holds another evaluation: seed=0, not 1; take another folder, or that value"),
         ({"images": None}, {"ghn": "1"}, "images=8, not None"),
         ({"starts": ("default",)}, {"ghn": "1"}, "starts="),
-        ({}, {"ghn": "2"}, "holds another evaluation: its hypernetwork has other weights"),
+        ({}, {"ghn": "2"}, "holds another evaluation: ghn reads other weights than before"),
     ],
 )
 def test_another_evaluation_is_refused(
@@ -97,7 +97,7 @@ def test_another_evaluation_is_refused(
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"config": 7, "hypernetworks": {}}', '{"config": {}}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"config": 7, "digests": {}}', '{"config": {}}'])
 def test_a_damaged_configuration(content: str, tmp_path: Path) -> None:
     Journal(tmp_path, CONFIG, {})
     (tmp_path / CONFIG_FILE).write_text(content)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from ghn.data import DataError, ImageSet, ImageStream, load
 from ghn.data.sample import sample_batches
@@ -188,10 +189,27 @@ def test_another_evaluation_in_the_folder_is_refused(digits: ImageSet, tmp_path:
     evaluate(hypernet, config, images=digits, folder=tmp_path)
     with pytest.raises(StateError, match=r"holds another evaluation: images=8, not 9; take another folder, or that va"):
         evaluate(hypernet, replace(config, images=9), images=digits, folder=tmp_path)
-    with pytest.raises(StateError, match="its hypernetwork has other weights"):
+    with pytest.raises(StateError, match="ghn reads other weights than before"):
         evaluate(GHN(replace(HYPERNET, layers=2)), config, images=digits, folder=tmp_path)
     with locked(tmp_path), pytest.raises(StateError, match="another evaluation runs in"):
         evaluate(hypernet, config, images=digits, folder=tmp_path)
+
+
+def test_another_file_of_the_same_name_is_refused(digits: ImageSet, tmp_path: Path) -> None:
+    request = ModelRequest(name="squeezenet1_1", num_classes=10, image_size=32)
+    file = tmp_path / "start.safetensors"
+
+    def write(seed: int) -> None:
+        torch.manual_seed(seed)
+        save_file(build_model(request).model.state_dict(), file)
+
+    write(0)
+    config = replace(CONFIG, splits={}, models=("squeezenet1_1",), starts=(str(file),))
+    first = evaluate(None, config, images=digits, folder=tmp_path / "run")
+    assert first == evaluate(None, config, images=digits, folder=tmp_path / "run")
+    write(1)
+    with pytest.raises(StateError, match=r"start.safetensors reads other weights than before; take another folder"):
+        evaluate(None, config, images=digits, folder=tmp_path / "run")
 
 
 WORDS = "evaluate --data digits --test 3 --wide 0 --deep 0 --dense 0 --bnfree 1 --no-predefined --images 64".split()

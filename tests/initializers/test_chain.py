@@ -28,6 +28,17 @@ def test_steps_follow_each_other() -> None:
     assert "orthogonal+noise:0.3rel+calibrate" in str(report)
 
 
+def test_a_step_that_comes_again_draws_other_numbers() -> None:
+    once, twice, start = small(), small(), state(small())
+    create("noise:0.1")(once, seed=3)
+    create("noise:0.1+noise:0.1")(twice, seed=3)
+    first = torch.cat([(value - start[name]).flatten() for name, value in state(once).items() if "weight" in name])
+    both = torch.cat([(value - start[name]).flatten() for name, value in state(twice).items() if "weight" in name])
+    assert float(torch.corrcoef(torch.stack([first, both - first]))[0, 1].abs()) < 0.2
+    # The variances of independent noises add up.
+    torch.testing.assert_close(float(both.std()), 0.1 * 2**0.5, rtol=0.1, atol=0)
+
+
 def test_what_follows_follows_the_models_own_start() -> None:
     assert [step.name for step in create("noise").steps] == ["default", "noise:1e-5"]
 
