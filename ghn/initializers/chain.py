@@ -90,7 +90,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "gradinit": "learns scales: least loss after a step; gradinit:adam (Zhu et al., NeurIPS 2021)",
         "nio": "learns scales: gradients of images that agree; nio:adam (Yang et al., NeurIPS 2022)",
         "statistics": "batch-norm statistics from images",
-        "calibrate": "batch-norm statistics, and the head by ridge regression",
+        "calibrate": "noise on copies, sound variances, batch-norm statistics, and the head by ridge regression",
     }
 )
 """What `create` knows, with a line on each."""

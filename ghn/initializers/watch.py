@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -36,21 +37,20 @@ class FoundError(Exception):
 
 
 class Watch(OperatorMode):
-    """Context in which the first use of one weight is seen; the forward pass ends there, by `FoundError`.
+    """Context in which the first use of each of some weights is seen.
 
     Args:
-        weight: The parameter.
-
-    Attributes:
-        data: What the weight was applied to, (B, ...).
-        output: What came of it.
+        weights: Parameters by name.
+        seen: Called with a weight's name, what it was applied to (B, ...), and what came of it; `FoundError` raised
+            there ends the forward pass.
     """
 
-    def __init__(self, weight: Tensor) -> None:
+    def __init__(self, weights: Mapping[str, Tensor], seen: Callable[[str, Tensor, Tensor], None]) -> None:
         super().__init__()
-        self.data: Tensor | None = None
-        self.output: Tensor | None = None
-        self._own: dict[int, Tensor] = {id(weight): weight}
+        self._seen = seen
+        # With the tensors, held so that their identities stay theirs.
+        self._own: dict[int, tuple[str, Tensor]] = {id(weight): (name, weight) for name, weight in weights.items()}
+        self._done: set[str] = set()
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -58,17 +58,19 @@ class Watch(OperatorMode):
         """Run the operator."""
         result = func(*args, **(kwargs or {}))
         given = list(tensors_in((args, kwargs or {})))
-        if not any(id(tensor) in self._own for tensor in given):
+        names = list(dict.fromkeys(self._own[id(tensor)][0] for tensor in given if id(tensor) in self._own))
+        if not names:
             return result
         if len(given) == 1 and func.overloadpacket.__name__ in VIEWS:
-            # Held, so that their identities stay theirs.
             for tensor in result if isinstance(result, (tuple, list)) else [result]:
-                self._own[id(tensor)] = tensor
+                self._own[id(tensor)] = (names[0], tensor)
             return result
         others = [tensor for tensor in given if id(tensor) not in self._own and tensor.dim() > 1]
         if others and isinstance(result, Tensor):
-            self.data, self.output = max(others, key=Tensor.numel), result
-            raise FoundError
+            for name in names:
+                if name not in self._done:
+                    self._done.add(name)
+                    self._seen(name, max(others, key=Tensor.numel), result)
         return result
 
 
@@ -81,12 +83,19 @@ def first_use(model: nn.Module, name: str, images: Tensor) -> tuple[Tensor, Tens
         name: Of the parameter.
         images: (B, 3, H, W), on the model's device.
     """
-    watch = Watch(named_parameters(model)[name])
-    try:
-        with watch:
-            model(images)
-    except FoundError:
-        assert watch.data is not None
-        assert watch.output is not None
-        return watch.data, watch.output
-    return None
+    found: list[tuple[Tensor, Tensor]] = []
+
+    def look(_: str, data: Tensor, output: Tensor) -> None:
+        found.append((data, output))
+        raise FoundError
+
+    watch(model, {name: named_parameters(model)[name]}, look, images)
+    return found[0] if found else None
+
+
+def watch(
+    model: nn.Module, weights: Mapping[str, Tensor], seen: Callable[[str, Tensor, Tensor], None], images: Tensor
+) -> None:
+    """Run a model on images, or as far as `seen` lets it: see `Watch`."""
+    with suppress(FoundError), Watch(weights, seen):
+        model(images)

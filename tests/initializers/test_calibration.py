@@ -116,3 +116,31 @@ def test_what_cannot_be() -> None:
         calibrate(small(classes=2), images())
     report = calibrate(nn.Sequential(nn.Conv2d(3, 3, 3), nn.Flatten(2), nn.Linear(100, 3)), images())
     assert any(note.startswith("the head stays") or "no head" in note for note in report.notes)
+
+
+def test_copies_are_parted_and_what_explodes_is_tamed_but_not_where_not_asked() -> None:
+    def odd() -> nn.Module:
+        model = small()
+        with torch.no_grad():
+            weight = model[4].weight  # type: ignore[index]
+            weight[4:] = weight[:4]  # type: ignore[index]
+            model[0].weight.mul_(1e5)  # type: ignore[index, union-attr, operator]
+        return model
+
+    model = odd()
+    before = state(model)
+    report = calibrate(model, images())
+    assert {"0.weight", "4.weight"} <= set(report.changed)
+    text = str(report)
+    assert "noise of 0.3 deviations on 1 weights with copies" in text
+    assert "0.weight: the variance was " in text
+    weight = model[4].weight  # type: ignore[index]
+    assert not torch.equal(weight[4:], weight[:4])  # type: ignore[index]
+    model = odd()
+    calibrate(model, images(), noise=0, variance=False)
+    assert all(torch.equal(model.state_dict()[name], before[name]) for name in ("0.weight", "4.weight"))
+    model = odd()
+    ghn.initializers.create("statistics")(model, images())
+    assert torch.equal(model.state_dict()["4.weight"], before["4.weight"])
+    with pytest.raises(ValueError, match="noise is a factor of 0 or more, not -1"):
+        calibrate(model, images(), noise=-1)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ghn.initializers.watch import first_use
+from ghn.initializers.watch import FoundError, first_use, watch
 
 
 class Odd(nn.Module):
@@ -36,3 +36,17 @@ def test_an_unused_weight_is_not_seen() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
     model.register_parameter("spare", nn.Parameter(torch.ones(3, 3)))
     assert first_use(model, "spare", torch.randn(2, 3, 2, 2)) is None
+
+
+def test_several_weights_are_seen_in_one_pass_each_once() -> None:
+    model, images, seen = Odd(), torch.randn(2, 3, 2, 2), []
+    watch(model, dict(model.named_parameters()), lambda name, data, output: seen.append((name, output)), images)
+    assert [name for name, _ in seen] == ["a", "b"]
+    torch.testing.assert_close(seen[0][1], images.flatten(1) @ model.a.t()[:, :4])
+
+    def stop(name: str, *_: Tensor) -> None:
+        seen.append((name, images))
+        raise FoundError
+
+    watch(model, dict(model.named_parameters()), stop, images)
+    assert [name for name, _ in seen] == ["a", "b", "a"]
