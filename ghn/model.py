@@ -200,7 +200,7 @@ def predict(
             brings along, as in `initialize`.
     """
     hypernetwork = _loaded(ghn)
-    options = {"seed": seed, "head": head, "strict": strict, "complete": complete}
+    options: dict[str, Any] = {"seed": seed, "head": head, "strict": strict, "complete": complete}
     if isinstance(hypernetwork, GHN):
         return hypernetwork.predict(model, example_inputs, statistics=statistics, **options)
     state = initialization.predict(hypernetwork, model, example_inputs, **options)

@@ -112,8 +112,12 @@ def calibrate(
     if head:
         names, line = solve_head(model, given, seed=seed)
         note(names, line)
-    names = tuple(dict.fromkeys(changed))
-    return StartReport(name="calibrate", changed=names, seconds=time.perf_counter() - began, notes=tuple(notes))
+    return StartReport(
+        name="calibrate",
+        changed=tuple(dict.fromkeys(changed)),
+        seconds=time.perf_counter() - began,
+        notes=tuple(notes),
+    )
 
 
 @torch.no_grad()
