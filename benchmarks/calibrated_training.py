@@ -1,7 +1,7 @@
 """Starts on CIFAR-10 by family of architectures: accuracy at once and after some steps of SGD, calibrated and not.
 
 python -m benchmarks.calibrated_training --folder runs/calibrated --data-root CIFAR10
-python -m benchmarks.calibrated_training --models resnet18 timm:vit_tiny_patch16_224,patch_size=4 --steps 50
+python -m benchmarks.calibrated_training --models resnet18 timm:lcnet_050 --steps 50
 
 Every start of a model gets the same images in the same order, the best of the same learning rates on held-out images,
 and the same test images. Batch-norm statistics are computed anew from the same training images before each accuracy but
@@ -34,9 +34,7 @@ from ghn.zoo import ModelRequest, build_model
 
 MODELS = {
     "resnet18": "ResNet",
-    "resnet50": "ResNet",
     "timm:resnet10t": "ResNet",
-    "vgg11_bn": "VGG",
     "timm:repvgg_a0": "VGG",
     "densenet121": "DenseNet",
     "timm:dla46_c": "DLA",
@@ -44,18 +42,18 @@ MODELS = {
     "shufflenet_v2_x1_0": "ShuffleNet",
     "mobilenet_v2": "inverted bottlenecks",
     "mnasnet0_5": "inverted bottlenecks",
-    "timm:mobileone_s0": "MobileOne",
-    "timm:ghostnet_100": "gates",
-    "mobilenet_v3_small": "gates",
-    "timm:lcnet_050": "gates",
-    "efficientnet_b0": "gates",
     "regnet_x_400mf": "RegNet",
     "regnet_y_400mf": "gates",
+    "mobilenet_v3_small": "gates",
+    "efficientnet_b0": "gates",
+    "timm:ghostnet_100": "gates",
+    "timm:lcnet_050": "gates",
+    "timm:tinynet_e": "gates",
     "timm:convnext_atto": "ConvNeXt",
     "timm:edgenext_xx_small": "ConvNeXt",
     "timm:poolformer_s12": "MetaFormer",
-    "timm:vit_tiny_patch16_224,patch_size=4": "transformer",
-    "timm:resmlp_12_224,patch_size=4": "MLP",
+    "timm:vit_tiny_patch16_224,patch_size=8": "transformer",
+    "timm:mobilevit_xxs": "transformer",
 }
 """Families by name of a model."""
 
@@ -112,7 +110,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--starts", nargs="+", default=list(STARTS))
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--learning-rates", type=float, nargs="+", default=[0.1, 0.02])
     parser.add_argument("--test-images", type=int, default=1024)
     parser.add_argument("--data-root", type=Path, default=None)
