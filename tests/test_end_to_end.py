@@ -28,7 +28,7 @@ def released_file(reference: Path, folder: Path) -> Path:
 
 
 def images(folder: Path) -> Tensor:
-    """(100, 3, 224, 224): the sample, resized, cropped and normalised as for evaluation."""
+    """(32, 3, 224, 224): a third of the sample, resized, cropped and normalised as for evaluation."""
     from PIL import Image
     from torchvision.transforms import v2
 
@@ -41,7 +41,7 @@ def images(folder: Path) -> Tensor:
             v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
         ]
     )
-    files = sorted(folder.glob("*/*.JPEG"))
+    files = sorted(folder.glob("*/*.JPEG"))[:96:3]
     return torch.stack([transform(Image.open(file).convert("RGB")) for file in files])
 
 
@@ -57,10 +57,10 @@ def test_predict_resnet50_and_classify_images(reference: Path, tmp_path: Path) -
     model.load_state_dict(load_file(output), strict=True)
     model.train()
     sample = images(reference / "data" / "imagenet-sample")
-    assert len(sample) == 100
+    assert len(sample) == 32
     with torch.no_grad():
         # Batch normalisation with the statistics of each batch, as predicted networks are evaluated.
-        logits = torch.cat([model(batch) for batch in sample.split(50)])
+        logits = model(sample)
     assert torch.isfinite(logits).all()
     assert logits.std(0).max() > 0
     expected = golden(reference / "golden", "torchvision_ghn3-t")["models"]["resnet50"]["total_norm"]

@@ -32,7 +32,10 @@ def test_every_example_is_tested_and_named() -> None:
     assert all(f"`{name}.py`" in text for name in LIBRARIES)
 
 
-@pytest.mark.parametrize("name", LIBRARIES)
+@pytest.mark.parametrize(
+    "name",
+    [name if name == "torchvision_training" else pytest.param(name, marks=pytest.mark.slow) for name in LIBRARIES],
+)
 def test_it_runs_and_learns(name: str) -> None:
     for library in ("sklearn", *LIBRARIES[name]):
         pytest.importorskip(library)

@@ -56,6 +56,7 @@ def run(words: list[str], folder: Path, *more: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_second_command_of_a_newcomer_goes_on_from_the_first(tmp_path: Path) -> None:
     """As README shows, but for the number of steps."""
     for library in ("sklearn", "torchvision"):

@@ -252,7 +252,7 @@ def test_without_calibration_it_says_what_is_missing(ghn: Ghn, tmp_path: Path) -
     [
         ("resnet18,num_classes=10", 32, ()),
         ("resnet18,num_classes=10", 48, ("--image-size", "48")),
-        ("inception_v3,num_classes=10,init_weights=false", 224, ()),
+        pytest.param("inception_v3,num_classes=10,init_weights=false", 224, (), marks=pytest.mark.slow),
     ],
 )
 def test_statistics_come_from_the_images_of_the_hypernetwork(

@@ -48,7 +48,8 @@ def run(folder: Path, processes: int, *, unable: int = -1, device: str = "cpu") 
 
 
 @pytest.mark.parametrize(
-    ("processes", "device"), [(2, "cpu"), (3, "cpu"), pytest.param(3, "cuda", marks=pytest.mark.gpu)]
+    ("processes", "device"),
+    [pytest.param(2, "cpu", marks=pytest.mark.slow), (3, "cpu"), pytest.param(3, "cuda", marks=pytest.mark.gpu)],
 )
 def test_every_process_gets_the_sum_in_the_order_of_the_ranks(tmp_path: Path, processes: int, device: str) -> None:
     if device == "cuda" and torch.cuda.device_count() != 1:

@@ -105,6 +105,7 @@ def test_any_number_of_processes_trains_what_one_trains(tmp_path: Path) -> None:
             assert first[name] == pytest.approx(second[name], rel=1e-3), name
 
 
+@pytest.mark.slow
 def test_overflow_on_one_process_halves_the_loss_scale_and_costs_the_step_on_all(tmp_path: Path) -> None:
     config = replace(CONFIG, precision="float16")
     alone = start(config, tmp_path / "one", world=1, overflowing=[(1, 2)])

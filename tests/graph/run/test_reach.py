@@ -107,8 +107,15 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return list(first) == list(second) and all(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("rung", RUNGS_TO_TRY)
-@pytest.mark.parametrize("way", WAYS)
+WAYS_ON_RUNGS = [
+    # Compiled models take the compiler's time, on any rung.
+    pytest.param(way, rung, marks=[pytest.mark.slow] if way == "compiled" and rung != "meta" else [])
+    for way in WAYS
+    for rung in RUNGS_TO_TRY
+]
+
+
+@pytest.mark.parametrize(("way", "rung"), WAYS_ON_RUNGS)
 def test_every_way_leads_to_the_parameters_and_to_no_change(way: str, rung: str) -> None:
     model = WAYS[way]
     before, attributes = state(model), {id(m): dict(m.__dict__) for m in model.modules()}
