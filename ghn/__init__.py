@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ghn.hypernet import GHNConfig
     from ghn.initialization import InitReport
     from ghn.initializers import calibrate
-    from ghn.model import GHN, from_pretrained, initialize, predict
+    from ghn.model import GHN, from_pretrained, initialize, initialize_many, predict, predict_many
 
 __version__ = "0.1.0"
 
@@ -37,8 +37,10 @@ __all__ = [
     "finetune",
     "from_pretrained",
     "initialize",
+    "initialize_many",
     "initializers",
     "predict",
+    "predict_many",
     "trace",
 ]
 
@@ -56,7 +58,9 @@ _HOMES = {
     "finetune": "ghn.finetuning",
     "from_pretrained": "ghn.model",
     "initialize": "ghn.model",
+    "initialize_many": "ghn.model",
     "predict": "ghn.model",
+    "predict_many": "ghn.model",
     "trace": "ghn.graph.trace",
 }
 

@@ -4,9 +4,10 @@ Source: GHN-2 (Knyazev et al., NeurIPS 2021), GHN-3 (Knyazev et al., ICML 2023).
 """
 
 import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
@@ -22,6 +23,7 @@ from ghn.graph import ComputationalGraph
 from ghn.hypernet.config import GHNConfig
 from ghn.hypernet.keep import HeadOption
 from ghn.initialization import InitReport
+from ghn.initialization.many import ManyOptions, several
 
 DEFAULT = "ghn3-t-cifar10"
 """The hypernetwork that comes with the package."""
@@ -69,7 +71,7 @@ class GHN(
         report = initialization.initialize(
             self, model, example_inputs, seed=seed, head=head, strict=strict, graph=graph
         )
-        return replace(report, statistics=statistics_from(model, self.images, example_inputs)) if statistics else report
+        return _with_statistics([report], [model], self, example_inputs)[0] if statistics else report
 
     def predict(
         self,
@@ -95,6 +97,44 @@ class GHN(
             self, model, example_inputs, seed=seed, head=head, strict=strict, graph=graph, complete=complete
         )
         return _with_statistics(state, model, self.images, example_inputs) if statistics else state
+
+    def initialize_many(
+        self,
+        models: Iterable[nn.Module],
+        example_inputs: Any = None,
+        *,
+        statistics: bool = False,
+        **options: Unpack[ManyOptions],
+    ) -> list[InitReport]:
+        """Predict the parameters of several models in place; see `ghn.initialization.initialize_many`.
+
+        With `statistics`, those of their batch norms are set as well, as in `initialize`.
+        """
+        models = list(several(models))
+        reports = initialization.initialize_many(self, models, example_inputs, **options)
+        return _with_statistics(reports, models, self, example_inputs) if statistics else reports
+
+    def predict_many(
+        self,
+        models: Iterable[nn.Module],
+        example_inputs: Any = None,
+        *,
+        complete: bool = False,
+        **options: Unpack[ManyOptions],
+    ) -> list[dict[str, Tensor]]:
+        """Predict the parameters of several models, left as they are; see `ghn.initialization.predict_many`."""
+        return initialization.predict_many(self, models, example_inputs, complete=complete, **options)
+
+    def predict_each(
+        self,
+        models: Iterable[nn.Module],
+        example_inputs: Any = None,
+        *,
+        complete: bool = False,
+        **options: Unpack[ManyOptions],
+    ) -> Iterator[dict[str, Tensor]]:
+        """The same one after the other, for more models than memory holds; see `ghn.initialization.predict_each`."""
+        return initialization.predict_each(self, models, example_inputs, complete=complete, **options)
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> "GHN":  # type: ignore[override]
@@ -169,10 +209,7 @@ def initialize(
     """
     hypernetwork = _loaded(ghn)
     report = initialization.initialize(hypernetwork, model, example_inputs, seed=seed, head=head, strict=strict)
-    if not statistics:
-        return report
-    images = hypernetwork.images if isinstance(hypernetwork, GHN) else None
-    return replace(report, statistics=statistics_from(model, images, example_inputs))
+    return _with_statistics([report], [model], hypernetwork, example_inputs)[0] if statistics else report
 
 
 def predict(
@@ -220,6 +257,54 @@ def _with_statistics(
     if report.reason is not None and norms_with_statistics(model):
         warnings.warn(str(report), stacklevel=3)
     return {**state, **found}
+
+
+def initialize_many(
+    models: Iterable[nn.Module],
+    ghn: str | Path | hypernet.GHN = DEFAULT,
+    example_inputs: Any = None,
+    *,
+    statistics: bool = False,
+    **options: Unpack[ManyOptions],
+) -> list[InitReport]:
+    """Predict the parameters of several models in place, in one line; see `ghn.initialization.initialize_many`.
+
+    Args:
+        models: The models.
+        ghn: As in `initialize`.
+        example_inputs: What to call each of them with, if not one image.
+        statistics: As in `initialize`.
+        options: seed, head, strict, graphs, max_nodes.
+    """
+    models, hypernetwork = list(several(models)), _loaded(ghn)
+    reports = initialization.initialize_many(hypernetwork, models, example_inputs, **options)
+    return _with_statistics(reports, models, hypernetwork, example_inputs) if statistics else reports
+
+
+def predict_many(
+    models: Iterable[nn.Module],
+    ghn: str | Path | hypernet.GHN = DEFAULT,
+    example_inputs: Any = None,
+    *,
+    complete: bool = False,
+    **options: Unpack[ManyOptions],
+) -> list[dict[str, Tensor]]:
+    """Predict the parameters of several models, left as they are, in one line.
+
+    See `ghn.initialization.predict_many`; arguments are those of `initialize_many` and `predict`.
+    """
+    return initialization.predict_many(_loaded(ghn), models, example_inputs, complete=complete, **options)
+
+
+def _with_statistics(
+    reports: Sequence[InitReport], models: Sequence[nn.Module], hypernetwork: hypernet.GHN, example_inputs: Any
+) -> list[InitReport]:
+    """The reports, after the statistics of the models' batch norms are set."""
+    images = hypernetwork.images if isinstance(hypernetwork, GHN) else None
+    return [
+        replace(report, statistics=statistics_from(model, images, example_inputs))
+        for report, model in zip(reports, models, strict=True)
+    ]
 
 
 def _loaded(ghn: str | Path | hypernet.GHN) -> hypernet.GHN:

@@ -27,9 +27,9 @@ print(before, after, file=sys.stderr)
 
 
 def test_every_example_is_tested_and_named() -> None:
-    assert {file.stem for file in FOLDER.glob("*.py")} == set(LIBRARIES)
+    assert {file.stem for file in FOLDER.glob("*.py")} == {*LIBRARIES, "architecture_search"}
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert all(f"`{name}.py`" in text for name in LIBRARIES)
+    assert all(f"`{file.name}`" in text for file in FOLDER.glob("*.py"))
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,18 @@ def test_it_runs_and_learns(name: str) -> None:
     assert "of test images right at the start" in done.stdout
     before, after = map(float, done.stderr.split()[-2:])
     assert after > max(before, 0.2), (before, after)
+
+
+def test_architectures_are_ranked(capsys: pytest.CaptureFixture[str]) -> None:
+    from examples import architecture_search
+
+    found = architecture_search.main(candidates=6, most_parameters=3e6, shown=2)
+    assert 2 < len(found) <= 6
+    accuracies = [candidate.accuracy for candidate in found]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert len(set(accuracies)) > 1
+    assert accuracies[0] > 0.2
+    assert all(candidate.parameters <= 3e6 for candidate in found)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{len(found)} architectures ranked in ")
+    assert len(lines) == 3

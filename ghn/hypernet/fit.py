@@ -335,8 +335,8 @@ def _tiles(size: int, side: int) -> list[tuple[slice, int, int]]:
     return tiles if whole == size else [*tiles, (slice(whole, size), size - whole, 1)]
 
 
-def squared_norm(core_noihw: Tensor, fit: KernelFit) -> float:
-    """Sum of squares of n tiled kernels, from their cores (n, o, i, kh, kw), without tiling them."""
+def squared_norms(core_noihw: Tensor, fit: KernelFit) -> Tensor:
+    """Sum of squares (n,), float64, of each of n tiled kernels, from their cores (n, o, i, kh, kw), without tiling."""
     out, inputs, repeats = fit.shape[:3]
     (row_tiles, rows), (column_tiles, columns) = (
         divmod(size, side) for size, side in zip((out, inputs), core_noihw.shape[1:3], strict=True)
@@ -349,8 +349,11 @@ def squared_norm(core_noihw: Tensor, fit: KernelFit) -> float:
     ]
     parts_noihw = [(times, part_noihw) for times, part_noihw in parts_noihw if part_noihw.numel()]
     dtype = torch.promote_types(core_noihw.dtype, torch.float32)
-    norms = torch.stack([torch.linalg.vector_norm(part, dtype=dtype) for _, part in parts_noihw]).tolist()
-    return repeats * sum(times * norm * norm for (times, _), norm in zip(parts_noihw, norms, strict=True))
+    norms = [torch.linalg.vector_norm(part, dim=(1, 2, 3, 4), dtype=dtype) for _, part in parts_noihw]
+    # On the CPU: not every device has double precision.
+    norms_Pn = torch.stack(norms).cpu().double()
+    times_P = torch.tensor([times for times, _ in parts_noihw], dtype=torch.float64, device="cpu")
+    return repeats * (times_P @ norms_Pn.square())
 
 
 def write_vector(values_e: Tensor, fit: VectorFit, destination: Tensor) -> None:

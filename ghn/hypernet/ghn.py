@@ -149,7 +149,7 @@ class GHN(nn.Module):
             states_ND = self.encode(batch).to(self.dtype)
             encoded = time.perf_counter()
             writer = Writer(self, states_ND, plan, destinations)
-            total_norm = writer.check()
+            norms = writer.check()
             decoded = time.perf_counter()
             writer.write(seed)
         seconds = {
@@ -160,7 +160,7 @@ class GHN(nn.Module):
         names = tuple(
             tuple(name for name in specs if name not in kept) for specs, kept in zip(wanted, plan.kept, strict=True)
         )
-        return Written(names=names, kept=plan.kept, total_norm=total_norm, seconds=seconds)
+        return Written(names=names, kept=plan.kept, norms=norms, seconds=seconds)
 
     def encode(self, batch: GraphBatch) -> Tensor:
         """Final node states (N, D) of a batch on the hypernetwork's device."""

@@ -15,13 +15,15 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ghn.common.errors import OneLineError
+from ghn.common.private_torch import foreach_norm
 from ghn.common.sharded import is_sharded, own_part
 from ghn.common.tensors import memory, without_class
 from ghn.graph.computational_graph import ParameterSpec
 from ghn.graph.reasons import Reason
-from ghn.hypernet.fit import KernelFit, interpolate, leading_rows, squared_norm, write_kernel, write_vector
+from ghn.hypernet.fit import KernelFit, interpolate, leading_rows, squared_norms, write_kernel, write_vector
 from ghn.hypernet.keep import reason_not_to_write
-from ghn.hypernet.plan import KernelGroup, KernelMember, Plan, VectorGroup
+from ghn.hypernet.plan import KernelGroup, KernelMember, Plan, VectorGroup, VectorMember
 from ghn.hypernet.sliced_linear import bundles
 
 CHUNK_ELEMENTS = 2**25
@@ -54,14 +56,31 @@ class Written:
     Attributes:
         names: For each graph, the names of the tensors that were written.
         kept: For each graph, parameters that were left alone, with the reason.
-        total_norm: Euclidean norm of all that was written, random rows excepted.
+        norms: For each graph, the Euclidean norm of all that was written, random rows excepted.
         seconds: Wall-clock seconds by part: encoding, decoding, writing.
     """
 
     names: tuple[tuple[str, ...], ...]
     kept: tuple[Mapping[str, Reason], ...]
-    total_norm: float
+    norms: tuple[float, ...]
     seconds: Mapping[str, float]
+
+    @property
+    def total_norm(self) -> float:
+        """Euclidean norm of what was written for all graphs together."""
+        return math.hypot(*self.norms)
+
+
+class PredictionError(OneLineError):
+    """A prediction that cannot be written.
+
+    Attributes:
+        graph: Index of its graph in the batch.
+    """
+
+    def __init__(self, message: str, graph: int) -> None:
+        super().__init__(message)
+        self.graph = graph
 
 
 class Writer:
@@ -100,31 +119,32 @@ class Writer:
     def _runs(self) -> Iterator[Run]:
         return self._decode() if self.held is None else iter(self.held)
 
-    def check(self) -> float:
+    def check(self) -> tuple[float, ...]:
         """Check that every value is finite and within the range of its destination's type.
 
         Returns:
-            The Euclidean norm of all parameters.
+            For each graph, the Euclidean norm of its parameters.
 
         Raises:
-            ValueError: Otherwise, naming the parameter.
+            PredictionError: Otherwise, naming the parameter.
         """
-        total = 0.0
+        totals = [0.0] * len(self.destinations)
         for fit, members, part_noihw in self._runs():
-            square = squared_norm(part_noihw, fit)
-            limits = [torch.finfo(self._destination(member.graph, member.fit.spec).dtype).max for member in members]
-            # No element is larger than the norm, so that elements are looked at only where the norm is too large.
-            if not math.sqrt(square) <= min(limits):
-                for member, core_oihw, limit in zip(members, part_noihw, limits, strict=True):
-                    _check_range(core_oihw, limit, member.fit.spec)
-            total += square
+            squares = squared_norms(part_noihw, fit).tolist()
+            for member, core_oihw, square in zip(members, part_noihw, squares, strict=True):
+                limit = torch.finfo(self._destination(member.graph, member.fit.spec).dtype).max
+                # No element is larger than the norm, so that elements are looked at only where the norm is too large.
+                if not math.sqrt(square) <= limit:
+                    _check_range(core_oihw, limit, member)
+                totals[member.graph] += square
         for group, values_V in zip(self.plan.vectors, self.vectors_V, strict=True):
-            square = float(torch.linalg.vector_norm(values_V.float())) ** 2
-            if not math.isfinite(square):
-                for vector, values_e in zip(group.members, values_V.split(group.sizes), strict=True):
-                    _check_range(values_e, torch.finfo(values_V.dtype).max, vector.fit.spec)
-            total += square
-        return math.sqrt(total)
+            values = values_V.split(group.sizes)
+            norms = torch.stack(foreach_norm(values_V.float().split(group.sizes))).tolist()
+            for vector, values_e, norm in zip(group.members, values, norms, strict=True):
+                if not math.isfinite(norm):
+                    _check_range(values_e, torch.finfo(values_V.dtype).max, vector)
+                totals[vector.graph] += norm * norm
+        return tuple(map(math.sqrt, totals))
 
     def write(self, seed: int) -> None:
         """Tile everything into its destination; `seed` governs the random rows of position tables."""
@@ -165,12 +185,16 @@ def _split(group: KernelGroup, core_noihw: Tensor) -> Iterator[Run]:
         yield fit, members, interpolate(part_noihw, fit)
 
 
-def _check_range(values: Tensor, limit: float, spec: ParameterSpec) -> None:
-    largest = float(values.abs().max())
+def _check_range(values: Tensor, limit: float, member: KernelMember | VectorMember) -> None:
+    largest, name = float(values.abs().max()), member.fit.spec.name
     if not math.isfinite(largest):
-        raise ValueError(f"the prediction for {spec.name} is not finite; the hypernetwork's weights may be damaged")
+        raise PredictionError(
+            f"the prediction for {name} is not finite; the hypernetwork's weights may be damaged", member.graph
+        )
     if largest > limit:
-        raise ValueError(f"the prediction for {spec.name} ({largest:.3g}) is out of its type's range (±{limit:.3g})")
+        raise PredictionError(
+            f"the prediction for {name} ({largest:.3g}) is out of its type's range (±{limit:.3g})", member.graph
+        )
 
 
 def check_destinations(

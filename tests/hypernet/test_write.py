@@ -127,7 +127,7 @@ def test_it_writes_what_the_decoders_give_to_its_place(held: bool, monkeypatch: 
     destinations = {name: torch.full(shapes[name], math.nan) for name in names}
     decoders = Constants()
     writer = writer_for(names, decoders, destinations)
-    norm = writer.check()
+    (norm,) = writer.check()
     assert all(tensor.isnan().all() for tensor in destinations.values())
     writer.write(seed=0)
     assert sum(decoders.decoded) == (2 if held else 4)
