@@ -91,12 +91,11 @@ class GHN(
         with these parameters on the images that the hypernetwork brings along; a warning says why if they cannot be
         set. Without, they are the model's own.
         """
-        if statistics and not complete:
-            raise ValueError("statistics are buffers, which come with complete=True only")
+        _check_complete(complete, statistics)
         state = initialization.predict(
             self, model, example_inputs, seed=seed, head=head, strict=strict, graph=graph, complete=complete
         )
-        return _with_statistics(state, model, self.images, example_inputs) if statistics else state
+        return _state_with_statistics(state, model, self.images, example_inputs) if statistics else state
 
     def initialize_many(
         self,
@@ -240,11 +239,17 @@ def predict(
     options: dict[str, Any] = {"seed": seed, "head": head, "strict": strict, "complete": complete}
     if isinstance(hypernetwork, GHN):
         return hypernetwork.predict(model, example_inputs, statistics=statistics, **options)
+    _check_complete(complete, statistics)
     state = initialization.predict(hypernetwork, model, example_inputs, **options)
-    return _with_statistics(state, model, None, example_inputs) if statistics else state
+    return _state_with_statistics(state, model, None, example_inputs) if statistics else state
 
 
-def _with_statistics(
+def _check_complete(complete: bool, statistics: bool) -> None:
+    if statistics and not complete:
+        raise ValueError("statistics are buffers, which come with complete=True only")
+
+
+def _state_with_statistics(
     state: dict[str, Tensor], model: nn.Module, images: ImageSet | None, example_inputs: Any
 ) -> dict[str, Tensor]:
     """A complete state with the batch norms' statistics that the model has with it."""
