@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--starts", nargs="+", default=list(STARTS))
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--learning-rates", type=float, nargs="+", default=[0.1, 0.02])
+    parser.add_argument("--learning-rates", type=float, nargs="+", default=[0.02])
     parser.add_argument("--test-images", type=int, default=1024)
     parser.add_argument("--data-root", type=Path, default=None)
     parser.add_argument("--folder", type=Path, default=None, help="where results are kept")
