@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 from torch import nn
@@ -24,14 +18,12 @@ from ghn.comparison.cell import CellResult, Task
 from ghn.comparison.config import CompareConfig
 from ghn.comparison.result import Comparison
 from ghn.finetuning.images import Labelled, open_data
-from ghn.training.signals import StoppedError, on_stop_signal
+from ghn.training.workers.pool import Pool, WorkerKilledError
+from ghn.training.signals import StoppedError
 from ghn.training.state import locked
 from ghn.zoo import ModelRequest, build_model
 
 CONFIG, RESULT = "comparison.json", "result.json"
-
-WATCH_SECONDS = 0.5
-"""Time between a worker's looks at whether it shall go on."""
 
 Build = Callable[[CompareConfig, int], nn.Module]
 Progress = Callable[[CellResult, int, int], None]
@@ -152,47 +144,9 @@ def _ordered(config: CompareConfig, done: dict[tuple[str, int], CellResult]) -> 
 
 
 def _in_processes(task: Task, workers: int, left: list[tuple[str, int]], add: Callable[[CellResult], None]) -> None:
-    context = get_context("spawn")  # a fork would inherit threads of libraries
-    stop = context.Event()
-    given = (task, stop, os.getpid(), max(1, torch.get_num_threads() // workers))
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=given)
     try:
-        with on_stop_signal(_interrupt):
-            futures: list[Future[CellResult]] = [pool.submit(_work, init, seed) for init, seed in left]
-            for future in as_completed(futures):
-                add(future.result())
-    except BrokenProcessPool as error:
+        with Pool(workers, task, threads=max(1, torch.get_num_threads() // workers)) as pool:
+            for result in pool.unordered(Task.run, left):
+                add(result)
+    except WorkerKilledError as error:
         raise RuntimeError("a process that trained was killed; the same command goes on with what was done") from error
-    finally:
-        stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _interrupt() -> None:
-    raise KeyboardInterrupt
-
-
-_given: dict[str, Any] = {}
-"""What a worker trains, and the event by which it is told to stop."""
-
-
-def _start(task: Task, stop: Any, parent: int, threads: int) -> None:
-    """Set a worker up: it saves and ends when it is told to, or when its parent has gone."""
-    torch.set_num_threads(threads)
-    # A terminal's Ctrl-C also reaches workers that wait for work; trainings handle it themselves.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _given.update(task=task, stop=stop)
-    threading.Thread(target=_watch, args=(parent, stop), daemon=True).start()
-
-
-def _watch(parent: int, stop: Any) -> None:
-    while os.getppid() == parent and not stop.wait(WATCH_SECONDS):
-        pass
-    # A training that is under way takes it as the wish to stop, and saves.
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _work(init: str, seed: int) -> CellResult:
-    if _given["stop"].is_set():
-        raise StoppedError("stopped before this training")
-    return _given["task"].run(init, seed)

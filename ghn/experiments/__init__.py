@@ -1,0 +1,1 @@
+"""The paper's tables and figures as declared grids of cells, and what runs grids."""

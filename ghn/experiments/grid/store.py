@@ -1,0 +1,242 @@
+"""Results of cells by digest, kept at a place that several drivers may use at once.
+
+    format.json              what the place holds
+    results/DRIVER….jsonl    a line for each finished cell; a driver adds to its own file only
+    claims/DIGEST.N          who computes a cell; a greater N took over from a driver that has gone
+    drivers/DRIVER           who drives: locked while it runs, and growing
+    files/DIGEST/            what a cell made
+    work/DIGEST/             what is not finished (of addresses: in the cache folder of the user)
+
+A cell is computed by who made its claim. Making one is atomic; that of a driver that has gone gives way to one of a greater
+number. A driver looks for results once more after it has a claim, and takes the claim away only after its result is there:
+so nothing is computed twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ghn.common.text import shown
+from ghn.common.untrusted.errors import FormatError
+from ghn.common.untrusted.json_text import parse_json
+from ghn.experiments.grid.cell import FORMAT
+from ghn.experiments.grid.place import Beat, Place
+from ghn.training.state import StateError
+
+FORMAT_FILE = "format.json"
+
+BEAT_SECONDS = 10.0
+"""Between signs of life of a driver."""
+
+LEASE_SECONDS = 60.0
+"""Without one, after which a driver on another machine has gone."""
+
+_START = len('{"digest":"')
+_END = _START + 32
+
+
+def machine() -> str:
+    """What tells this machine, since it was started, from others."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return f"{platform.node()}/{boot.read_text().strip() if boot.exists() else ''}"
+
+
+class Store:
+    """The results at a place, as a context in which this process is one of its drivers.
+
+    Args:
+        place: Where.
+        lease: Seconds, see `LEASE_SECONDS`.
+        beat: Seconds, see `BEAT_SECONDS`.
+
+    Raises:
+        StateError: In one line, when the place holds results of another version, or cannot be reached or written.
+    """
+
+    def __init__(self, place: Place, *, lease: float = LEASE_SECONDS, beat: float = BEAT_SECONDS) -> None:
+        self.place = place
+        self.driver = f"{platform.node()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._lease, self._beat_seconds = lease, beat
+        self._beat: Beat | None = None
+        self._done: set[bytes] = set()
+        self._read: dict[str, int] = {}
+        self._added = 0
+        self._claims: dict[str, int] = {}
+        self._seen: dict[str, tuple[int, float]] = {}
+        with self._answering():
+            self._check_format()
+
+    def __enter__(self) -> Store:
+        with self._answering():
+            if self.place.read(FORMAT_FILE) is None:
+                self.place.put(FORMAT_FILE, (json.dumps({"format": FORMAT}) + "\n").encode())
+            self._beat = Beat(self.place, f"drivers/{self.driver}", machine().encode(), self._beat_seconds)
+            self.refresh()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            for digest in list(self._claims):
+                self.release(digest)
+        if self._beat is not None:
+            self._beat.end()
+
+    def __contains__(self, digest: str) -> bool:
+        """Whether a cell is finished, as of the last `refresh`."""
+        return bytes.fromhex(digest) in self._done
+
+    def __len__(self) -> int:
+        return len(self._done)
+
+    def refresh(self) -> None:
+        """Take note of cells that were finished meanwhile, by whatever driver."""
+        for line in self._new_lines():
+            self._done.add(bytes.fromhex(line[_START:_END].decode()))
+
+    def records(self, digests: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """The records of finished cells, in the order in which they were stored; of one stored twice the first."""
+        wanted = {bytes.fromhex(digest) for digest in digests}
+        for name in sorted(self.place.sizes("results")):
+            for line in (self.place.read(f"results/{name}") or b"").splitlines(keepends=True):
+                record = _record(line)
+                if record is not None and (key := bytes.fromhex(record["digest"])) in wanted:
+                    wanted.discard(key)
+                    yield record
+
+    def claim(self, digest: str) -> bool:
+        """Whether this driver is to compute a cell: nobody else does, and it is not finished."""
+        if not self._make_claim(digest):
+            return False
+        # Whoever had it before took its claim away after its result was there.
+        self.refresh()
+        if digest in self:
+            self._drop_claims(digest)
+            return False
+        return True
+
+    def finish(self, record: Mapping[str, Any]) -> None:
+        """Store the record of a cell that was claimed; it is there when this returns.
+
+        Args:
+            record: Plain values; `digest` is the cell's.
+
+        Raises:
+            StateError: When it cannot be written.
+        """
+        digest = str(record["digest"])
+        line = json.dumps({"digest": digest, **record}, separators=(",", ":"), allow_nan=False) + "\n"
+        with self._answering():
+            self.place.add(f"results/{self.driver}", line.encode(), self._added)
+        self._added += 1
+        self._done.add(bytes.fromhex(digest))
+        self._drop_claims(digest)
+
+    def release(self, digest: str) -> None:
+        """Let others compute a cell that was claimed and is not finished."""
+        number = self._claims.pop(digest, None)
+        if number is not None:
+            # Only its own: a free number below one that is held could be taken beside it.
+            self.place.remove(f"claims/{digest}.{number}")
+
+    def _make_claim(self, digest: str) -> bool:
+        content = self.driver.encode()
+        number = 0
+        if not self.place.create(f"claims/{digest}.0", content) or self._claims_of(digest)[-1:] != [0]:
+            with suppress(FileNotFoundError):
+                numbers = self._claims_of(digest)
+                if numbers:
+                    number = numbers[-1]
+                    owner = (self.place.read(f"claims/{digest}.{number}") or b"").decode()
+                    if owner and (owner == self.driver or self._lives(owner)):
+                        return False
+                    number += 1
+            if not self.place.create(f"claims/{digest}.{number}", content):
+                return False
+        self._claims[digest] = number
+        return True
+
+    def _claims_of(self, digest: str) -> list[int]:
+        names = (name.rpartition(".") for name in self.place.sizes("claims"))
+        return sorted(int(number) for start, _, number in names if start == digest and number.isdecimal())
+
+    def _drop_claims(self, digest: str) -> None:
+        mine = self._claims.pop(digest, -1)
+        for number in range(mine + 1):
+            self.place.remove(f"claims/{digest}.{number}")
+
+    def _lives(self, driver: str) -> bool:
+        """Whether a driver runs: on this machine its lock says so, of others its signs of life."""
+        name = f"drivers/{driver}"
+        content = self.place.read(name)
+        if content is None:
+            return False
+        held = self.place.is_held(name)
+        if held is not None and content.partition(b"\n")[0].decode() == machine():
+            return held
+        now, (count, since) = time.monotonic(), self._seen.get(driver, (-1, 0.0))
+        if hash(content) != count:
+            self._seen[driver] = (hash(content), now)
+            return True
+        return now - since < self._lease
+
+    def _new_lines(self) -> Iterator[bytes]:
+        for name, size in self.place.sizes("results").items():
+            start = self._read.get(name, 0)
+            if size <= start or name.startswith(self.driver):
+                continue
+            content = self.place.read(f"results/{name}", start) or b""
+            whole = content[: content.rfind(b"\n") + 1]
+            self._read[name] = start + len(whole)
+            yield from (line for line in whole.splitlines(keepends=True) if _record(line) is not None)
+
+    def _check_format(self) -> None:
+        content = self.place.read(FORMAT_FILE)
+        if content is None:
+            return
+        where = self.place.address
+        try:
+            there = dict(parse_json(content.decode("utf-8")))["format"]
+        except (FormatError, ValueError, LookupError, TypeError) as error:
+            raise StateError(f"{where} holds a damaged {FORMAT_FILE} ({shown(str(error))}); take another folder") from error
+        if there != FORMAT:
+            raise StateError(
+                f"{where} holds results of version {shown(there)}, this ghn writes version {FORMAT}; take another folder"
+            )
+
+    def _answering(self) -> _Answering:
+        return _Answering(self.place.address)
+
+
+class _Answering:
+    """Context in which errors of the place are one line."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, OSError):
+            reason = error.strerror or str(error) or type(error).__name__
+            raise StateError(f"{self._address} cannot hold results ({reason}); what it has stays") from error
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """What a line says; None for one that was cut short or damaged."""
+    if not line.endswith(b"\n") or not line.startswith(b'{"digest":"'):
+        return None
+    try:
+        record = parse_json(line.decode("utf-8"))
+        bytes.fromhex(record["digest"])
+    except (ValueError, LookupError, TypeError):
+        return None
+    return record if isinstance(record, dict) and len(record["digest"]) == 32 else None

@@ -1,0 +1,1 @@
+"""Pieces of work that do not depend on each other, in several processes."""

@@ -1,0 +1,148 @@
+"""Processes that do pieces of work beside each other, stop in order, and end with the process that started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+
+from ghn.training.signals import StoppedError, on_stop_signal
+
+WATCH_SECONDS = 0.5
+"""Time between a worker's looks at whether it shall go on."""
+
+
+class WorkerKilledError(RuntimeError):
+    """The process that did a piece of work is gone; the work may be given to another one."""
+
+
+class Pool:
+    """Processes, each with one piece of work at a time; one that is killed costs its own piece only.
+
+    As a context: at its end processes that work are told to stop (SIGTERM, upon which trainings save), and waited for.
+
+    Args:
+        count: Processes; they are started when they are needed.
+        given: What each of them gets once, e.g. images; the first argument of every piece of work.
+        threads: Of PyTorch, in each.
+    """
+
+    def __init__(self, count: int, given: Any = None, *, threads: int = 1) -> None:
+        if count < 1:
+            raise ValueError(f"workers must be at least 1, not {count}")
+        self.slots = count
+        self._context = get_context("spawn")  # a fork would inherit threads of libraries
+        self._stop = self._context.Event()
+        self._given = (given, self._stop, os.getpid(), threads)
+        self._free: deque[ProcessPoolExecutor] = deque()
+        self._all: set[ProcessPoolExecutor] = set()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Give a piece of work to a process that has none.
+
+        Args:
+            work: A function of a module; called with what the processes were given, then the arguments.
+            arguments: Its others.
+
+        Returns:
+            Its result. `WorkerKilledError` where the process was killed, `StoppedError` where it was to stop before.
+
+        Raises:
+            RuntimeError: When all processes have work.
+        """
+        if not self._free and len(self._all) >= self.slots:
+            raise RuntimeError("all processes of the pool have work")
+        process = self._free.popleft() if self._free else self._new()
+        inner = process.submit(_work, work, arguments)
+        # Those who wait see the process free again.
+        outer: Future[Any] = Future()
+        inner.add_done_callback(lambda done: self._ended(process, done, outer))
+        return outer
+
+    def unordered(self, work: Callable[..., Any], pieces: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        """The results of many pieces of work, as they come.
+
+        SIGINT and SIGTERM raise KeyboardInterrupt here.
+        """
+        left = iter(pieces)
+        running: set[Future[Any]] = set()
+        with on_stop_signal(interrupt):
+            while True:
+                while len(running) < self.slots and (piece := next(left, None)) is not None:
+                    running.add(self.submit(work, *piece))
+                if not running:
+                    return
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+
+    def close(self) -> None:
+        """Stop what is under way, and wait until the processes have ended."""
+        self._stop.set()
+        for process in list(self._all):
+            process.shutdown(wait=True, cancel_futures=True)
+
+    def _new(self) -> ProcessPoolExecutor:
+        process = ProcessPoolExecutor(1, mp_context=self._context, initializer=_start, initargs=self._given)
+        self._all.add(process)
+        return process
+
+    def _ended(self, process: ProcessPoolExecutor, done: Future[Any], outer: Future[Any]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if isinstance(error, BrokenProcessPool):
+            self._all.discard(process)
+            process.shutdown(wait=False)
+            outer.set_exception(WorkerKilledError("a process that worked was killed"))
+            return
+        self._free.append(process)
+        if done.cancelled():
+            outer.set_exception(StoppedError("stopped before this piece of work"))
+        elif error is not None:
+            outer.set_exception(error)
+        else:
+            outer.set_result(done.result())
+
+
+def interrupt() -> None:
+    """What a signal to stop does to a process that waits for others."""
+    raise KeyboardInterrupt
+
+
+_given: dict[str, Any] = {}
+"""What a worker was given, and the event by which it is told to stop."""
+
+
+def _start(given: Any, stop: Any, parent: int, threads: int) -> None:
+    """Set a worker up: it saves and ends when it is told to, or when its parent has gone."""
+    torch.set_num_threads(threads)
+    # A terminal's Ctrl-C also reaches workers that wait for work; trainings handle it themselves.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _given.update(given=given, stop=stop)
+    threading.Thread(target=_watch, args=(parent, stop), daemon=True).start()
+
+
+def _watch(parent: int, stop: Any) -> None:
+    while os.getppid() == parent and not stop.wait(WATCH_SECONDS):
+        pass
+    # A training that is under way takes it as the wish to stop, and saves.
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _work(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    if _given["stop"].is_set():
+        raise StoppedError("stopped before this piece of work")
+    return work(_given["given"], *arguments)

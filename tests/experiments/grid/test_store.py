@@ -1,0 +1,176 @@
+"""Who computes what, and what is kept of it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ghn.experiments.grid.place import Place, open_place
+from ghn.experiments.grid.store import Store
+from ghn.training.state import StateError
+
+A, B, C = (letter * 32 for letter in "abc")
+
+
+@pytest.fixture(params=["folder", "memory"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Place]:
+    """Opens the same place as often as it is called."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    if request.param == "memory":
+        pytest.importorskip("fsspec")
+        address = f"memory://{uuid.uuid4().hex}"
+        return lambda: open_place(address)
+    return lambda: open_place(tmp_path / "results")
+
+
+def record(digest: str, **more: Any) -> dict[str, Any]:
+    return {"digest": digest, "value": {"top1": 0.5}, **more}
+
+
+def dead(store: Store) -> None:
+    """As after kill -9: its lock is gone, its files stay."""
+    assert store._beat is not None
+    store._beat._ended.set()
+    store._beat._thread.join()
+    if hasattr(store._beat._held, "close"):
+        store._beat._held.close()
+
+
+def test_what_is_finished_is_known_to_all(opened: Callable[[], Place]) -> None:
+    with Store(opened()) as one, Store(opened()) as two:
+        assert one.claim(A)
+        assert not two.claim(A), "one computes it"
+        assert not one.claim(A), "once"
+        one.finish(record(A, value={"top1": 0.25}))
+        assert A in one
+        assert not two.claim(A), "it is finished"
+        assert A in two
+        assert two.claim(B)
+        two.finish(record(B))
+        one.refresh()
+        assert B in one
+        assert len(one) == 2
+    with Store(opened()) as three:
+        assert {A, B} == {digest for digest in (A, B, C) if digest in three}
+        assert {found["digest"]: found["value"]["top1"] for found in three.records([A, B, C])} == {A: 0.25, B: 0.5}
+    assert opened().sizes("claims") == {}
+    assert opened().sizes("drivers") == {}
+
+
+def test_a_claim_that_is_let_go_can_be_made_by_others(opened: Callable[[], Place]) -> None:
+    with Store(opened()) as two:
+        with Store(opened()) as one:
+            assert one.claim(A)
+            one.release(A)
+            assert two.claim(A)
+            assert one.claim(B)
+        assert two.claim(B), "a driver that ends lets its claims go"
+
+
+def test_claims_of_a_driver_that_has_gone_are_taken_over_by_one_other(opened: Callable[[], Place]) -> None:
+    gone = Store(opened(), beat=0.01).__enter__()
+    assert gone.claim(A)
+    # Of addresses, and other machines: nobody sees more than that its count stands still.
+    with Store(opened(), lease=0.3) as one, Store(opened(), lease=0.3) as two:
+        assert not one.claim(A)
+        assert not two.claim(A)
+        dead(gone)
+        taken = []
+        while not taken:
+            taken = [store for store in (one, two) if store.claim(A)]
+        assert len(taken) == 1
+        other = two if taken[0] is one else one
+        assert not other.claim(A)
+        # A third death in a row.
+        dead(taken[0])
+        while not other.claim(A):
+            pass
+        other.finish(record(A))
+        taken[0].refresh()
+        assert A in taken[0]
+    assert opened().sizes("claims") == {}
+
+
+def test_on_another_machine_only_its_signs_of_life_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("ghn.experiments.grid.store.machine", lambda: "elsewhere")
+        gone = Store(open_place(tmp_path), beat=0.05).__enter__()
+    assert gone.claim(A)
+    with Store(open_place(tmp_path), lease=0.5) as store:
+        dead(gone)
+        assert not store.claim(A), "it may live: half a second has not gone by"
+        while not store.claim(A):
+            pass
+
+
+def test_lines_that_were_cut_short_or_damaged_are_none(tmp_path: Path) -> None:
+    with Store(open_place(tmp_path)) as store:
+        assert store.claim(A)
+        store.finish(record(A))
+    (file,) = (tmp_path / "results").iterdir()
+    whole = file.read_text()
+    other = whole.replace(A, B)
+    file.write_text("nonsense\n" + whole + '{"digest":"' + C + '"\n' + '{"digest":"xyz","value":1}\n' + other[:-9])
+    with Store(open_place(tmp_path)) as store:
+        assert A in store
+        assert B not in store
+        assert C not in store
+        assert [found["digest"] for found in store.records([A, B, C])] == [A]
+        # The driver that had been cut short goes on.
+        with open(file, "a") as appended:
+            appended.write(other[-9:])
+        store.refresh()
+        assert B in store
+
+
+def test_of_a_cell_that_is_stored_twice_the_first_counts(tmp_path: Path) -> None:
+    with Store(open_place(tmp_path)) as store:
+        store.finish(record(A, value={"top1": 1}))
+        store.finish(record(A, value={"top1": 2}))
+        assert [found["value"]["top1"] for found in store.records([A])] == [1]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"format": 99}', "holds results of version 99, this ghn writes version 1; take another folder"),
+        ("[", "holds a damaged format.json"),
+        ("7", "holds a damaged format.json"),
+    ],
+)
+def test_results_of_another_version_are_left_alone(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "format.json").write_text(content)
+    (tmp_path / "results").mkdir()
+    with pytest.raises(StateError, match=message):
+        Store(open_place(tmp_path))
+    assert (tmp_path / "format.json").read_text() == content
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "drivers").touch()
+    with pytest.raises(StateError, match="cannot hold results"), Store(open_place(tmp_path)):
+        pass
+    (tmp_path / "drivers").unlink()
+
+    with Store(open_place(tmp_path)) as store:
+        assert store.claim(A)
+
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(store.place, "add", full)
+        with pytest.raises(StateError, match="No space left on device"):
+            store.finish(record(A))
+        assert A not in store
+
+
+def test_a_line_is_a_plain_record(tmp_path: Path) -> None:
+    with Store(open_place(tmp_path)) as store:
+        store.finish(record(A, kind="evaluate"))
+    (file,) = (tmp_path / "results").iterdir()
+    assert json.loads(file.read_text()) == {"digest": A, "kind": "evaluate", "value": {"top1": 0.5}}

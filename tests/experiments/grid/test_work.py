@@ -1,0 +1,97 @@
+"""One cell: its value, its errors, what is kept of it over kills."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ghn.experiments.grid import work
+from ghn.experiments.grid.cell import Cell, Found, Job, Kind
+from ghn.experiments.grid.place import open_place
+from ghn.experiments.grid.work import Task, compute, forget
+from tests.experiments import some
+
+
+def task(folder: Path, kind: str, seed: int = 0, needs: dict[str, str] | None = None, **settings: object) -> Task:
+    digest = Cell(kind=kind, settings=settings, seed=seed).digest
+    return Task(digest=digest, kind=kind, settings=settings, seed=seed, needs=needs or {}, place=open_place(folder))
+
+
+def test_a_value_and_its_times(tmp_path: Path) -> None:
+    outcome = compute(task(tmp_path, some.ADD, 3, number=4))
+    assert outcome.value == {"sum": 7}
+    assert set(outcome.times) == {"part", "total"}
+    assert not list(tmp_path.iterdir()), "a quick cell leaves nothing"
+
+
+@pytest.mark.parametrize(
+    ("raises", "fatal", "error"),
+    [("value", False, "it cannot be"), ("data", True, "it cannot be"), ("other", False, "RuntimeError: it cannot be")],
+)
+def test_errors_are_told_by_whom_they_concern(tmp_path: Path, raises: str, fatal: bool, error: str) -> None:
+    outcome = compute(task(tmp_path, some.BROKEN, raises=raises))
+    assert (outcome.value, outcome.error, outcome.fatal) == (None, error, fatal)
+
+
+def test_files_reach_the_cells_that_need_them(tmp_path: Path) -> None:
+    made = task(tmp_path, some.FOLDER, 5)
+    assert compute(made).error is None
+    outcome = compute(task(tmp_path, some.READ, needs={"made": made.digest}))
+    assert outcome.value == {"text": "made of 5"}
+    lost = compute(task(tmp_path, some.READ, needs={"made": "0" * 32}))
+    assert lost.fatal
+    assert "take a folder that all machines see" in str(lost.error)
+
+
+def test_an_outcome_is_kept_until_the_driver_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "WORTH_KEEPING", 0.0)
+    log = tmp_path / "log"
+    given = task(tmp_path / "results", some.ADD, number=1, log=str(log))
+    first = compute(given)
+    second = compute(given)
+    assert first == second
+    assert len(log.read_text().splitlines()) == 1, "what was computed before its driver was killed is not computed again"
+    forget(given.place, given.digest)
+    compute(given)
+    assert len(log.read_text().splitlines()) == 2
+
+
+def test_a_process_that_still_ends_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = task(tmp_path, some.SLOW, number=1, seconds=0.0)
+    folder = given.place.work / given.digest
+    hold = "import sys, time; from pathlib import Path; from ghn.training.state import locked\n"
+    hold += "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(float(sys.argv[2]))"
+    other = subprocess.Popen([sys.executable, "-c", hold, str(folder), "0.5"], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
+    assert compute(given).value == {"parts": 10, "number": 1}
+    other.communicate()
+    monkeypatch.setattr(work, "PATIENCE", 0.1)
+    other = subprocess.Popen([sys.executable, "-c", hold, str(folder), "60"], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    other.stdout.readline()
+    refused = compute(given)
+    assert refused.fatal
+    assert "another cell runs in" in str(refused.error)
+    other.kill()
+    other.communicate()
+
+
+def test_threads_are_set_for_the_cell_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def look(job: Job) -> Found:
+        seen.append(torch.get_num_threads())
+        return Found(value={"nan": float("nan"), "all": [1.0, float("inf")]})
+
+    monkeypatch.setattr(some, "add", Kind(version=1, run=look))
+    before = torch.get_num_threads()
+    plain = task(tmp_path, some.ADD, number=1)
+    outcome = compute(Task(**{**vars(plain), "threads": before + 1}))
+    assert seen == [before + 1]
+    assert torch.get_num_threads() == before
+    assert outcome.value == {"nan": None, "all": [1.0, None]}, "JSON has no NaN"

@@ -1,0 +1,63 @@
+"""Pieces of work in several processes: results, kills, stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from ghn.training.signals import StoppedError, on_stop_signal
+from ghn.training.workers.pool import Pool, WorkerKilledError
+
+
+def square(given: int, number: int) -> int:
+    return given + number * number
+
+
+def kill_yourself(given: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail(given: int) -> None:
+    raise ValueError("it cannot be")
+
+
+def until_stopped(given: int, folder: str) -> str:
+    """As a training: notes that it began, and ends in order when it is told to."""
+    stopped: list[bool] = []
+    with on_stop_signal(lambda: stopped.append(True)):
+        (Path(folder) / "began").touch()
+        while not stopped:
+            time.sleep(0.02)
+    (Path(folder) / "saved").touch()
+    raise StoppedError("stopped")
+
+
+def test_pieces_of_work_are_done_once_each_whatever_is_killed() -> None:
+    with Pool(2, 10) as pool:
+        assert sorted(pool.unordered(square, [(number,) for number in range(5)])) == [10, 11, 14, 19, 26]
+        killed, other = pool.submit(kill_yourself), pool.submit(square, 3)
+        with pytest.raises(WorkerKilledError, match="was killed"):
+            killed.result()
+        assert other.result() == 19, "a killed process costs its own work only"
+        with pytest.raises(ValueError, match="it cannot be"):
+            pool.submit(fail).result()
+        assert pool.submit(square, 1).result() == 11
+
+
+def test_more_work_than_processes_is_refused_and_none_is_no_pool(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="workers must be at least 1, not 0"):
+        Pool(0)
+    with Pool(1) as pool:
+        running = pool.submit(until_stopped, str(tmp_path))
+        with pytest.raises(RuntimeError, match="all processes"):
+            pool.submit(square, 1)
+        while not (tmp_path / "began").exists():
+            time.sleep(0.02)
+    # What is under way at the end is told to stop, and saves.
+    assert (tmp_path / "saved").exists()
+    with pytest.raises(StoppedError):
+        running.result()
