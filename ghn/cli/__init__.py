@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "train": "train a hypernetwork by a named recipe",
         "evaluate": "accuracy of predicted networks without training them",
         "compare": "train a model from several starts, and say which is ahead",
+        "experiment": "compute a table or figure of the paper, beside the published numbers",
         "deepnets": "list, summarise and describe random architectures",
     }
 )

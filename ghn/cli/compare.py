@@ -77,7 +77,7 @@ class Options:
     learning_rates: Annotated[tuple[float, ...] | None, arg(metavar="RATE...")] = None
     optimizer: Annotated[str, arg(metavar="NAME")] = "sgd"
     weight_decay: Annotated[float, arg(metavar="DECAY")] = 3e-5
-    schedule: Literal["cosine", "steps", "constant"] = "cosine"
+    schedule: Literal["cosine", "steps", "thirds", "constant"] = "cosine"
     warmup: Annotated[float, arg(metavar="SHARE")] = 0.0
     augment: Literal["crop", "randaugment", "trivialaugment", "none"] = "crop"
     noise: Annotated[float, arg(metavar="BETA")] = 1e-5

@@ -88,7 +88,7 @@ class Options:
     batch_size: Annotated[int, arg(metavar="N")] = 64
     image_size: Annotated[int | None, arg(metavar="PIXELS")] = None
     optimizer: Annotated[str, arg(metavar="NAME")] = "sgd"
-    schedule: Literal["cosine", "steps", "constant"] = "cosine"
+    schedule: Literal["cosine", "steps", "thirds", "constant"] = "cosine"
     warmup: Annotated[float, arg(metavar="SHARE")] = 0.0
     weight_decay: Annotated[float, arg(metavar="DECAY")] = 3e-5
     momentum: Annotated[float, arg(metavar="SHARE")] = 0.9

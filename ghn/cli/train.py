@@ -120,7 +120,7 @@ class Options:
     betas: Annotated[tuple[float, float] | None, arg(metavar="BETA1 BETA2")] = None
     momentum: Annotated[float | None, arg(metavar="SHARE")] = None
     warmup: Annotated[float | None, arg(metavar="SHARE")] = None
-    schedule: Literal["cosine", "steps", "constant"] | None = None
+    schedule: Literal["cosine", "steps", "thirds", "constant"] | None = None
     clip: Annotated[float | None, arg(metavar="NORM")] = None
     average: Annotated[float | None, arg(metavar="DECAY")] = None
     label_smoothing: Annotated[float | None, arg(metavar="SHARE")] = None

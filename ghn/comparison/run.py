@@ -18,9 +18,9 @@ from ghn.comparison.cell import CellResult, Task
 from ghn.comparison.config import CompareConfig
 from ghn.comparison.result import Comparison
 from ghn.finetuning.images import Labelled, open_data
-from ghn.training.workers.pool import Pool, WorkerKilledError
 from ghn.training.signals import StoppedError
 from ghn.training.state import locked
+from ghn.training.workers.pool import Pool, WorkerKilledError
 from ghn.zoo import ModelRequest, build_model
 
 CONFIG, RESULT = "comparison.json", "result.json"

@@ -25,8 +25,8 @@ class TrainingConfig(Settings):
         betas: Of adamw, adam and others that have two.
         momentum: Of sgd and others that have one.
         warmup: Share of the run over which the learning rate rises linearly.
-        schedule: After warm-up: `cosine` to zero, `steps` (divided by ten at 2/3 and 5/6 of the run, as GHN-2), or
-            `constant`.
+        schedule: After warm-up: `cosine` to zero, `steps` (divided by ten at 2/3 and 5/6 of the run, as GHN-2),
+            `thirds` (divided by ten at 1/3 and 2/3, as ResNets for 90 epochs), or `constant`.
         clip: Largest Euclidean norm of the gradient; greater ones are scaled down to it. None for no limit.
         average: Decay of an exponential moving average of the weights that is kept beside them; None for none.
         label_smoothing: Of the cross-entropy.

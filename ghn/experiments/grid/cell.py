@@ -20,6 +20,7 @@ FORMAT = 1
 KINDS: Mapping[str, str] = MappingProxyType(
     {
         "finetune": "ghn.experiments.kinds.finetune:KIND",
+        "pretrain": "ghn.experiments.kinds.finetune:KEEPING",
         "evaluate": "ghn.experiments.kinds.evaluate:KIND",
         "train": "ghn.experiments.kinds.train:KIND",
         "structure": "ghn.experiments.kinds.structure:KIND",
@@ -48,7 +49,7 @@ class Found:
 class Job:
     """What a kind computes from.
 
-    `job.work` is a folder that stays until the cell is finished, also over kills; it is made when it is first asked for.
+    `job.work` is a folder that stays until the cell is finished, also over kills; it is made when first asked for.
 
     Attributes:
         settings: The cell's.
@@ -108,7 +109,9 @@ def kind_named(name: str) -> Kind:
         kind = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         known = ", ".join(KINDS)
-        raise ValueError(f"there is no kind of cell {said(name)} ({error}); there are {known}, and module:name") from error
+        raise ValueError(
+            f"there is no kind of cell {said(name)} ({error}); there are {known}, and module:name"
+        ) from error
     if not isinstance(kind, Kind):
         raise ValueError(f"{said(name)} is no kind of cell but a {type(kind).__name__}")
     return kind

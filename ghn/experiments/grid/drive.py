@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +15,9 @@ from ghn.experiments.grid.cell import Cell
 from ghn.experiments.grid.executors import Executor, Here
 from ghn.experiments.grid.store import Store
 from ghn.experiments.grid.work import Outcome, Task, forget
-from ghn.training.workers.pool import WorkerKilledError, interrupt
 from ghn.training.signals import StoppedError, on_stop_signal
 from ghn.training.state import StateError
+from ghn.training.workers.pool import WorkerKilledError, interrupt
 
 ATTEMPTS = 3
 """Of a cell whose process is killed."""
@@ -115,13 +116,11 @@ class Grid:
         self._ran = Ran()
         left = _each_once(cells)
         try:
-            with on_stop_signal(interrupt) if self.executor.slots > 1 else _nothing():
+            with on_stop_signal(interrupt) if self.executor.slots > 1 else nullcontext():
                 while self._fill(left) or self._running:
                     self._collect()
         except (KeyboardInterrupt, StoppedError) as error:
-            raise InterruptedGridError(
-                f"stopped after {self._ran.done:,} cells; the same command goes on"
-            ) from error
+            raise InterruptedGridError(f"stopped after {self._ran.done:,} cells; the same command goes on") from error
         return self._ran
 
     def _fill(self, left: Iterator[Cell]) -> bool:
@@ -236,14 +235,6 @@ class Grid:
     def _tell(self, cell: Cell, error: str | None, *, here: bool) -> None:
         if self._progress is not None:
             self._progress(Progress(cell=cell, error=error, here=here, done=self._ran.done))
-
-
-class _nothing:
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
 
 
 def record_of(cell: Cell, outcome: Outcome) -> dict[str, Any]:

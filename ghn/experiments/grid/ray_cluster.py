@@ -1,4 +1,4 @@
-"""Cells computed by a Ray cluster: it places them by the processors and GPUs they need, and moves them off lost nodes."""
+"""Cells computed by a Ray cluster: it places them by processors and GPUs they need, and moves them off lost nodes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 from ghn.common.optional import require
 from ghn.experiments.grid.work import Outcome, Task, compute
-from ghn.training.workers.pool import WorkerKilledError
 from ghn.training.state import StateError
+from ghn.training.workers.pool import WorkerKilledError
 
 LOCAL = "local"
 

@@ -7,9 +7,9 @@
     files/DIGEST/            what a cell made
     work/DIGEST/             what is not finished (of addresses: in the cache folder of the user)
 
-A cell is computed by who made its claim. Making one is atomic; that of a driver that has gone gives way to one of a greater
-number. A driver looks for results once more after it has a claim, and takes the claim away only after its result is there:
-so nothing is computed twice.
+A cell is computed by who made its claim. Making one is atomic; that of a driver that has gone gives way to one of a
+greater number. A driver looks for results once more after it has a claim, and takes the claim away only after its result
+is there: so nothing is computed twice.
 """
 
 from __future__ import annotations
@@ -205,10 +205,13 @@ class Store:
         try:
             there = dict(parse_json(content.decode("utf-8")))["format"]
         except (FormatError, ValueError, LookupError, TypeError) as error:
-            raise StateError(f"{where} holds a damaged {FORMAT_FILE} ({shown(str(error))}); take another folder") from error
+            raise StateError(
+                f"{where} holds a damaged {FORMAT_FILE} ({shown(str(error))}); take another folder"
+            ) from error
         if there != FORMAT:
             raise StateError(
-                f"{where} holds results of version {shown(there)}, this ghn writes version {FORMAT}; take another folder"
+                f"{where} holds results of version {shown(there)}, this ghn writes version {FORMAT}; take another "
+                "folder"
             )
 
     def _answering(self) -> _Answering:

@@ -149,7 +149,8 @@ def _files(place: Place, digest: str) -> Path:
     found = place.folder(f"files/{digest}")
     if found is None:
         raise StateError(
-            f"what the cell {digest[:8]} made is not at {place.address}; take a folder that all machines see, or an address"
+            f"what the cell {digest[:8]} made is not at {place.address}; take a folder that all machines see, or an "
+            "address"
         )
     return found
 

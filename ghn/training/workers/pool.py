@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
@@ -40,8 +41,10 @@ class Pool:
             raise ValueError(f"workers must be at least 1, not {count}")
         self.slots = count
         self._context = get_context("spawn")  # a fork would inherit threads of libraries
-        self._stop = self._context.Event()
-        self._given = (given, self._stop, os.getpid(), threads)
+        # Closed it tells all to stop. An event would be waited for without end by who sets it, once a worker that waits
+        # for it was killed.
+        told, self._line = self._context.Pipe(duplex=False)
+        self._given = (given, told, os.getpid(), threads)
         self._free: deque[ProcessPoolExecutor] = deque()
         self._all: set[ProcessPoolExecutor] = set()
 
@@ -92,7 +95,7 @@ class Pool:
 
     def close(self) -> None:
         """Stop what is under way, and wait until the processes have ended."""
-        self._stop.set()
+        self._line.close()
         for process in list(self._all):
             process.shutdown(wait=True, cancel_futures=True)
 
@@ -123,26 +126,26 @@ def interrupt() -> None:
 
 
 _given: dict[str, Any] = {}
-"""What a worker was given, and the event by which it is told to stop."""
+"""What a worker was given, and where it hears that it is to stop."""
 
 
-def _start(given: Any, stop: Any, parent: int, threads: int) -> None:
+def _start(given: Any, told: Connection, parent: int, threads: int) -> None:
     """Set a worker up: it saves and ends when it is told to, or when its parent has gone."""
     torch.set_num_threads(threads)
     # A terminal's Ctrl-C also reaches workers that wait for work; trainings handle it themselves.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _given.update(given=given, stop=stop)
-    threading.Thread(target=_watch, args=(parent, stop), daemon=True).start()
+    _given.update(given=given, told=told)
+    threading.Thread(target=_watch, args=(parent, told), daemon=True).start()
 
 
-def _watch(parent: int, stop: Any) -> None:
-    while os.getppid() == parent and not stop.wait(WATCH_SECONDS):
+def _watch(parent: int, told: Connection) -> None:
+    while os.getppid() == parent and not told.poll(WATCH_SECONDS):
         pass
     # A training that is under way takes it as the wish to stop, and saves.
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _work(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    if _given["stop"].is_set():
+    if _given["told"].poll():
         raise StoppedError("stopped before this piece of work")
     return work(_given["given"], *arguments)

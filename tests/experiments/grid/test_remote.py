@@ -19,7 +19,9 @@ def test_an_address_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyP
         raise ConnectionRefusedError("no route\nto the host")
 
     monkeypatch.setattr(MemoryFileSystem, "ls", refused)
-    with pytest.raises(StateError, match=r"memory://x cannot be reached \(no route to the host\); nothing was computed"):
+    with pytest.raises(
+        StateError, match=r"memory://x cannot be reached \(no route to the host\); nothing was computed"
+    ):
         RemotePlace("memory://x")
 
 

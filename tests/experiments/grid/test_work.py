@@ -54,7 +54,9 @@ def test_an_outcome_is_kept_until_the_driver_has_it(tmp_path: Path, monkeypatch:
     first = compute(given)
     second = compute(given)
     assert first == second
-    assert len(log.read_text().splitlines()) == 1, "what was computed before its driver was killed is not computed again"
+    assert len(log.read_text().splitlines()) == 1, (
+        "what was computed before its driver was killed is not computed again"
+    )
     forget(given.place, given.digest)
     compute(given)
     assert len(log.read_text().splitlines()) == 2

@@ -1,0 +1,1 @@
+"""The experiments, each as stages of cells and what is made of their results."""
