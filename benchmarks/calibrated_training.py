@@ -33,7 +33,6 @@ from ghn.initializers import create
 from ghn.zoo import ModelRequest, build_model
 
 MODELS = {
-    "resnet18": "ResNet",
     "timm:resnet10t": "ResNet",
     "timm:repvgg_a0": "VGG",
     "densenet121": "DenseNet",
@@ -90,7 +89,7 @@ class Measurement:
             steps=self.arguments.steps,
             batch_size=self.arguments.batch_size,
             learning_rates=tuple(self.arguments.learning_rates),
-            hold_out=1000,
+            hold_out=self.arguments.hold_out,
             test_images=64,
             noise=0.0,
         )
@@ -111,8 +110,9 @@ def main() -> None:
     parser.add_argument("--starts", nargs="+", default=list(STARTS))
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--learning-rates", type=float, nargs="+", default=[0.02])
-    parser.add_argument("--test-images", type=int, default=1024)
+    parser.add_argument("--learning-rates", type=float, nargs="+", default=[0.02, 0.005])
+    parser.add_argument("--hold-out", type=int, default=512)
+    parser.add_argument("--test-images", type=int, default=512)
     parser.add_argument("--data-root", type=Path, default=None)
     parser.add_argument("--folder", type=Path, default=None, help="where results are kept")
     parser.add_argument("--part", default="0/1", help="I/N: only the models I, I + N, I + 2 N, ...")
@@ -133,7 +133,7 @@ def main() -> None:
                     write_text(file, json.dumps(rows[-1]))
     if len(rows) < len(arguments.models) * len(arguments.starts):
         return
-    names = ("steps", "batch_size", "learning_rates", "test_images")
+    names = ("steps", "batch_size", "learning_rates", "hold_out", "test_images")
     save(
         "calibrated_training",
         rows,
