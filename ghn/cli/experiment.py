@@ -205,11 +205,11 @@ def _count(options: Options, experiment: Experiment, scale: Scale) -> None:
 
 def _list() -> None:
     from ghn.cli.support.terminal import make_table, show
-    from ghn.experiments.catalogue import EXPERIMENTS, experiment_named
+    from ghn.experiments.listing import EXPERIMENTS
 
     table = make_table("experiments of the GHN-3 paper", "name", "what it shows")
-    for name in EXPERIMENTS:
-        table.add_row(name, experiment_named(name).title)
+    for name, entry in EXPERIMENTS.items():
+        table.add_row(name, entry.title)
     show(table, "", "compute one: ghn experiment table3 --workers 2 -o table3.md")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from ghn.experiments.grid.cell import Cell
@@ -65,6 +66,7 @@ def trained(name: str, config: MetaTrainingConfig, seed: int = 0, **architecture
     return Method(name=name, init="ghn:{hypernet}", needs={"hypernet": cell}, parameters=size_of(hypernet) / 1e6)
 
 
+@cache
 def size_of(config: GHNConfig) -> int:
     """Elements of a hypernetwork's parameters."""
     import torch

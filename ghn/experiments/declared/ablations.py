@@ -100,16 +100,14 @@ def _report(experiment: Callable[[], Experiment], sizes: bool, methods: Callable
     return report
 
 
-TABLE5 = Experiment(
+TABLE5: Experiment = Experiment(
     name="table5",
-    title="GHN-3-T without parts of its loss and of its view of the graph",
     stages=_cells_of(table5_methods),
     report=_report(lambda: TABLE5, True, table5_methods),
 )
 
-TABLE10 = Experiment(
+TABLE10: Experiment = Experiment(
     name="table10",
-    title="GHN-3-T with other penalties and weight decay",
     stages=_cells_of(table10_methods),
     report=_report(lambda: TABLE10, False, table10_methods),
 )
@@ -173,7 +171,6 @@ def _report11(scale: Scale, results: Results) -> Report:
 
 TABLE11 = Experiment(
     name="table11",
-    title="hypernetworks without their parts, on all splits of DeepNets-1M",
     stages=[_cells11],
     report=_report11,
 )

@@ -120,10 +120,10 @@ def _moment(method: str, column: int, moment: int) -> Number | None:
     return None if values is None else Number(values[moment])
 
 
-TABLE6 = Experiment(name="table6", title="full trainings from several starts", stages=[_all()], report=_report)
+TABLE6 = Experiment(name="table6", stages=[_all()], report=_report)
 
 
-def _figure(name: str, title: str, chosen: Sequence[int]) -> Experiment:
+def _figure(name: str, chosen: Sequence[int]) -> Experiment:
     """Curves of some of the scale's networks, by their place among these."""
 
     def models(scale: Scale) -> list[str]:
@@ -143,7 +143,7 @@ def _figure(name: str, title: str, chosen: Sequence[int]) -> Experiment:
                 rows.append(Row(name=f"{model}, {curve.name}", entries=entries, published=[None]))
         return experiment.made(scale, results, columns=["at the end"], rows=rows, plots=plots)
 
-    experiment = Experiment(name=name, title=title, stages=[cells], report=report)
+    experiment = Experiment(name=name, stages=[cells], report=report)
     return experiment
 
 
@@ -160,5 +160,5 @@ def _curve(scale: Scale, results: Results, method: Method, model: str) -> Series
     )
 
 
-FIGURE6 = _figure("figure6", "training curves of the first network of table 6", (0,))
-FIGURE8 = _figure("figure8", "training curves of the other networks of table 6", (1, 2))
+FIGURE6 = _figure("figure6", (0,))
+FIGURE8 = _figure("figure8", (1, 2))

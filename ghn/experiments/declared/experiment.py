@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ghn.experiments.grid.cell import Cell
+from ghn.experiments.listing import EXPERIMENTS
 from ghn.experiments.protocol import Results
 from ghn.experiments.report import Report
 from ghn.experiments.scales import Scale
@@ -20,15 +21,18 @@ class Experiment:
 
     Attributes:
         name: `table2`, `figure1`, ….
-        title: In a line.
         stages: One after the other; each gets the results of those before it.
         report: Makes table and figure of whatever results there are.
     """
 
     name: str
-    title: str
     stages: Sequence[Stage]
     report: Callable[[Scale, Results], Report]
+
+    @property
+    def title(self) -> str:
+        """What it is about, in a line."""
+        return EXPERIMENTS[self.name].title
 
     def made(self, scale: Scale, results: Results, **parts: object) -> Report:
         """A report of this experiment."""

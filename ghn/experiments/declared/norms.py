@@ -60,7 +60,6 @@ def _report(scale: Scale, results: Results) -> Report:
 
 FIGURE5 = Experiment(
     name="figure5",
-    title="norms of predicted and random parameters",
     stages=[lambda scale, _: [_cell(scale, method, model) for method in methods(scale) for model in scale.models]],
     report=_report,
 )

@@ -85,7 +85,6 @@ def _notes(scale: Scale) -> list[str]:
 
 TABLE2 = Experiment(
     name="table2",
-    title="larger hypernetworks: the best networks before and after a little training",
     stages=[_choosing, _best],
     report=_report,
 )
@@ -116,6 +115,6 @@ def _figure1(scale: Scale, results: Results) -> Report:
 
 
 FIGURE1 = Experiment(
-    name="figure1", title="accuracy after an epoch over the size of the hypernetwork",
+    name="figure1",
     stages=[_choosing, _best], report=_figure1,
 )  # fmt: skip

@@ -75,7 +75,6 @@ def _report1(scale: Scale, results: Results) -> Report:
 
 TABLE1 = Experiment(
     name="table1",
-    title="sizes of hypernetworks and what their training costs",
     stages=[
         lambda scale, _: [_size(scale, name) for name in PRESETS] + [_training(scale, name) for name in _trained(scale)]
     ],
@@ -121,7 +120,6 @@ def _report3(scale: Scale, results: Results) -> Report:
 
 TABLE3 = Experiment(
     name="table3",
-    title="evaluation splits: parameters, degree and path length of networks",
     stages=[_structures],
     report=_report3,
 )
@@ -157,6 +155,4 @@ def _report_figure3(scale: Scale, results: Results) -> Report:
     )
 
 
-FIGURE3 = Experiment(
-    name="figure3", title="graphs of the networks of table 3", stages=[_structures], report=_report_figure3
-)
+FIGURE3 = Experiment(name="figure3", stages=[_structures], report=_report_figure3)

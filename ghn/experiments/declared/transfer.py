@@ -80,4 +80,4 @@ def _published(method: str, data: str, model: str) -> Number | None:
     return published("table7", method, columns.index(name)) if name in columns else None
 
 
-TABLE7 = Experiment(name="table7", title="transfer to few labels", stages=[_cells], report=_report)
+TABLE7 = Experiment(name="table7", stages=[_cells], report=_report)

@@ -78,7 +78,6 @@ def _report4(scale: Scale, results: Results) -> Report:
 
 TABLE4 = Experiment(
     name="table4",
-    title="how often a predicted start is ahead of a random one",
     stages=[lambda scale, _: [cell for model in scale.models for cell in _cells(scale, model)]],
     report=_report4,
 )
@@ -104,9 +103,7 @@ def _figure4(scale: Scale, results: Results) -> Report:
     return FIGURE4.made(scale, results, columns=columns, rows=rows, plots=[plot])
 
 
-FIGURE4 = Experiment(
-    name="figure4", title="predicted against random starts, network by network", stages=TABLE4.stages, report=_figure4
-)
+FIGURE4 = Experiment(name="figure4", stages=TABLE4.stages, report=_figure4)
 
 
 def _deepnets(scale: Scale) -> tuple[str, ...]:
@@ -149,9 +146,7 @@ def _with_steps(name: str, steps: int) -> str:
     return f"{name.partition(',')[0]}, {steps:,} steps"
 
 
-TABLE12 = Experiment(
-    name="table12", title="all networks, with and without training", stages=[_cells12], report=_report12
-)
+TABLE12 = Experiment(name="table12", stages=[_cells12], report=_report12)
 
 
 def _figure7(scale: Scale, results: Results) -> Report:
@@ -191,6 +186,4 @@ def _cells7(scale: Scale, _: Results) -> list[Cell]:
     return cells + [trained(scale, RANDOM, model, scale.epoch) for model in models]
 
 
-FIGURE7 = Experiment(
-    name="figure7", title="predicted against random starts on DeepNets-1M", stages=[_cells7], report=_figure7
-)
+FIGURE7 = Experiment(name="figure7", stages=[_cells7], report=_figure7)

@@ -8,8 +8,8 @@
     work/DIGEST/             what is not finished (of addresses: in the cache folder of the user)
 
 A cell is computed by who made its claim. Making one is atomic; that of a driver that has gone gives way to one of a
-greater number. A driver looks for results once more after it has a claim, and takes the claim away only after its result
-is there: so nothing is computed twice.
+greater number. A driver looks for results once more after it has a claim, and takes the claim away only after its
+result is there: so nothing is computed twice.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,14 +22,12 @@ from ghn.zoo import ModelRequest, build_model
 def _run(job: Job) -> Found:
     """The settings are `model`, `init`, `data`, `image_size`, `num_classes`, `images` (in a batch)."""
     settings = job.settings
-    batches = sample_batches(
-        settings["data"], settings["images"], root=job.data_root, image_size=settings["image_size"], seed=job.seed
-    )
+    root = None if job.data_root is None else Path(job.data_root)
+    size = settings["image_size"]
+    batches = sample_batches(settings["data"], settings["images"], root=root, image_size=size, seed=job.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
-        request = ModelRequest(
-            name=settings["model"], num_classes=settings["num_classes"], image_size=settings["image_size"]
-        )
+        request = ModelRequest(name=settings["model"], num_classes=settings["num_classes"], image_size=size)
         model = copy.deepcopy(build_model(request).model)
     create(with_folders(settings["init"], job.needs))(model, batches, seed=job.seed)
     use_batch_statistics(model)

@@ -80,7 +80,7 @@ def test_claims_of_a_driver_that_has_gone_are_taken_over_by_one_other(opened: Ca
         assert not one.claim(A)
         assert not two.claim(A)
         dead(gone)
-        taken = []
+        taken: list[Store] = []
         while not taken:
             taken = [store for store in (one, two) if store.claim(A)]
         assert len(taken) == 1
