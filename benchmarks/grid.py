@@ -23,8 +23,6 @@ from ghn.experiments.grid.place import open_place
 from ghn.experiments.grid.store import Store
 
 
-
-
 def _nothing(job: Job) -> Found:
     return Found(value={"number": job.settings["number"]})
 

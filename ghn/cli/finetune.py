@@ -70,6 +70,7 @@ class Options:
         max_nonfinite: Non-finite steps in a row that end the training with a learning rate.
         minutes: Length of the training with each learning rate in minutes; the steps are the most then.
         image_workers: Processes that decode images of folders.
+        skip_damaged: Damaged training images that are passed over, each with a warning that names it.
         data_root: Folder that holds named data sets; None for the default.
         seed: Governs all that is drawn.
         device: cpu or cuda; None for CUDA where there is any.
@@ -111,6 +112,7 @@ class Options:
     max_nonfinite: Annotated[int, arg(metavar="N")] = 1
     minutes: Annotated[float | None, arg(metavar="MINUTES")] = None
     image_workers: Annotated[int, arg(metavar="N")] = 0
+    skip_damaged: Annotated[int, arg(metavar="N")] = 0
     data_root: Annotated[str | None, arg(metavar="FOLDER")] = None
     seed: Annotated[int, arg(metavar="N")] = 0
     device: Literal["cpu", "cuda"] | None = None

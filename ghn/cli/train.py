@@ -83,6 +83,7 @@ class Options:
         batch_nodes: Target networks: most nodes of eight together.
         workers: Processes that prepare networks and graphs.
         image_workers: Processes that decode images of folders.
+        skip_damaged: Damaged training images that are passed over, each with a warning that names it.
         num_classes: Classes of the hypernetwork.
         spatial: Height and width of the decoded kernels.
         max_channels: Channels that the decoder gives at once; of GHN-3 by default as many as hidden.
@@ -143,6 +144,7 @@ class Options:
     batch_nodes: Annotated[int | None, arg(metavar="N")] = None
     workers: Annotated[int | None, arg(metavar="N")] = None
     image_workers: Annotated[int | None, arg(metavar="N")] = None
+    skip_damaged: Annotated[int | None, arg(metavar="N")] = None
     num_classes: Annotated[int | None, arg(metavar="N")] = None
     spatial: Annotated[int | None, arg(metavar="N")] = None
     max_channels: Annotated[int | None, arg(metavar="N")] = None

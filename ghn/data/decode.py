@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ghn.common.optional import require
+from ghn.common.untrusted.errors import FormatError
 from ghn.common.untrusted.opening import read_bytes
 from ghn.data.errors import DataError
 from ghn.data.screen import check_scans, screened
+from ghn.data.shards.member import Member
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -35,14 +37,14 @@ _WEBP = 16
 """Of a WebP, which is decoded on two canvases with transparency."""
 
 
-def read_image(file: Path) -> Image:
+def read_image(file: Path | Member) -> Image:
     """A decoded RGB image; 16-bit levels are scaled to 8 bits.
 
     A JPEG that would take more memory than `FREE` and `EXPANSION` times its size is decoded at half, a quarter or an
     eighth of its width.
 
     Args:
-        file: A file of one of `FORMATS`, whatever its name says.
+        file: A file of one of `FORMATS`, whatever its name says; or one in a shard.
 
     Raises:
         DataError: When the file is no image, or a damaged one, or of far more pixels than its size accounts for.
@@ -50,6 +52,10 @@ def read_image(file: Path) -> Image:
     require("PIL", "vision", "an image file")
     try:
         # In memory, where it stays as it is whoever writes to it meanwhile.
+        if isinstance(file, Member):
+            if file.size > MOST_BYTES:
+                raise FormatError(f"has {file.size:,} bytes; a sound one has at most {MOST_BYTES:,}")
+            return _decoded(file.read())
         return _decoded(read_bytes(file, MOST_BYTES))
     # What Pillow raises depends on the format and the kind of damage.
     except Exception as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,9 @@ from ghn.data import subsets
 from ghn.data.augment import Policy, policy_transform
 from ghn.data.decode import read_image
 from ghn.data.errors import DataError
-from ghn.data.folder import list_images
+from ghn.data.folder import cache_folder, list_images
+from ghn.data.shards.index import expand, list_shards
+from ghn.data.shards.member import Member
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,8 +36,9 @@ STD = (0.229, 0.224, 0.225)
 NARROWEST = 50
 """Long side over short side of an image: its short side is enlarged to that of the square, the long one with it."""
 
-_Decoded = tuple[Tensor, Tensor] | DataError
-"""A batch of uint8 images and their labels, or why there is none: what a worker raises arrives as a traceback."""
+_Decoded = tuple[Tensor, Tensor, tuple[str, ...]] | DataError
+"""A batch of uint8 images, their labels and why others were passed over, or why there is none: what a worker raises
+arrives as a traceback."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,14 +47,14 @@ class ImageFolder:
 
     Attributes:
         name: Name of the data set.
-        files: The N files.
+        files: The N files, or files in shards.
         labels: (N,) int64, indices into `classes`.
         classes: Names of the classes.
         image_size: Side in pixels of the images that are made of them.
     """
 
     name: str
-    files: tuple[Path, ...]
+    files: tuple[Path | Member, ...]
     labels: Tensor
     classes: tuple[str, ...]
     image_size: int = 224
@@ -82,6 +86,29 @@ class ImageFolder:
         return cls(
             name=name, files=tuple(file for file, _ in files), labels=labels, classes=classes, image_size=image_size
         )
+
+    @classmethod
+    def open_shards(
+        cls, pattern: str, *, classes: tuple[str, ...] | None = None, name: str = "shards", image_size: int = 224
+    ) -> ImageFolder:
+        """List the images of tar files as `webdataset` writes them: `NAME.jpg` and `NAME.cls`, the number of its class.
+
+        Args:
+            pattern: A folder of `*.tar`, a tar file, or several: `/data/train-{000..146}.tar`, also at an address of
+                fsspec (`s3://…`).
+            classes: Their names, by number; by default the numbers.
+            name: Name of the data set.
+            image_size: Side in pixels of the images that are made of them.
+
+        Raises:
+            DataError: When shards are missing, compressed or damaged, or images lack a class.
+        """
+        files, labels = list_shards(expand(pattern), cache_folder())
+        count = int(labels.max()) + 1
+        if classes is not None and count > len(classes):
+            raise DataError(f"{pattern} has images of class {count - 1}; there are {len(classes)} classes")
+        names = tuple(map(str, range(count))) if classes is None else classes
+        return cls(name=name, files=files, labels=labels, classes=names, image_size=image_size)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -117,6 +144,11 @@ class ImageFolderStream(Dataset[_Decoded]):
         part: Places in each batch of the images that are decoded and given, e.g. one process's share. What is drawn for
             an image then depends on its place in the batch, not on which others are given. None for all, whose draws
             follow one another.
+        skip: Damaged images that are passed over; each is named by a warning, and the next readable one in the epoch's
+            order takes its place. One more is an error; with 0 the first.
+
+    Attributes:
+        damaged: What was said of each image that was passed over, as often as its batch was asked for once.
     """
 
     def __init__(
@@ -131,6 +163,7 @@ class ImageFolderStream(Dataset[_Decoded]):
         every: int = 1,
         taken: range = range(1),
         part: Sequence[int] | None = None,
+        skip: int = 0,
     ) -> None:
         if not 1 <= batch_size <= len(images):
             raise DataError(
@@ -142,6 +175,9 @@ class ImageFolderStream(Dataset[_Decoded]):
         self.transform = make_transform(images.image_size, augment)
         self.part = None if part is None else tuple(part)
         self.every, self.taken = every, taken
+        self.skip = skip
+        self.damaged: dict[str, None] = {}
+        self._drawn: tuple[int, Tensor] | None = None
         self._ahead: Iterator[_Decoded] = iter(())
         self._expected: Iterator[int] = iter(())
 
@@ -177,11 +213,22 @@ class ImageFolderStream(Dataset[_Decoded]):
     def _normalised(self, decoded: _Decoded) -> tuple[Tensor, Tensor]:
         if isinstance(decoded, DataError):
             raise decoded
-        pixels, labels = decoded
+        pixels, labels, passed_over = decoded
+        self._note(passed_over)
         scale = torch.tensor(STD, device=self.device).reshape(1, 3, 1, 1) * 255
         shift = torch.tensor(MEAN, device=self.device).reshape(1, 3, 1, 1) * 255
         images = (pixels.to(self.device, non_blocking=True).float() - shift) / scale
         return images, labels.to(self.device, non_blocking=True)
+
+    def _note(self, passed_over: Sequence[str]) -> None:
+        """Warn of damaged images, each once; too many are an error."""
+        for text in passed_over:
+            if text in self.damaged:
+                continue
+            self.damaged[text] = None
+            if len(self.damaged) > self.skip:
+                raise DataError(f"{len(self.damaged)} images are damaged, at most {self.skip} are passed over; {text}")
+            warnings.warn(f"passed over, {len(self.damaged)} of at most {self.skip}: {text}", stacklevel=3)
 
     def epoch(self, number: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """All complete batches of one epoch."""
@@ -203,7 +250,9 @@ class ImageFolderStream(Dataset[_Decoded]):
 
     def __getstate__(self) -> dict[str, Any]:
         """What a worker gets: not the batches on their way."""
-        return {name: value for name, value in vars(self).items() if name not in ("_ahead", "_expected")}
+        return {name: value for name, value in vars(self).items() if name not in ("_ahead", "_expected")} | {
+            "_drawn": None
+        }
 
     def _order(self, start: int) -> Iterator[int]:
         """The batches that are likely to be asked for, from `start` on."""
@@ -218,22 +267,42 @@ class ImageFolderStream(Dataset[_Decoded]):
 
     def _decode(self, epoch: int, positions: slice, index: int) -> _Decoded:
         """The images at some positions of an epoch's order, augmented as those of batch `index`."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        chosen = torch.randperm(len(self.images), generator=generator)[positions].tolist()
+        order = self._permutation(epoch)
+        places = range(*positions.indices(len(order)))
+        passed_over: list[str] = []
         seed = (self.seed << 32) + index
         with torch.random.fork_rng(devices=[]):
             # The transforms draw from the process's generator.
             torch.manual_seed(seed)
             try:
                 if self.part is None:
-                    pixels = [self._pixels(item) for item in chosen]
+                    given = [self._given(order, place, None, passed_over) for place in places]
                 else:
-                    seeds = torch.randint(2**62, (len(chosen),)).tolist()
-                    chosen, seeds = ([values[place] for place in self.part] for values in (chosen, seeds))
-                    pixels = [self._pixels(item, seed) for item, seed in zip(chosen, seeds, strict=True)]
+                    seeds = torch.randint(2**62, (len(places),)).tolist()
+                    given = [self._given(order, places[part], seeds[part], passed_over) for part in self.part]
             except DataError as error:
                 return error
-        return torch.stack(pixels), self.images.labels[chosen]
+        chosen = [item for item, _ in given]
+        return torch.stack([pixels for _, pixels in given]), self.images.labels[chosen], tuple(passed_over)
+
+    def _permutation(self, epoch: int) -> Tensor:
+        """An epoch's order; that of ImageNet takes longer to draw than an image to decode."""
+        if self._drawn is None or self._drawn[0] != epoch:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            self._drawn = epoch, torch.randperm(len(self.images), generator=generator)
+        return self._drawn[1]
+
+    def _given(self, order: Tensor, place: int, seed: int | None, passed_over: list[str]) -> tuple[int, Tensor]:
+        """The image at a place of an epoch's order, or the next one that is not damaged."""
+        for further in range(self.skip + 1):
+            item = int(order[(place + further) % len(order)])
+            try:
+                return item, self._pixels(item, seed)
+            except DataError as error:
+                if further == self.skip:
+                    raise
+                passed_over.append(str(error))
+        raise AssertionError("the last one was given or raised")
 
     def _pixels(self, item: int, seed: int | None = None) -> Tensor:
         """An image, augmented by what follows a seed."""
@@ -244,7 +313,7 @@ class ImageFolderStream(Dataset[_Decoded]):
         return pixels
 
 
-def _of_sound_shape(file: Path) -> Image:
+def _of_sound_shape(file: Path | Member) -> Image:
     """A decoded image that is not so narrow that its enlargement to the side asked for would take gigabytes."""
     image = read_image(file)
     columns, rows = image.size

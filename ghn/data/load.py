@@ -58,6 +58,34 @@ def load_folder(folder: Path, image_size: int) -> tuple[ImageFolder, ImageFolder
     return train.hold_out(len(train) // TEST_SHARE)
 
 
+SHARDS = "webdataset:"
+"""Before the place of shards, where a data set is named."""
+
+
+def load_shards(source: str, image_size: int) -> tuple[ImageFolder, ImageFolder]:
+    """Training and test images of `webdataset:PLACE`.
+
+    Args:
+        source: The place is a folder that holds `train/*.tar` and `test/*.tar` (or `val/`), or `*.tar`; a tar file; or
+            several, `train-{000..146}.tar`. Where there are no test images a fifth of the images becomes these.
+        image_size: Side in pixels that the images get.
+
+    Raises:
+        DataError: When images are missing or damaged.
+    """
+    place = source.removeprefix(SHARDS)
+    folder = Path(place).expanduser()
+    if "://" not in place and (folder / "train").is_dir():
+        train = ImageFolder.open_shards(str(folder / "train"), image_size=image_size)
+        for split in ("test", "val"):
+            if (folder / split).is_dir():
+                names = train.classes
+                return train, ImageFolder.open_shards(str(folder / split), classes=names, image_size=image_size)
+    else:
+        train = ImageFolder.open_shards(place, image_size=image_size)
+    return train.hold_out(len(train) // TEST_SHARE)
+
+
 def load(name: str, *, root: str | os.PathLike[str] | None = None, split: Split = "train") -> ImageSet:
     """A data set of small images, read into memory.
 

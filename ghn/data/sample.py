@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ghn.data.errors import DataError
 from ghn.data.image_folder import ImageFolderStream
-from ghn.data.load import DATA_SETS, load, load_folder
+from ghn.data.load import DATA_SETS, SHARDS, load, load_folder, load_shards
 from ghn.data.stream import ImageStream
 
 BATCH_SIZE = 64
@@ -23,7 +23,8 @@ def sample_batches(
     """Training images without augmentation, normalised, in a random order.
 
     Args:
-        source: A data set's name (see `DATA_SETS`), or a folder that holds `<class>/*.jpg`, or `train/<class>/*.jpg`.
+        source: A data set's name (see `DATA_SETS`), or a folder that holds `<class>/*.jpg`, or `train/<class>/*.jpg`,
+            or `webdataset:PLACE` (see `load_shards`).
         images: How many at most; a last batch of a single image is left out.
         root: Where data sets are; see `ghn.data.load.data_root`.
         image_size: Side in pixels that images of a folder get; data sets have their own.
@@ -39,6 +40,9 @@ def sample_batches(
     if source in DATA_SETS:
         found = load(source, root=root, split="train")
         stream = ImageStream(found, batch_size=min(BATCH_SIZE, len(found), images), seed=seed)
+    elif source.startswith(SHARDS):
+        shards, _ = load_shards(source, image_size)
+        stream = ImageFolderStream(shards, batch_size=min(BATCH_SIZE, len(shards), images), seed=seed)
     else:
         folder = Path(source).expanduser()
         if not folder.is_dir():

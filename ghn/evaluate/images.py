@@ -12,7 +12,7 @@ from torch import Tensor
 from ghn.data import DATA_SETS, DataError, ImageFolder, ImageFolderStream, ImageSet, ImageStream, load
 from ghn.data.augment import resized
 from ghn.data.folder import visible
-from ghn.data.load import data_root, load_folder
+from ghn.data.load import SHARDS, data_root, load_folder, load_shards
 from ghn.data.sample import BATCH_SIZE, sample_batches
 from ghn.evaluate.config import EvaluationConfig
 
@@ -67,7 +67,8 @@ class EvaluationImages:
                 f"test images of {self.name} are given, and data is {config.data!r}, which has other training images: "
                 "name the same data set, or leave out starts that need images"
             )
-        source = config.data if config.data in DATA_SETS else str(self._training_folder())
+        named = config.data in DATA_SETS or config.data.startswith(SHARDS)
+        source = config.data if named else str(self._training_folder())
         batches = sample_batches(
             source,
             config.calibration_images,
@@ -117,6 +118,9 @@ def folder_of(config: EvaluationConfig) -> Path:
 def _open_test(config: EvaluationConfig) -> ImageSet | ImageFolder:
     if config.data in DATA_SETS:
         return load(config.data, root=config.data_root, split="test")
+    if config.data.startswith(SHARDS):
+        test = load_shards(config.data, config.image_size or FOLDER_SIZE)[1]
+        return replace(test, name=config.data)
     folder = folder_of(config)
     name = config.data if config.data == "imagenet" else "folder"
     size = config.image_size or FOLDER_SIZE

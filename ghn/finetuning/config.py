@@ -29,7 +29,8 @@ class FinetuneConfig(TrainingConfig):
 
     Attributes:
         data: Name of a data set (cifar10, cifar100, digits, imagenet), or a folder of <class>/*.jpg, or of train/ and
-            test/ (or val/) that hold these; of a folder without test images a fifth becomes them.
+            test/ (or val/) that hold these; of a folder without test images a fifth becomes them. `webdataset:PLACE`
+            for shards, see `ghn.data.load.load_shards`.
         data_root: Folder that holds named data sets; None for the default.
         image_size: Side in pixels that images get; None for a data set's own, 224 for folders.
         batch_size: Images in a step.
@@ -42,6 +43,8 @@ class FinetuneConfig(TrainingConfig):
         cutmix: α of CutMix (Yun et al., ICCV 2019), 0 for none.
         test_images: Most test images of an evaluation, in a random order that is always the same; None for all.
         image_workers: Processes that decode images of folders.
+        skip_damaged: Damaged training images of folders and shards that are passed over, each with a warning that names
+            it.
         init: The start, a chain as `ghn.initializers.create` takes it; None for the network as it is.
         init_images: Training images that the start may use.
         epochs: Passes over the training images; parts of one are allowed.
@@ -55,6 +58,7 @@ class FinetuneConfig(TrainingConfig):
 
     FREE_TO_CHANGE: ClassVar[frozenset[str]] = frozenset(
         {"save_every", "log_every", "validate_every", "max_nonfinite", "minutes", "data_root", "image_workers"}
+        | {"skip_damaged"}
     )
 
     data: str = "digits"
@@ -68,6 +72,7 @@ class FinetuneConfig(TrainingConfig):
     cutmix: float = field(default=0.0, metadata=at_least(0))
     test_images: int | None = field(default=None, metadata=at_least(1))
     image_workers: int = field(default=0, metadata=at_least(0))
+    skip_damaged: int = field(default=0, metadata=at_least(0))
     init: str | None = None
     init_images: int = field(default=512, metadata=at_least(1))
     epochs: float = field(default=1.0, metadata=POSITIVE)

@@ -15,7 +15,7 @@ from torch import Tensor
 from ghn.common.text import printable
 from ghn.data import DATA_SETS, DataError, ImageFolder, ImageFolderStream, ImageSet, ImageStream, load
 from ghn.data.augment import augmentation_named
-from ghn.data.load import data_root, load_folder
+from ghn.data.load import SHARDS, data_root, load_folder, load_shards
 from ghn.data.sample import BATCH_SIZE, first_batches
 from ghn.finetuning.config import FinetuneConfig
 from ghn.training.ranks import Ranks
@@ -109,6 +109,8 @@ def _found(name: str, config: FinetuneConfig) -> tuple[Labelled, Labelled]:
     if name == IMAGENET:
         root = data_root(config.data_root) / ("" if config.data_root else IMAGENET)
         return ImageFolder.open(root, "train", name=name), ImageFolder.open(root, "test", name=name)
+    if name.startswith(SHARDS):
+        return load_shards(name, FOLDER_SIZE)
     folder = Path(name).expanduser()
     if not folder.is_dir():
         near = difflib.get_close_matches(name, [*DATA_SETS, IMAGENET], n=2)
@@ -204,4 +206,5 @@ def _stream(
         workers=config.image_workers,
         device=ranks.device,
         part=range(batch_size) if training and part is None else part,
+        skip=config.skip_damaged if training else 0,
     )

@@ -40,6 +40,7 @@ class FinetuneOptions(TypedDict, total=False):
     cutmix: float
     test_images: int | None
     image_workers: int
+    skip_damaged: int
     init: str | None
     init_images: int
     epochs: float

@@ -46,6 +46,8 @@ class MetaTrainingConfig(TrainingConfig):
         validation_networks: Networks of the split `val` in an evaluation on held-out images.
         workers: Processes that prepare networks and graphs; 0 prepares them in the training process.
         image_workers: Processes that decode images of folders (small data sets need none).
+        skip_damaged: Damaged training images of folders and shards that are passed over, each with a warning that names
+            it.
 
     The decoders and the networks' classifiers are float32 whatever the precision.
     """
@@ -55,6 +57,7 @@ class MetaTrainingConfig(TrainingConfig):
         "validation_networks",
         "workers",
         "image_workers",
+        "skip_damaged",
         "accumulate",
         "shared_images",
         "cudnn_depthwise",
@@ -79,6 +82,7 @@ class MetaTrainingConfig(TrainingConfig):
     validation_networks: int = field(default=8, metadata=at_least(1))
     workers: int = field(default=0, metadata=at_least(0))
     image_workers: int = field(default=0, metadata=at_least(0))
+    skip_damaged: int = field(default=0, metadata=at_least(0))
 
     @property
     def held_out(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ghn.data import DATA_SETS, Augmentation, DataError, ImageFolder, ImageFolderStream, ImageSet, ImageStream, load
-from ghn.data.load import data_root
+from ghn.data.load import SHARDS, data_root, load_shards
 from ghn.meta.config import VALIDATION_BATCH, MetaTrainingConfig
 from ghn.training.ranks import Ranks
 
@@ -34,6 +34,8 @@ def training_images(config: MetaTrainingConfig) -> ImageSet | ImageFolder:
     """
     if config.data in DATA_SETS:
         return load(config.data, root=config.data_root, split="train")
+    if config.data.startswith(SHARDS):
+        return load_shards(config.data, config.image_size)[0]
     if config.data not in ("imagenet", "folder"):
         raise DataError(f"unknown data set {config.data!r}; there are {', '.join(DATA_SETS)}, imagenet, folder")
     if config.data == "folder" and config.data_root is None:
@@ -84,6 +86,7 @@ def _from_files(kept: ImageFolder, held: ImageFolder, config: MetaTrainingConfig
             device=ranks.device,
             every=every,
             taken=taken,
+            skip=config.skip_damaged,
         ),
         held_out=ImageFolderStream(held, batch_size=VALIDATION_BATCH, device=ranks.device)
         if config.validate_every

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -206,3 +207,27 @@ def test_images_too_narrow_to_enlarge_are_refused(root: Path, size: tuple[int, i
     columns, rows = size
     with pytest.raises(DataError, match=rf"narrow\.png is {columns:,}×{rows:,} pixels, too narrow for a square"):
         list(stream.epoch())
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_damaged_images_are_passed_over_up_to_a_limit(root: Path, workers: int) -> None:
+    for name in ("cat/1.png", "dog/2.png"):
+        (root / "train" / name).write_bytes(b"no image")
+    folder = ImageFolder.open(root, "train", image_size=24)
+    stream = ImageFolderStream(folder, batch_size=4, workers=workers, skip=2)
+    with pytest.warns(UserWarning, match=r"passed over, \d of at most 2: .*cannot be read as an image"):
+        batches = [stream.batch(index) for index in range(2)]
+    assert sorted(Path(text.split()[0]).name for text in stream.damaged) == ["1.png", "2.png"]
+    for images, labels in batches:
+        assert len(images) == 4
+        assert [grey // 100 for grey in greys(images)] == labels.tolist(), "each has the label of what took its place"
+    # The same again, whoever decodes, and nothing is told twice.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = stream.batch(0)
+    assert torch.equal(again[0], batches[0][0])
+    strict = ImageFolderStream(folder, batch_size=8, workers=workers, skip=1)
+    with pytest.raises(DataError, match=r"2 images are damaged, at most 1 are passed over|cannot be read as an image"):
+        strict.batch(0)
+    with pytest.raises(DataError, match="cannot be read as an image"):
+        ImageFolderStream(folder, batch_size=8, workers=workers).batch(0)

@@ -1,0 +1,1 @@
+"""Images in tar files (shards), as `webdataset` writes them, read at any place."""
