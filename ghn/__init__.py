@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ghn import deepnets, initializers
+    from ghn import analysis, deepnets, initializers
     from ghn.checkpoint import CheckpointError, convert_checkpoint
     from ghn.finetuning import finetune
     from ghn.graph import ComputationalGraph, Node, ParameterSpec
@@ -31,6 +31,7 @@ __all__ = [
     "Node",
     "ParameterSpec",
     "TraceError",
+    "analysis",
     "calibrate",
     "convert_checkpoint",
     "deepnets",
@@ -67,7 +68,7 @@ _HOMES = {
 
 # PyTorch takes seconds to import: `ghn --help` and completion do without it.
 def __getattr__(name: str) -> Any:
-    if name in ("deepnets", "evaluate", "initializers"):
+    if name in ("analysis", "deepnets", "evaluate", "initializers"):
         return import_module(f"ghn.{name}")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "predict": "predict the parameters of a model and save them",
         "finetune": "train a model from a start, with the best of several learning rates",
+        "explore": "look at a model and its values in the browser",
         "graph": "draw the computational graph of a model",
         "info": "describe a hypernetwork, or list those there are",
         "convert": "turn a released or training checkpoint into safetensors",

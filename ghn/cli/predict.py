@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from rich.table import Table
     from torch import Tensor, nn
 
+    from ghn.analysis.explorer.values import StartValues
     from ghn.batch_norm import StatisticsReport
     from ghn.cli.support.terminal import Steps
     from ghn.hypernet.ghn import GHN
     from ghn.initialization import InitReport
     from ghn.initializers import StartReport
     from ghn.zoo.request import BuiltModel
+
+
+PAGES = (".html", ".htm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +57,8 @@ class Options:
             batch-norm statistics and solve the head (see ghn.calibrate).
         calibrate_images: How many.
         data_root: Folder that holds the data set; None for the default.
+        page: An .html file to write as well: the model and its predicted values, to look at in a browser
+            (see `ghn explore`).
         quiet: Show nothing but errors.
         json: Print the report as JSON instead of tables.
     """
@@ -69,6 +75,7 @@ class Options:
     calibrate: Annotated[str | None, arg(metavar="DATA|FOLDER")] = None
     calibrate_images: Annotated[int, arg(metavar="N")] = 512
     data_root: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    page: Annotated[Path | None, arg(metavar="FILE")] = None
     quiet: bool = False
     json: bool = False
 
@@ -95,6 +102,8 @@ def run(options: Options) -> None:
     report_file = options.output.with_suffix(".predict.json")
     check_writable(options.output, (".safetensors",))
     check_writable(report_file, (".json",))
+    if options.page is not None:
+        check_writable(options.page, PAGES)
     name = chosen_name(options.ghn)
     request = requested_model(options.model, num_classes=options.num_classes, image_size=options.image_size)
     steps = Steps(quiet=options.quiet)
@@ -110,6 +119,7 @@ def run(options: Options) -> None:
             built = build_model(request)
         with steps.step(f"loading {name}"):
             hypernet = from_pretrained(name)
+        own = _own_values(built) if options.page is not None else None
         with steps.step(f"predicting {options.model}"):
             report = initialize(
                 hypernet,
@@ -129,6 +139,9 @@ def run(options: Options) -> None:
         tensors = separate(built.model.state_dict())
         facts = {"model": options.model, "hypernetwork": options.ghn}
         write_weights({options.output: tensors}, facts, record, report_file)
+    if own is not None:
+        with steps.step(f"writing {options.page}"):
+            _write_page(options, built, own, report)
     if options.json:
         print(json.dumps(record, indent=2))
     elif not options.quiet:
@@ -148,6 +161,33 @@ def _calibrated(options: Options, built: BuiltModel, steps: Steps) -> StartRepor
             options.calibrate, options.calibrate_images, root=options.data_root, image_size=size, seed=options.seed
         )
         return calibrate(built.model, batches, seed=options.seed)
+
+
+def _own_values(built: BuiltModel) -> StartValues:
+    """Of the model before anything is predicted."""
+    from ghn.analysis.explorer.values import own_values
+    from ghn.graph.trace import materialise
+
+    materialise(built.model, built.example_inputs)
+    return own_values(built.model)
+
+
+def _write_page(options: Options, built: BuiltModel, own: StartValues, report: InitReport) -> None:
+    """The page of the model with its predicted values beside its own."""
+    from ghn.analysis.explorer.document import document
+    from ghn.analysis.explorer.page import Page
+    from ghn.analysis.explorer.values import StartValues, measured
+    from ghn.cli.support.files import replaced
+    from ghn.graph.trace import trace
+
+    assert options.page is not None
+    name = f"ghn:{options.ghn}" + (f", calibrated on {options.calibrate}" if options.calibrate else "")
+    notes = [f"{100 * report.fraction:.2f} % of all elements predicted, traced by {report.traced_by}"]
+    predicted = StartValues(name=name, values=measured(built.model), kept=report.kept, notes=tuple(notes))
+    graph = trace(built.model, built.example_inputs)
+    text = Page(document(graph, built.model, [own, predicted], title=options.model)).html()
+    with replaced(options.page) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _record(options: Options, hypernet: GHN, report: InitReport, calibration: StartReport | None) -> dict[str, Any]:

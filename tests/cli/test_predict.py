@@ -283,3 +283,26 @@ def test_statistics_come_from_the_images_of_the_hypernetwork(
 def test_bad_calibration(words: tuple[str, ...], message: str, refused: Refused) -> None:
     pytest.importorskip("sklearn")
     assert message in refused("predict", "resnet18,num_classes=10", *OPTIONS, *words)
+
+
+def test_a_page_of_what_was_predicted(ghn: Ghn, tmp_path: Path) -> None:
+    from tests.cli.test_explore import data
+
+    words = ("predict", "zoo:net", "-o", "OUT/x.safetensors", "--ghn", "TINY", "--num-classes", "7")
+    assert ghn(*words, "--page", "OUT/x.html").code == 0
+    found = data(tmp_path / "x.html")
+    state = load_file(tmp_path / "x.safetensors")
+    own, predicted = found["starts"]
+    for number, entry in enumerate(found["parameters"]):
+        norm = float(state[entry["name"]].norm())
+        assert predicted["values"][number][0] == pytest.approx(norm, rel=1e-4)
+        kept = predicted["kept"][number]
+        assert (kept >= 0) == (own["values"][number] == predicted["values"][number])
+        if kept >= 0:
+            assert "7 classes" in found["reasons"][kept]
+    assert sum(kept >= 0 for kept in predicted["kept"]) == 2
+
+
+def test_a_page_has_the_name_of_one(refused: Refused) -> None:
+    line = refused("predict", "zoo:net", "-o", "OUT/x.safetensors", "--page", "OUT/x.pdf")
+    assert "must end in .html or .htm" in line

@@ -1,0 +1,90 @@
+"""Which module each node of a graph belongs to.
+
+A node with parameters belongs to the module that owns the first of them. For the others the graph says only what they
+compute from what: they are put where the data flow suggests, which is where well-known models compute them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ghn.graph.computational_graph import ComputationalGraph
+
+Path = tuple[str, ...]
+"""Names from the top of the model down: ("layer1", "0", "conv1"); the model itself is ()."""
+
+
+def owner(parameter: str) -> Path:
+    """The module that a parameter's name says it belongs to."""
+    return tuple(parameter.split(".")[:-1])
+
+
+def modules_of(graph: ComputationalGraph) -> list[Path]:
+    """For each node the path of its module.
+
+    A node without parameters and with one input belongs to the deepest module that holds both its input and the next
+    node with parameters; or, if that is deeper, the next one and what else its input feeds, or this and what is joined
+    with it (a branch begins within the module that branches). One with several inputs belongs to the deepest module
+    that holds all of them, except for those that come from outside a module that they also feed and the last input
+    lies in: they are that module's own input (the identity of a residual block), and the node ends that module.
+    """
+    producers = graph.predecessors()
+    consumers: list[list[int]] = [[] for _ in graph.nodes]
+    for producer, consumer in graph.edges.tolist():
+        consumers[producer].append(consumer)
+    following = _following(graph, consumers)
+    places: list[Path] = []
+    for index, node in enumerate(graph.nodes):
+        if node.parameters:
+            places.append(owner(node.parameters[0]))
+        elif not producers[index]:
+            places.append(())
+        elif len(producers[index]) == 1:
+            (before,) = producers[index]
+            beside = [following[other] for other in consumers[before] if other != index]
+            shared = [_common(place, following[index]) for place in (places[before], *beside)]
+            # A branch without parameters is where the branches are that it meets.
+            met = {other for consumer in consumers[index] for other in producers[consumer] if other != index}
+            shared += [_common(place, following[other]) for other in met for place in beside]
+            places.append(max(shared, key=len))
+        else:
+            places.append(_meeting(graph, producers[index], consumers, places))
+    return places
+
+
+def _following(graph: ComputationalGraph, consumers: Sequence[list[int]]) -> list[Path]:
+    """For each node its own module if it has parameters, else that of the first node with some that it leads to."""
+    first = [len(graph.nodes)] * len(graph.nodes)
+    for index in reversed(range(len(graph.nodes))):
+        reached = (first[consumer] for consumer in consumers[index])
+        first[index] = index if graph.nodes[index].parameters else min(reached, default=len(graph.nodes))
+    return [() if index == len(graph.nodes) else owner(graph.nodes[index].parameters[0]) for index in first]
+
+
+def _meeting(
+    graph: ComputationalGraph, inputs: Sequence[int], consumers: Sequence[list[int]], places: Sequence[Path]
+) -> Path:
+    """Where a node of several inputs stands."""
+    *others, last = sorted(inputs)
+    place = shared = places[last]
+    entered = 0
+    for other in others:
+        # What has parameters of its own (attention in one module) adds nothing to its output: what holds it does.
+        entries = [
+            places[consumer][:-1] if graph.nodes[consumer].parameters else places[consumer]
+            for consumer in consumers[other]
+            if consumer < len(places)
+        ]
+        deepest = max((len(_common(entry, place)) for entry in entries), default=0)
+        if deepest > len(_common(places[other], place)):
+            entered = max(entered, deepest)
+        else:
+            shared = _common(shared, places[other])
+    return shared[:entered] if entered else shared
+
+
+def _common(first: Path, second: Path) -> Path:
+    length = 0
+    while length < min(len(first), len(second)) and first[length] == second[length]:
+        length += 1
+    return first[:length]
