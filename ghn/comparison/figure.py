@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 from typing import Any
 
-from ghn.common.files import replaced
-from ghn.common.optional import require
-from ghn.common.text import printable
+from ghn.common.plots import checked_format, colour, literal, new_figure, plain_axes, short, style, write_figure
 from ghn.comparison.result import Comparison, Row
-
-FORMATS = (".svg", ".png", ".pdf")
-
-COLOURS = ("#4d4d4d", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Told apart by the colour-blind (Okabe & Ito 2008); the first start is grey."""
-
-STYLES = ("-", "-", "-", "-", "--", "--", "--", "--", "-.", ":")
-
-LONGEST_NAME = 44
-"""Characters of a start's name in the legend."""
 
 
 def draw(comparison: Comparison, file: str | os.PathLike[str]) -> None:
@@ -35,24 +22,16 @@ def draw(comparison: Comparison, file: str | os.PathLike[str]) -> None:
     Raises:
         ValueError: For another ending, without matplotlib, or without results.
     """
-    file = Path(file)
-    if file.suffix.lower() not in FORMATS:
-        raise ValueError(f"{file.name}: pictures end in {', '.join(FORMATS)}")
+    file = checked_format(file)
     rows = [row for row in comparison.rows() if row.steps]
     if not rows:
         raise ValueError("there are no results to draw")
-    require("matplotlib", "plots", "a picture of curves")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.2, 4.4, "a picture of curves")
     axes = figure.add_subplot()
     for number, row in enumerate(rows):
-        _draw_row(axes, row, COLOURS[number % len(COLOURS)], STYLES[number % len(STYLES)])
+        _draw_row(axes, row, colour(number), style(number))
     _label(axes, comparison, rows)
-    with replaced(file) as partial:
-        figure.savefig(partial, format=file.suffix.lower()[1:], dpi=150)
+    write_figure(figure, file)
 
 
 def cost_in_steps(row: Row) -> float:
@@ -64,8 +43,7 @@ def _draw_row(axes: Any, row: Row, colour: str, style: str) -> None:
     begin = cost_in_steps(row)
     x = [begin + step for step in row.steps]
     y = [100 * value for value in row.mean]
-    name = row.init if len(row.init) <= LONGEST_NAME else row.init[: LONGEST_NAME - 1] + "…"
-    axes.plot(x, y, color=colour, linestyle=style, marker="o", markersize=3, label=_text(name))
+    axes.plot(x, y, color=colour, linestyle=style, marker="o", markersize=3, label=short(row.init))
     if begin >= 1:
         # The time before the first point is the initialisation's.
         axes.plot([0, begin], [y[0], y[0]], color=colour, linestyle=":", linewidth=1)
@@ -79,16 +57,9 @@ def _label(axes: Any, comparison: Comparison, rows: list[Row]) -> None:
     config = comparison.config
     seeds = max(len(row.seeds) for row in rows)
     band = f"mean and standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
-    axes.set_title(_text(f"{config.model} on {config.training.data}: {band}"), fontsize=10, loc="left")
+    axes.set_title(literal(f"{config.model} on {config.training.data}: {band}"), fontsize=10, loc="left")
     axes.set_xlabel("training steps, the time of the initialisation included")
     axes.set_ylabel("test accuracy, %")
     axes.set_xlim(left=0)
-    axes.grid(alpha=0.25)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    plain_axes(axes)
     axes.legend(fontsize=8, frameon=False, loc="best")
-
-
-def _text(text: str) -> str:
-    """What matplotlib shows as it is: dollars begin formulas."""
-    return printable(text).replace("$", r"\$")
