@@ -21,6 +21,7 @@ from ghn.data.augment import normalise, resized
 from ghn.data.image_set import ImageSet
 from ghn.graph.run.arguments import Inputs, given_inputs
 from ghn.graph.run.inputs import candidate_inputs
+from ghn.graph.run.process import compiled_parts_eager
 
 Size = tuple[int, int]
 """H, W in pixels."""
@@ -196,6 +197,30 @@ def running(model: nn.Module, *, training: bool) -> Iterator[None]:
             with torch.no_grad():
                 for buffer, before in buffers.items():
                     buffer.copy_(before)
+
+
+@contextmanager
+def as_trained(model: nn.Module, seed: int = 0, *, batch_statistics: bool = True) -> Iterator[None]:
+    """Context in which a model runs as it is trained, but with nothing dropped.
+
+    Batch norms normalise by the batch, all else is in evaluation mode, layer by layer: attention is not run as one
+    operator that hides its layers. Gradients are on. Modes, buffers and random states are as before after it.
+
+    Args:
+        model: To run.
+        seed: Governs what it draws.
+        batch_statistics: Whether batch norms normalise by the batch, or by their running statistics.
+    """
+    fused = torch.backends.mha.get_fastpath_enabled()
+    with running(model, training=False), compiled_parts_eager(), torch.enable_grad():
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            for module in norms_with_statistics(model).values():
+                module.train(batch_statistics)
+            torch.manual_seed(seed)
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fused)
 
 
 def device_of(model: nn.Module) -> torch.device:

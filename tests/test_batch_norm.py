@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ghn import batch_norm
-from ghn.batch_norm import norms_with_statistics, set_statistics, statistics_from
+from ghn.batch_norm import as_trained, norms_with_statistics, set_statistics, statistics_from
 from ghn.data.augment import normalise
 from ghn.data.image_set import ImageSet
 from tests.initializers.networks import small, state
@@ -181,3 +181,22 @@ def test_a_norm_that_evaluation_does_not_use_keeps_its_own() -> None:
 def test_norms_by_name() -> None:
     assert list(norms_with_statistics(small())) == ["1", "5"]
     assert set_statistics(nn.Linear(1, 1), []) == []
+
+
+@pytest.mark.parametrize("batch_statistics", [True, False])
+def test_as_it_is_trained_but_with_nothing_dropped(batch_statistics: bool) -> None:
+    model = small().eval()
+    before, images = state(model), torch.randn(6, 3, 8, 8)
+    with torch.no_grad(), as_trained(model, batch_statistics=batch_statistics):
+        assert torch.is_grad_enabled()
+        given = model(images)
+        assert not torch.backends.mha.get_fastpath_enabled()
+    assert torch.backends.mha.get_fastpath_enabled()
+    assert not any(module.training for module in model.modules())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert torch.equal(given, model(images)) is not batch_statistics
+    for module in model:  # type: ignore[attr-defined]
+        if isinstance(module, nn.BatchNorm2d):
+            module.train()
+    if batch_statistics:
+        assert torch.equal(given, model(images))

@@ -15,12 +15,11 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parameter import is_lazy
 
-from ghn.batch_norm import device_of, norms_with_statistics, running
+from ghn.batch_norm import as_trained, device_of
 from ghn.common.memory import is_out_of_memory
 from ghn.common.modules import named_buffers, named_parameters
 from ghn.common.text import one_line
 from ghn.graph.record.trees import output_tensors
-from ghn.graph.run.process import compiled_parts_eager
 from ghn.hypernet.keep import reason_not_to_write
 from ghn.initializers.learned.plain import PlainOperators
 from ghn.initializers.report import Batch
@@ -187,16 +186,7 @@ def differentiable(model: nn.Module, seed: int) -> Iterator[None]:
     Batch norms normalise by the batch, all else is in evaluation mode; attention consists of plain operators, since
     fused ones have no second derivative. Modes, buffers and random states are as before after it.
     """
-    with (
-        running(model, training=False),
-        compiled_parts_eager(),
-        sdpa_kernel(SDPBackend.MATH),
-        PlainOperators(),
-        torch.enable_grad(),
-    ):
-        for module in norms_with_statistics(model).values():
-            module.train()
-        torch.manual_seed(seed)
+    with as_trained(model, seed), sdpa_kernel(SDPBackend.MATH), PlainOperators():
         yield
 
 

@@ -1,0 +1,164 @@
+"""A model as the function of its parameters that scores are taken of; the model itself stays as it is.
+
+Legend: B images, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+from torch.nn.parameter import is_lazy
+
+from ghn.analysis.layers import Application, Layers
+from ghn.batch_norm import as_trained
+from ghn.common.modules import named_buffers, named_parameters
+from ghn.graph.record.trees import output_tensors
+
+Batch = tuple[Tensor, Tensor]
+
+
+class UndefinedError(ValueError):
+    """A score that a model or its images do not have; the message is the reason."""
+
+
+class Network:
+    """A model with a batch of images.
+
+    Args:
+        model: Any module, on any device with memory.
+        batch: Images (B, ...) and labels (B,) int64; put where the parameters are, and in their precision.
+        seed: Governs what the model draws.
+
+    Raises:
+        ValueError: If there are no numbers to score: no images, a lazy model, or one on the meta device.
+    """
+
+    def __init__(self, model: nn.Module, batch: Batch, seed: int = 0) -> None:
+        self.model, self.seed = model, seed
+        own = named_parameters(model)
+        kind = type(model).__name__
+        if any(is_lazy(parameter) for parameter in own.values()):
+            raise ValueError(f"{kind} has parameters without a shape yet; run it once, or give it its sizes")
+        if any(parameter.is_meta for parameter in own.values()):
+            raise ValueError(f"{kind} is on the meta device, where it has no numbers; build it on another one")
+        images, labels = batch
+        if not len(images) or len(images) != len(labels):
+            raise ValueError(f"there are {len(images)} images with {len(labels)} labels; give as many, at least one")
+        self.parameters: dict[str, Tensor] = {
+            name: parameter.detach().requires_grad_()
+            for name, parameter in own.items()
+            if parameter.is_floating_point() and type(parameter) in (Tensor, nn.Parameter)
+        }
+        first = next(iter(self.parameters.values()), torch.zeros(()))
+        self.images = images.to(first.device, first.dtype) if images.is_floating_point() else images.to(first.device)
+        self.labels = labels.to(first.device)
+
+    @contextmanager
+    def trained(self, *, batch_statistics: bool = True) -> Iterator[None]:
+        """Context in which it runs as it is trained, with nothing dropped (see `as_trained`)."""
+        with as_trained(self.model, self.seed, batch_statistics=batch_statistics):
+            yield
+
+    def outputs(
+        self,
+        images: Tensor,
+        parameters: Mapping[str, Tensor] | None = None,
+        buffers: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """What the model makes of images: its first output.
+
+        Args:
+            images: (B, ...).
+            parameters: Instead of its own.
+            buffers: Likewise; copies of its own by default, so that these stay.
+        """
+        own = {name: buffer.clone() for name, buffer in named_buffers(self.model).items()}
+        tensors = {**(self.parameters if parameters is None else parameters), **own, **(buffers or {})}
+        found = output_tensors(functional_call(self.model, tensors, (images,)))
+        if not found:
+            raise UndefinedError("the model returns no tensor")
+        return found[0]
+
+    def scores(self) -> Tensor:
+        """Scores (B, C) of the images, differentiable.
+
+        Raises:
+            UndefinedError: If the model is no classifier of these images.
+        """
+        outputs = self.outputs(self.images)
+        if outputs.dim() != 2 or len(outputs) != len(self.images):
+            raise UndefinedError(f"the model gives {tuple(outputs.shape)}, no scores (images, classes)")
+        return outputs
+
+    def loss(self) -> Tensor:
+        """Mean cross-entropy of the batch, differentiable.
+
+        Raises:
+            UndefinedError: If the model is no classifier of these images.
+        """
+        return self.loss_of(self.scores())
+
+    def loss_of(self, scores_BC: Tensor) -> Tensor:
+        """The loss for given scores."""
+        if not 0 <= int(self.labels.min()) <= int(self.labels.max()) < scores_BC.shape[1]:
+            raise UndefinedError(
+                f"the model has {scores_BC.shape[1]} outputs, and labels go up to {int(self.labels.max())}"
+            )
+        return functional.cross_entropy(scores_BC.float() if scores_BC.dtype.itemsize < 4 else scores_BC, self.labels)
+
+    @torch.no_grad()
+    def watch(self, images: Tensor, tell: Callable[[Application], None], *, batch_statistics: bool = True) -> None:
+        """Run it once, without gradients, each application of a weight being told (see `Layers`)."""
+        with self.trained(batch_statistics=batch_statistics), torch.no_grad(), Layers(self.parameters, tell):
+            self.outputs(images)
+
+    @cached_property
+    def weights(self) -> list[str]:
+        """Names of the weights of convolutions and linear layers, in the order in which data meets them.
+
+        Raises:
+            UndefinedError: If there are none.
+        """
+        found: dict[str, None] = {}
+        self.watch(self.images, lambda one: found.setdefault(one.name))
+        if not found:
+            raise UndefinedError("no parameter of the model multiplies data")
+        return list(found)
+
+    @cached_property
+    def gradients(self) -> dict[str, Tensor]:
+        """∂L/∂θ for each of the weights; those that the loss does not depend on have zeros."""
+        weights = {name: self.parameters[name] for name in self.weights}
+        with self.trained():
+            loss = self.loss()
+            found = differentiated(loss, list(weights.values()))
+        return dict(zip(weights, found, strict=True))
+
+
+def differentiated(value: Tensor, tensors: list[Tensor], **options: Any) -> list[Tensor]:
+    """Derivatives of a number; zeros where it does not depend on a tensor.
+
+    Raises:
+        UndefinedError: If it depends on none.
+    """
+    if not value.requires_grad:
+        raise UndefinedError("nothing that the model gives depends on them")
+    found = torch.autograd.grad(value, tensors, allow_unused=True, **options)
+    if all(gradient is None for gradient in found):
+        raise UndefinedError("nothing that the model gives depends on them")
+    return [
+        torch.zeros_like(tensor) if gradient is None else gradient
+        for tensor, gradient in zip(tensors, found, strict=True)
+    ]
+
+
+def total(terms: list[Tensor]) -> float:
+    """Sum of all elements, in double precision."""
+    return float(torch.stack([term.detach().double().sum() for term in terms]).sum())
