@@ -117,8 +117,8 @@ def summarise(
         channels=Spread.of(cell.channels for plan in plans for cell in plan.cells),
         nodes=Spread.of(map(len, graphs)),
         parameters=Spread.of(count_parameters(plan) / 1e6 for plan in plans),
-        degree=Spread.of(2 * len(graph.edges) / len(graph) for graph in graphs),
-        largest_degree=Spread.of(_largest_degree(graph) for graph in graphs),
+        degree=Spread.of(map(mean_degree, graphs)),
+        largest_degree=Spread.of(map(largest_degree, graphs)),
         path_length=Spread.of(mean_path_length(graph) for graph in graphs),
         without_norm=float(np.mean([item.norm is None for item in arguments])),
         transformers=float(np.mean([item.is_vit for item in arguments])),
@@ -134,7 +134,13 @@ def mean_path_length(graph: ComputationalGraph) -> float:
     return float(lengths[connected].mean()) if connected.any() else 0.0
 
 
-def _largest_degree(graph: ComputationalGraph) -> int:
+def mean_degree(graph: ComputationalGraph) -> float:
+    """Mean number of neighbours of a node, edges taken both ways."""
+    return 2 * len(graph.edges) / len(graph)
+
+
+def largest_degree(graph: ComputationalGraph) -> int:
+    """Most neighbours that a node has."""
     return int(np.bincount(graph.edges.ravel(), minlength=len(graph)).max())
 
 
