@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "evaluate": "accuracy of predicted networks without training them",
         "compare": "train a model from several starts, and say which is ahead",
         "experiment": "compute a table or figure of the paper, beside the published numbers",
+        "analyze": "scores, rankings, diversity, variance, filters and graphs",
         "deepnets": "list, summarise and describe random architectures",
     }
 )

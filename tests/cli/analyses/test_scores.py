@@ -1,0 +1,66 @@
+"""`ghn analyze scores`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.analysis.networks import ATTENTION, SMALL, WIDER
+from tests.cli.conftest import Run
+
+pytest.importorskip("matplotlib")
+
+NETWORKS = (SMALL, ATTENTION, "--data", "noise", "--image-size", "12", "--num-classes", "3", "--images", "4")
+WORDS = ("analyze", "scores", *NETWORKS, "--score", "snip,naswot")
+
+
+def test_a_table_and_files(ghn: Callable[..., Run], tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("x.json", "x.csv")]
+    result = ghn(*WORDS, "-o", *map(str, files))
+    assert result.code == 0, result.err
+    assert all(str(file) in result.out for file in files)
+    found = json.loads(files[0].read_text())
+    assert (found["command"], found["task"]) == ("analyze", "scores")
+    assert "torch" in found["versions"]
+    rows = files[1].read_text().splitlines()
+    assert len(rows) > 1
+    assert set(found["networks"][0]["scores"]) == {"snip", "naswot"}
+    assert "naswot" in result.out
+
+
+def test_json_is_all_that_is_printed(ghn: Callable[..., Run], tmp_path: Path) -> None:
+    result = ghn(*WORDS, "--json")
+    assert (result.code, result.err) == (0, "")
+    assert json.loads(result.out)["task"] == "scores"
+
+
+def test_an_undefined_score_says_why(ghn: Callable[..., Run]) -> None:
+    result = ghn(*WORDS)
+    assert f"naswot of {ATTENTION}: the model has no rectified linear units" in " ".join(result.out.split())
+
+
+def test_an_interrupted_table_goes_on(ghn: Callable[..., Run], tmp_path: Path) -> None:
+    assert ghn(*WORDS, "--folder", "OUT/kept").code == 0
+    files = {file: file.stat().st_mtime_ns for file in (tmp_path / "kept").iterdir()}
+    assert ghn(*WORDS[:2], WIDER, *WORDS[2:], "--folder", "OUT/kept").code == 0
+    assert all(file.stat().st_mtime_ns == before for file, before in files.items())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["resnet81"], "did you mean resnet18"),
+        ([SMALL, "--score", "snipp"], "unknown score 'snipp'"),
+        ([SMALL, "--init", "defalt"], "did you mean default"),
+        ([SMALL, "--data", "nowhere"], "nowhere is no folder, and no data set"),
+        ([SMALL, "--images", "1"], "images must be at least 2"),
+        ([SMALL, "--device", "tpu"], "--device must be cpu"),
+        ([SMALL, "-o", "OUT/x.png"], "must end in .json or .csv"),
+        ([], "no network to analyse"),
+    ],
+)
+def test_bad_input_is_one_line(words: list[str], message: str, refused: Callable[..., str]) -> None:
+    assert message in refused("analyze", "scores", *words)
