@@ -6,7 +6,7 @@ import math
 import os
 from typing import Any
 
-from ghn.common.plots import checked_format, colour, literal, new_figure, plain_axes, short, style, write_figure
+from ghn.draw.plots import checked_format, colour, literal, new_figure, plain_axes, short, style, write_figure
 from ghn.comparison.result import Comparison, Row
 
 

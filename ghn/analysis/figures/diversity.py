@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ghn.analysis.diversity import Diversity
 from ghn.analysis.published import distances
-from ghn.common.plots import COLOURS, checked_format, colour, literal, new_figure, plain_axes, short, write_figure
+from ghn.draw.plots import COLOURS, checked_format, colour, literal, new_figure, plain_axes, short, write_figure
 
 PUBLISHED = "published: MLP, GHN-2, GHN-3-XL/m16, and, the rightmost, trained"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ghn.analysis.architectures import ArchitectureMap, families_in_order
 from ghn.analysis.statistics import GraphStatistics
-from ghn.common.plots import (
+from ghn.draw.plots import (
     checked_format,
     colour,
     literal,

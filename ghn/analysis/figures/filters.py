@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ghn.analysis.records import Record
-from ghn.common.plots import checked_format, literal, new_figure, short, write_figure
+from ghn.draw.plots import checked_format, literal, new_figure, short, write_figure
 
 MOST_ROWS = 12
 """Networks in a picture."""

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from ghn.analysis.ranking import Correlation
-from ghn.common.plots import COLOURS, checked_format, literal, new_figure, plain_axes, short, write_figure
+from ghn.draw.plots import COLOURS, checked_format, literal, new_figure, plain_axes, short, write_figure
 
 
 def draw_ranking(
@@ -43,7 +43,7 @@ def draw_ranking(
             axes.plot([known], [place], "D", markerfacecolor="none", color=COLOURS[-1], markersize=6)
     axes.plot([], [], "o-", color=COLOURS[1], label="here, interval of 95 %")
     if published:
-        axes.plot([], [], "D", markerfacecolor="none", color=COLOURS[-1], label="published")
+        axes.plot([], [], "D", markerfacecolor="none", color=COLOURS[-1], label="published, on ImageNet")
     names = [row.score if len(starts) == 1 else f"{row.score}, {row.start}" for row in sound]
     axes.set_yticks(range(len(sound)), [short(name) for name in names], fontsize=8)
     axes.axvline(0, color=COLOURS[0], linewidth=0.8)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ghn.analysis.records import Record
-from ghn.common.plots import (
+from ghn.draw.plots import (
     checked_format,
     colour,
     literal,

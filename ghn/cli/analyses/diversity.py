@@ -53,7 +53,7 @@ def run(options: Options) -> None:
 
         rows = diversity(networks, options.shape, matched=options.matched, folder=options.folder, progress=progress)
     failed = failures(seen)
-    about = f"{count} networks, {networks.classes} classes, {networks.image_size} pixels"
+    about = f"tensors of {count} networks, {networks.classes} classes, {networks.image_size} pixels"
     published = {row.asked: distances(row.shape, third=row.asked == "1024") for row in rows}
     record = {
         "task": "diversity",

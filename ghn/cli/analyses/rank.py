@@ -158,4 +158,5 @@ def _show(about: str, rows: Sequence[Correlation], published: Mapping[str, float
         interval = f"{row.low:+.2f} to {row.high:+.2f}" if row.reason is None else row.reason
         tau = f"{row.tau:+.3f}" if row.reason is None else "-"
         table.add_row(row.score, *((row.start,) if several else ()), tau, interval, str(row.networks), *known)
-    show(table, *(["", *notes] if notes else []))
+    source = ["published: table 13 of the GHN-3 paper, images of ImageNet"] if published else []
+    show(table, *(["", *source, *notes] if source or notes else []))

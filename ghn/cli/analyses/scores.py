@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +22,9 @@ from ghn.cli.analyses.shared import (
 
 if TYPE_CHECKING:
     from ghn.analysis.records import Record
+
+MOST_ACROSS = 3
+"""Networks and starts that get a column each; of more, each gets a row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,22 +86,46 @@ def score_names(given: Sequence[str]) -> list[str]:
 
 def show_scores(title: str, found: Sequence[Record], names: Sequence[str], notes: Sequence[str]) -> None:
     """A table with a column for each network and start where these are few, else a row."""
-    from ghn.cli.support.terminal import make_table, show
+    from ghn.cli.support.terminal import make_table, show, width
 
     sound = [one for one in found if one.error is None]
     several = len({one.start for one in sound}) > 1
     labels = [f"{one.model}\n{one.start}" if several else one.model for one in sound]
-    if len(sound) <= 3:
-        table = make_table(title, "score", *labels, right=tuple(labels))
+    cells = {name: [number(one.values["scores"].get(name), 3) or "-" for one in sound] for name in names}
+    if len(sound) <= MOST_ACROSS:
+        tables = [make_table(title, "score", *labels, right=tuple(labels))]
         for name in names:
-            table.add_row(name, *(number(one.values["scores"].get(name)) or "-" for one in sound))
+            tables[0].add_row(name, *cells[name])
     else:
-        table = make_table(title, "network", *names, right=tuple(names))
-        for one, label in zip(sound, labels, strict=True):
-            cells = (number(one.values["scores"].get(name), 3) or "-" for name in names)
-            table.add_row(label, *cells)
+        tables = []
+        for group in fitting(labels, cells, width()):
+            tables.append(make_table(title if not tables else "", "network", *group, right=tuple(group)))
+            for place, label in enumerate(labels):
+                tables[-1].add_row(label.replace("\n", " from "), *(cells[name][place] for name in group))
     why = _why(sound)
-    show(table, *(["", *why, *notes] if why or notes else []))
+    parts = [part for table in tables for part in ("", table)][1:]
+    show(*parts, *(["", *why, *notes] if why or notes else []))
+
+
+def fitting(labels: Sequence[str], cells: Mapping[str, Sequence[str]], columns: int) -> list[list[str]]:
+    """Groups of the columns of a table, each of which fits a terminal beside the labels.
+
+    Args:
+        labels: Of the rows.
+        cells: Of each column by its name.
+        columns: Characters of a line.
+    """
+    room = columns - max(map(len, labels))
+    groups: list[list[str]] = []
+    left = 0
+    for name, column in cells.items():
+        needed = 2 + max(map(len, (name, *column)))
+        if not groups or needed > left:
+            groups.append([])
+            left = room
+        groups[-1].append(name)
+        left -= needed
+    return groups
 
 
 def _why(sound: Sequence[Any]) -> list[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ghn.cli.analyses.shared import StartOptions, check_outputs, failures, give, networks_of, number, told, working
+
+MOST_SENTENCES = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,4 +65,12 @@ def run(options: Options) -> None:
         ends = (one.values["variances"][0], middle, max(values, default=None), one.values["variances"][-1])
         cells = (number(value, 3) or "not finite" for value in ends)
         table.add_row(one.model, one.start.replace("+", "\n+"), str(len(one.values["layers"])), *cells)
-    show(table, "", *sentences, *notes, *map(str, options.output))
+    show(table, "", *told_of(sentences), *notes, *map(str, options.output))
+
+
+def told_of(sentences: Sequence[str]) -> list[str]:
+    """All sentences where they are few, else those of activations that explode or vanish, and how many others stay."""
+    if len(sentences) <= MOST_SENTENCES:
+        return list(sentences)
+    found = [line for line in sentences if " stays between " not in line]
+    return [*found, f"{len(sentences) - len(found)} others stay within bounds; -o FILE.json says within which"]

@@ -137,6 +137,11 @@ def show(*parts: Table | str) -> None:
         console.print(part if isinstance(part, Table) else _text(part), soft_wrap=not isinstance(part, Table))
 
 
+def width() -> int:
+    """Characters of a line of stdout."""
+    return Console().width
+
+
 def quantity(number: int) -> str:
     """A count in three digits: 999, 25.6 M."""
     value, unit = float(number), ""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ghn.common import plots
+from ghn.draw import plots
 
 
 @pytest.fixture

@@ -28,7 +28,10 @@ def test_scores_are_ordered_with_their_intervals_and_published_ones(drawn: Calla
     points = [(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines if len(line.get_xdata()) == 1]
     assert points[:4] == [(-0.2, 0), (0.3, 1), (0.18, 1), (0.5, 2)]
     assert axes.get_title(loc="left") == about
-    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"here, interval of 95 %", "published"}
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {
+        "here, interval of 95 %",
+        "published, on ImageNet",
+    }
 
 
 def test_without_any_there_is_no_picture(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ghn.cli.analyses.scores import fitting
 from tests.analysis.networks import ATTENTION, SMALL, WIDER
 from tests.cli.conftest import Run
 
@@ -64,3 +65,25 @@ def test_an_interrupted_table_goes_on(ghn: Callable[..., Run], tmp_path: Path) -
 )
 def test_bad_input_is_one_line(words: list[str], message: str, refused: Callable[..., str]) -> None:
     assert message in refused("analyze", "scores", *words)
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_columns_are_grouped_so_that_lines_fit(columns: int) -> None:
+    labels = ["a", "a longer name"]
+    cells = {f"score-{number}": ["1" * number, "2"] for number in range(1, 15)}
+    groups = fitting(labels, cells, columns)
+    assert [name for group in groups for name in group] == list(cells)
+    for group in groups:
+        line = 13 + sum(2 + max(len(name), *map(len, cells[name])) for name in group)
+        assert line <= columns
+    assert len(groups) == len(fitting(labels, cells, columns + 1)) or columns < 120
+
+
+def test_many_networks_get_a_row_each_in_80_columns(ghn: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    result = ghn(*WORDS[:2], WIDER, *WORDS[2:-2], "--init", "default,orthogonal", "--quiet")
+    assert result.code == 0, result.err
+    assert (
+        max(len(line.rstrip()) for line in result.out.splitlines() if "undefined" not in line and ":" not in line) <= 80
+    )
+    assert all(name in result.out for name in ("synflow-bn", "multiply-adds", "accuracy"))

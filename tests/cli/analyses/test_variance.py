@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ghn.cli.analyses.variance import told_of
 from tests.analysis.networks import ATTENTION, SMALL
 from tests.cli.conftest import Run
 
@@ -35,3 +36,12 @@ def test_json_is_all_that_is_printed(ghn: Callable[..., Run], tmp_path: Path) ->
     result = ghn(*WORDS, "--json")
     assert (result.code, result.err) == (0, "")
     assert json.loads(result.out)["task"] == "variance"
+
+
+def test_of_many_only_those_that_explode_or_vanish_are_told() -> None:
+    stays = [f"net{n} from default stays between 0.1 (a) and 2 (b), and ends at 1" for n in range(12)]
+    assert told_of(stays) == stays
+    assert told_of([*stays, "net12 from default explodes at c, layer 3 of 4 (2e+05)"]) == [
+        "net12 from default explodes at c, layer 3 of 4 (2e+05)",
+        "12 others stay within bounds; -o FILE.json says within which",
+    ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ghn.common.plots import (
+from ghn.draw.plots import (
     COLOURS,
     MARKERS,
     checked_format,
