@@ -69,11 +69,21 @@ def test_the_table_has_every_score() -> None:
     assert {*rows, "parameters", "multiply-adds"} - {"score"} == set(SCORES)
 
 
-def test_the_program_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (program,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-    exec(program, {})
+def test_the_programs_run(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    exec(first, {})
+    assert capsys.readouterr().out.startswith("{'gradnorm': ")
+    exec(second, {})
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0].startswith("{'gradnorm': ")
+    assert [" ".join(line.split()[:2]) for line in shown] == ["timm:resnet10t default", "timm:resnet10t orthogonal"]
+
+
+def test_functions_that_are_named_exist() -> None:
+    from importlib import import_module
+
+    named = re.findall(r"`(\w+)\.(\w+)`", TEXT[TEXT.index("The others are") : TEXT.index("all of `ghn.analysis`")])
+    assert len(named) == 6
+    assert all(callable(getattr(import_module(f"ghn.analysis.{module}"), name)) for module, name in named)
 
 
 def test_pictures_are_there() -> None:

@@ -6,8 +6,8 @@ import math
 import os
 from typing import Any
 
-from ghn.draw.plots import checked_format, colour, literal, new_figure, plain_axes, short, style, write_figure
 from ghn.comparison.result import Comparison, Row
+from ghn.draw.plots import checked_format, colour, literal, new_figure, plain_axes, short, style, write_figure
 
 
 def draw(comparison: Comparison, file: str | os.PathLike[str]) -> None:
