@@ -215,6 +215,7 @@ def main() -> None:
     parser.add_argument("--before", required=True, help="revision to compare with")
     parser.add_argument("--after", default="HEAD", help="revision that is compared")
     parser.add_argument("--only", choices=["torchvision", "timm", "transformers"], help="one kind of models")
+    parser.add_argument("--models", nargs="+", help="of these names only")
     parser.add_argument("--repeat", type=int, default=3, help="initialisations, of which the fastest counts")
     parser.add_argument("--no-save", action="store_true", help="write no result file")
     options = parser.parse_args()
@@ -226,7 +227,8 @@ def main() -> None:
         for revision in revisions:
             stack.callback(revision.close)
         rows = []
-        for number, (kind, name) in enumerate(models(options.only)):
+        chosen = [item for item in models(options.only) if not options.models or item[1] in options.models]
+        for number, (kind, name) in enumerate(chosen):
             order = (0, 1) if number % 2 == 0 else (1, 0)
             found: dict[int, dict[str, Any]] = {
                 index: revisions[index].measure(kind, name, options.repeat) for index in order

@@ -91,6 +91,8 @@ def is_allocated(plain: Tensor) -> bool:
 
 def overlaps_itself(plain: Tensor) -> bool:
     """Whether elements of a strided tensor share memory, as those of an expanded one do."""
+    if plain.is_contiguous():
+        return False
     axes = sorted((step, size) for step, size in zip(plain.stride(), plain.shape, strict=True) if size != 1)
     if plain.numel() == 0 or not axes:
         return False

@@ -5,7 +5,7 @@ Legend: N nodes of all graphs together, n parameters of a group, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -206,9 +206,3 @@ def _vector_groups(members: list[VectorMember]) -> tuple[VectorGroup, ...]:
     for member in members:
         groups.setdefault((member.fit.row, member.fit.head), []).append(member)
     return tuple(VectorGroup(row=row, head=head, members=tuple(group)) for (row, head), group in groups.items())
-
-
-def decoded_elements(specs: Iterable[ParameterSpec], config: GHNConfig) -> int:
-    """Elements of the kernels that are decoded for some tensors, before tiling."""
-    fits = (fit_of(spec, config, head=spec.head and classes_of(spec) == config.num_classes) for spec in specs)
-    return sum(fit.crop.elements for fit in fits if isinstance(fit, KernelFit))

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import repeat
 from math import prod
-from operator import gt
 from typing import Any, TypedDict, Unpack
 
 from torch import Tensor, nn
@@ -15,7 +14,6 @@ from ghn.common.errors import OneLineError
 from ghn.graph.computational_graph import ComputationalGraph
 from ghn.hypernet.ghn import GHN
 from ghn.hypernet.keep import HeadOption
-from ghn.hypernet.plan import decoded_elements
 from ghn.hypernet.write import HELD_ELEMENTS, PredictionError
 from ghn.initialization.report import InitReport
 from ghn.initialization.wish import Prepared, Wish
@@ -23,8 +21,11 @@ from ghn.initialization.wish import Prepared, Wish
 MAX_NODES = 4096
 """Nodes of the graphs of a batch, by default."""
 
-PREDICTED_ELEMENTS = 2**27
-"""Elements of new tensors that a batch predicts (512 MiB of float32); a model that has more is a batch of its own."""
+MAX_ELEMENTS = HELD_ELEMENTS
+"""Elements that a batch predicts (512 MiB of float32); a model that has more is a batch of its own.
+
+No more are decoded before tiling, so that none is decoded twice.
+"""
 
 
 class ManyOptions(TypedDict, total=False):
@@ -82,7 +83,7 @@ def initialize_many(
     _check_nodes(max_nodes)
     places = list(_prepared(wish.prepared_to_write, models, graphs))
     reports: list[InitReport] = []
-    for batch in _batches(places, hypernet, max_nodes, written=True):
+    for batch in _batches(places, max_nodes):
         with _decoding(batch):
             reports += wish.initialize([prepared for _, prepared in batch])
     return reports
@@ -142,7 +143,7 @@ def predict_each(
     _check_nodes(max_nodes)
 
     def predictions() -> Iterator[dict[str, Tensor]]:
-        for batch in _batches(_prepared(wish.prepared, models, graphs), hypernet, max_nodes, written=False):
+        for batch in _batches(_prepared(wish.prepared, models, graphs), max_nodes):
             with _decoding(batch):
                 predicted = wish.predict([prepared for _, prepared in batch], complete=complete)
             batch.clear()
@@ -197,38 +198,27 @@ def _in_step(
         raise ValueError(f"there are more graphs than the {number + 1} models; give each model its own, or none")
 
 
-def _batches(places: Iterable[Place], hypernet: GHN, max_nodes: int, *, written: bool) -> Iterator[list[Place]]:
+def _batches(places: Iterable[Place], max_nodes: int) -> Iterator[list[Place]]:
     """Models that are decoded together: consecutive ones, as many as the limits allow.
 
-    Args:
-        places: The models.
-        hypernet: The hypernetwork.
-        max_nodes: Most nodes.
-        written: Whether they are written in place, where two that share a parameter must not meet; else their
-            predictions take memory.
+    Two that share a parameter do not meet: it is not said in which order a batch is written.
     """
-    limits = (max_nodes, HELD_ELEMENTS, float("inf") if written else PREDICTED_ELEMENTS)
     batch: list[Place] = []
-    total: tuple[int, ...] = (0, 0, 0)
+    nodes = elements = 0
     owned: set[int] = set()
     for place in places:
-        size = _size(place[1], hypernet)
-        own = set(map(id, place[1].predictable.values())) if written else set()
-        grown = tuple(map(sum, zip(total, size, strict=True)))
-        if batch and (not owned.isdisjoint(own) or any(map(gt, grown, limits))):
+        graph, own = place[1].graph, place[1].predictable
+        size = sum(prod(graph.parameters[name].shape) for name in own)
+        identities = set(map(id, own.values()))
+        too_large = nodes + len(graph) > max_nodes or elements + size > MAX_ELEMENTS
+        if batch and (too_large or not owned.isdisjoint(identities)):
             yield batch
-            batch, total, owned = [], (0, 0, 0), set()
+            batch, nodes, elements, owned = [], 0, 0, set()
         batch.append(place)
-        total = tuple(map(sum, zip(total, size, strict=True)))
-        owned |= own
+        nodes, elements = nodes + len(graph), elements + size
+        owned |= identities
     if batch:
         yield batch
-
-
-def _size(prepared: Prepared, hypernet: GHN) -> tuple[int, int, int]:
-    """Nodes, elements that are decoded, and elements that are predicted."""
-    specs = [prepared.graph.parameters[name] for name in prepared.predictable]
-    return len(prepared.graph), decoded_elements(specs, hypernet.config), sum(prod(spec.shape) for spec in specs)
 
 
 @contextmanager

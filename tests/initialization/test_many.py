@@ -15,7 +15,6 @@ from torch import Tensor, nn
 import ghn
 from ghn.graph.trace import TraceError
 from ghn.hypernet.mlp import linear_layer
-from ghn.hypernet.plan import Plan
 from ghn.initialization import many
 from ghn.model import GHN
 from tests.hypernet.conftest import small_hypernet
@@ -151,26 +150,15 @@ def test_batches_have_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(sum(batch) <= limit or len(batch) == 1 for batch in nodes)
     assert all(sum(batch) + after[0] > limit for batch, after in pairwise(nodes))
     nodes.clear()
+    # The last but four comes once more at the end.
     hypernet.predict_many(models, graphs=graphs)
-    assert nodes == [sizes]
-    for what in ("PREDICTED_ELEMENTS", "HELD_ELEMENTS"):
-        nodes.clear()
-        with monkeypatch.context() as patch:
-            patch.setattr(many, what, 1)
-            hypernet.predict_many(models, graphs=graphs)
-        assert nodes == [[size] for size in sizes]
-
-
-def test_elements_that_are_decoded_are_those_of_the_plan() -> None:
-    hypernet = small_hypernet()
-    for model in some_models():
-        prepared = many.Wish(hypernet=hypernet, example_inputs=IMAGES, seed=0, head="keep", strict=None).prepared(model)
-        specs = {name: prepared.graph.parameters[name] for name in prepared.predictable}
-        plan = Plan.of([specs], [len(prepared.graph)], hypernet.config)
-        nodes, decoded, predicted = many._size(prepared, hypernet)
-        assert nodes == len(prepared.graph)
-        assert decoded == sum(group.crop.elements * len(group.members) for group in plan.kernels)
-        assert predicted == sum(parameter.numel() for parameter in prepared.predictable.values())
+    assert nodes == [sizes[:-1], sizes[-1:]]
+    elements = sum(parameter.numel() for parameter in hypernet.predict(models[0], graph=graphs[0]).values())
+    nodes.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(many, "MAX_ELEMENTS", elements - 1)
+        hypernet.predict_many([models[3], models[0], models[3]], graphs=[graphs[3], graphs[0], graphs[3]])
+    assert nodes == [[sizes[3]], [sizes[0]], [sizes[3]]]
 
 
 def test_models_are_taken_when_they_are_needed_and_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:

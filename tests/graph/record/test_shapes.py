@@ -30,6 +30,8 @@ LAST = IMAGE.contiguous(memory_format=torch.channels_last)
 PERMUTED = meta(2, 4, 4, 6).permute(0, 3, 1, 2)[..., :2]
 TENSORS = [IMAGE, LAST, PERMUTED, meta(3, 5), meta(3, 5).t(), meta(), meta(0, 3), meta(2, 3, dtype=torch.float16)]
 TENSORS += [meta(2, 3, dtype=torch.int64), meta(6), meta(2, 1, 4, 4), meta(2, 6, 1, 1)]
+TENSORS += [meta(3, 2, 5).transpose(0, 1), meta(2, 3, 5), meta(1, 3, 5), meta(5), meta(2, 3, 10)[..., ::2]]
+TENSORS += [meta(dtype=torch.int64), meta(2, 1).expand(2, 3), meta(1, 2, 5).transpose(0, 1)]
 
 
 def cases() -> list[Any]:
@@ -56,6 +58,16 @@ def cases() -> list[Any]:
                         ),
                     )
                 )
+        elif "convolution" in name:
+            continue
+        elif name in ("aten.mm.default", "aten.bmm.default"):
+            batch = (7,) if "bmm" in name else ()
+            found += [
+                (operator, (meta(*batch, 3, 4), meta(*batch, 4, 5))),
+                (operator, (meta(*batch, 3, 0), meta(*batch, 0, 5))),
+            ]
+            found += [(operator, (meta(*batch, 4, 3).mT, meta(*batch, 5, 4).mT))]
+            found += [(operator, (meta(*batch, 3, 4, dtype=torch.float64), meta(*batch, 4, 5, dtype=torch.float64)))]
         elif "layer_norm" in name:
             found += [(operator, (x, [x.shape[-1]], None, None, 1e-5)) for x in (IMAGE, meta(3, 5))]
             found += [(operator, (IMAGE, [4, 4], meta(4, 4), meta(4, 4), 1e-5))]
@@ -84,6 +96,11 @@ def cases() -> list[Any]:
         elif "softmax" in name:
             rest = (-1, False) if "_softmax.default" in name and "safe" not in name else (-1,)
             found += [(operator, (x, *rest)) for x in TENSORS if x.is_floating_point() and x.dtype != torch.float16]
+        elif name.split(".")[1] in ("mul_", "add_", "sub_"):
+            pairs = itertools.product(TENSORS, [*TENSORS, 2, 0.5, True])
+            found += [(operator, pair) for pair in pairs if _works(operator, *pair)]
+        elif name == "aten.mul.Scalar":
+            found += [(operator, (x, scalar)) for x in TENSORS for scalar in (2, 0.5, True, 1j)]
         elif name.split(".")[1] in ("mul", "add", "sub", "div"):
             pairs = itertools.product(TENSORS, [*TENSORS, 2, 0.5])
             found += [(operator, pair) for pair in pairs if _broadcasts(*pair)]
@@ -92,6 +109,48 @@ def cases() -> list[Any]:
         else:
             found += [(operator, (x,)) for x in TENSORS if x.is_floating_point()]
     return found
+
+
+def convolutions() -> list[Any]:
+    """Of all numbers of axes; images of one pixel or channel, channels last, with gaps; kernels with and without."""
+    found: list[Any] = []
+    images = [IMAGE, LAST, PERMUTED, meta(2, 6, 1, 1), meta(2, 6, 1, 5), meta(1, 6, 9, 7), meta(0, 6, 4, 4)]
+    options = itertools.product(
+        [*images, meta(2, 6, 9), meta(2, 6, 4, 4, 4), meta(6, 4, 4), meta(2, 6, 4, 4).double()],
+        (1, 3),
+        ([1], [2]),
+        ([0], [1], [2]),
+        ([1], [2]),
+        (False, True),
+        (1, 2, 6),
+        (None, meta(12)),
+    )
+    for x, kernel, stride, padding, dilation, transposed, groups, bias in options:
+        axes = x.dim() - 2 or 1
+        weight = meta(*((6, 12 // groups) if transposed else (12, 6 // groups)), *[kernel] * axes)
+        found.append((x, weight, bias, stride, padding, dilation, transposed, [0], groups))
+        found.append(
+            (
+                x,
+                weight,
+                bias,
+                *[values * axes for values in (stride, padding, dilation)],
+                transposed,
+                [0] * axes,
+                groups,
+            )
+        )
+    one = meta(2, 1, 5, 5)
+    found += [(one, meta(3, 1, k, k), None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1) for k in (1, 3)]
+    return found
+
+
+def _works(operator: Any, *args: Any) -> bool:
+    try:
+        operator(*args)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _broadcasts(first: torch.Tensor, second: object) -> bool:
@@ -112,6 +171,36 @@ def describe(result: object) -> object:
     return [describe(item) for item in result]  # type: ignore[attr-defined]
 
 
+def test_convolutions_equal_those_of_pytorch() -> None:
+    shortcut, operator = SHORTCUTS["aten.convolution.default"], torch.ops.aten.convolution.default
+    answered = 0
+    for args in convolutions():
+        if _works(operator, *args):
+            result = shortcut(*args)
+            if result is not NotImplemented:
+                answered += 1
+                assert describe(result) == describe(operator(*args)), args
+    assert answered > 1000
+    x, weight, rest = meta(2, 6, 4, 4), meta(12, 6, 3, 3), ([1], [0], [1], False, [0])
+    for refused in (
+        (x, weight, None, *rest, 2),
+        (x, weight, meta(6), *rest, 1),
+        (x, meta(12, 6, 5, 5), None, *rest, 1),
+        (x, weight.double(), None, *rest, 1),
+        (meta(6, 4, 4), weight, None, *rest, 1),
+    ):
+        assert shortcut(*refused) is NotImplemented, refused
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.preserve_format, torch.channels_last])
+def test_clones_equal_those_of_pytorch(memory_format: torch.memory_format) -> None:
+    shortcut, operator = SHORTCUTS["aten.clone.default"], torch.ops.aten.clone.default
+    for x in TENSORS:
+        result = shortcut(x, memory_format=memory_format)
+        if result is not NotImplemented:
+            assert describe(result) == describe(operator(x, memory_format=memory_format))
+
+
 @pytest.mark.parametrize(("operator", "args"), cases(), ids=lambda value: str(value)[:60])
 def test_shortcut_equals_pytorch(operator, args) -> None:
     result = SHORTCUTS[str(operator)](*args)
@@ -121,6 +210,7 @@ def test_shortcut_equals_pytorch(operator, args) -> None:
 
 def test_every_shortcut_is_taken() -> None:
     names = [(str(operator), args) for operator, args in cases()]
+    names += [("aten.convolution.default", args) for args in convolutions()]
     taken = {name for name, args in names if SHORTCUTS[name](*args) is not NotImplemented}
     assert taken == {name for name in SHORTCUTS if operator_of(name) is not None}
 
