@@ -2,8 +2,8 @@
 
 python -m benchmarks.images FOLDER --images 500
 
-FOLDER holds <class>/*.jpg. All decode the same images to 224 pixels with the same augmentation, in batches of 64, in this
-process; the best of several passes counts.
+FOLDER holds <class>/*.jpg. All decode the same images to 224 pixels with the same augmentation, in batches of 64, in
+this process; the best of several passes counts.
 """
 
 from __future__ import annotations

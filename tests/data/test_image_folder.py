@@ -10,8 +10,8 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,7 +77,7 @@ def test_decoders_go_on_where_a_rank_takes_its_share_of_each_step(
     starts: list[int] = []
     start = ImageFolderStream._start
 
-    def counted(self: ImageFolderStream, index: int) -> Iterator[tuple[torch.Tensor, torch.Tensor] | DataError]:
+    def counted(self: ImageFolderStream, index: int) -> Any:
         if self is stream:
             starts.append(index)
         return start(self, index)
@@ -95,7 +95,7 @@ def test_subsets(root: Path) -> None:
     folder = ImageFolder.open(root, "train")
     kept, held = folder.hold_out(2)
     assert held.labels.tolist() == [0, 1]
-    assert sorted((*kept.files, *held.files)) == sorted(folder.files)
+    assert sorted(map(str, (*kept.files, *held.files))) == sorted(map(str, folder.files))
     assert torch.bincount(folder.few_shot(4).labels).tolist() == [2, 2]
 
 

@@ -39,8 +39,8 @@ def test_a_folder_with_test_images(name: str, tmp_path: Path) -> None:
     assert isinstance(data.test, ImageFolder)
     assert (len(data.train), len(data.test), data.image_size) == (12, 12, 8)
     assert data.classes == ("class0", "class1", "class2")
-    assert {file.parent.parent.name for file in data.train.files} == {"train"}
-    assert {file.parent.parent.name for file in data.test.files} == {name}
+    assert {Path(str(file)).parent.parent.name for file in data.train.files} == {"train"}
+    assert {Path(str(file)).parent.parent.name for file in data.test.files} == {name}
 
 
 @pytest.mark.parametrize("inside", [True, False])

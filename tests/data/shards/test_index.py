@@ -43,7 +43,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def shards(tmp_path: Path) -> Path:
     """Two shards with three images each, among other files."""
     for shard in range(2):
-        content = {}
+        content: dict[str, bytes] = {}
         for number in range(3):
             stem = f"folder/{shard}{number}"
             content |= {
