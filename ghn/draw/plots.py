@@ -55,10 +55,14 @@ def new_figure(width: float, height: float, purpose: str = "a picture") -> Any:
 
 
 def write_figure(figure: Any, file: str | os.PathLike[str]) -> None:
-    """Write a figure whole or not at all; the ending says how."""
+    """Write a figure whole or not at all; the ending says how. The same figure gives the same file, whenever."""
+    import matplotlib
+
     path = checked_format(file)
-    with replaced(path) as partial:
-        figure.savefig(partial, format=path.suffix.lower()[1:], dpi=DOTS)
+    form = path.suffix.lower()[1:]
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form)
+    with replaced(path) as partial, matplotlib.rc_context({"svg.hashsalt": "ghn"}):
+        figure.savefig(partial, format=form, dpi=DOTS, metadata=undated)
 
 
 def colour(number: int) -> str:
