@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from math import prod
 from xml.sax.saxutils import escape
 
 from ghn.common.text import printable
 from ghn.draw.labels import CHARACTER, COLOURS, NAME_SIZE, OP_SIZE, Label, label_of, tooltip_of
 from ghn.draw.placement import MARGIN, Placement, Point, place
-from ghn.graph.computational_graph import ComputationalGraph
+from ghn.graph.computational_graph import ComputationalGraph, Node
 
 INK, PALE_INK, LINE = "#1c2430", "#4a5361", "#8a919c"
 
@@ -17,8 +18,11 @@ CAPTION_SIZE = 12.0
 CORNER = 5.0
 """Radius of an edge's corners, in pixels."""
 
+BARE, KEPT = "#f4f5f7", "#ffffff"
+"""Fill, where a picture shows what was predicted, of nodes without parameters and of those that keep theirs."""
 
-def to_svg(graph: ComputationalGraph) -> str:
+
+def to_svg(graph: ComputationalGraph, *, predicted: Collection[str] | None = None) -> str:
     """Draw the graph as an SVG document.
 
     Nodes are coloured by primitive and show their parameter's name and shape (output × input channels × kernel);
@@ -26,6 +30,8 @@ def to_svg(graph: ComputationalGraph) -> str:
 
     Args:
         graph: Any computational graph; some thousand nodes take a second or two.
+        predicted: Names of the parameters that were predicted, `InitReport.predicted`. Only nodes with one of these are
+            coloured then; those that keep their own parameters have a dashed line. None colours all nodes.
 
     Returns:
         A standalone XML document with a transparent background.
@@ -33,19 +39,20 @@ def to_svg(graph: ComputationalGraph) -> str:
     labels = [label_of(node) for node in graph.nodes]
     placement = place(graph.edges, [(label.width, label.height) for label in labels])
     width = max(placement.width, 360.0)
-    header, header_height = _header(graph, width)
+    predicted = None if predicted is None else frozenset(predicted)
+    header, header_height = _header(graph, width, predicted)
     height = placement.height + header_height
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
         "font-family=\"ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace\">",
-        f"<title>{_text(_summary(graph))}</title>",
+        f"<title>{_text(_summary(graph, predicted))}</title>",
         _STYLE,
         *header,
         f'<g transform="translate(0 {header_height:.0f})">',
         *_edge_elements(graph, placement),
         *(
-            _box(graph, index, label, centre)
+            _box(graph, index, label, centre, _paint(graph.nodes[index], predicted))
             for index, (label, centre) in enumerate(zip(labels, placement.centres, strict=True))
         ),
         "</g>",
@@ -74,7 +81,14 @@ text {{ pointer-events: none }}
 <path d="M0 1L8 4L0 7z" fill="{LINE}"/></marker></defs>"""
 
 
-def _box(graph: ComputationalGraph, index: int, label: Label, centre: Point) -> str:
+def _paint(node: Node, predicted: Collection[str] | None) -> str:
+    """Attributes of a node's box."""
+    if predicted is None or any(name in predicted for name in node.parameters):
+        return f'fill="{COLOURS[node.op]}"'
+    return f'fill="{KEPT}" stroke-dasharray="3 2"' if node.parameters else f'fill="{BARE}"'
+
+
+def _box(graph: ComputationalGraph, index: int, label: Label, centre: Point, paint: str) -> str:
     left, top = centre.x - label.width / 2, centre.y - label.height / 2
     shape = f' <tspan class="s">{_text(label.shape)}</tspan>' if label.shape else ""
     baseline = top + (12.5 if label.name else 13.2)
@@ -87,7 +101,7 @@ def _box(graph: ComputationalGraph, index: int, label: Label, centre: Point) -> 
         )
     return (
         f'<g><rect class="b" x="{left:.1f}" y="{top:.1f}" width="{label.width:.1f}" height="{label.height:.1f}" '
-        f'rx="4" fill="{COLOURS[label.op]}"><title>{_text(tooltip_of(graph, index))}</title></rect>{lines}</g>'
+        f'rx="4" {paint}><title>{_text(tooltip_of(graph, index))}</title></rect>{lines}</g>'
     )
 
 
@@ -120,35 +134,50 @@ def _towards(corner: Point, other: Point) -> Point:
     return Point(corner.x + (other.x - corner.x) * share, corner.y + (other.y - corner.y) * share)
 
 
-def _header(graph: ComputationalGraph, width: float) -> tuple[list[str], float]:
+def _header(graph: ComputationalGraph, width: float, predicted: Collection[str] | None) -> tuple[list[str], float]:
     """A line on the graph and the legend, broken to the drawing's width; and the height they take."""
-    counts = Counter(node.op for node in graph.nodes)
+    paints = [(node.op, _paint(node, predicted)) for node in graph.nodes]
+    legend = Counter(_entry(*entry) for entry in paints)
     elements = []
     y = 22.0
-    for line in _wrap(_summary(graph), int((width - 2 * MARGIN) / (CAPTION_SIZE * CHARACTER))):
+    for line in _wrap(_summary(graph, predicted), int((width - 2 * MARGIN) / (CAPTION_SIZE * CHARACTER))):
         elements.append(f'<text class="c" x="{MARGIN:g}" y="{y:g}">{_text(line)}</text>')
         y += 17
     x, y = MARGIN, y - 5
-    for op in (op for op in COLOURS if counts[op]):
-        text = f"{op} ×{counts[op]}"
+    for name, paint in sorted(legend, key=_place_in_legend):
+        text = f"{name} ×{legend[name, paint]}"
         size = len(text) * NAME_SIZE * CHARACTER + 12
         if x > MARGIN and x + size > width - MARGIN:
             x, y = MARGIN, y + 21
         elements.append(
-            f'<rect class="b" x="{x:.1f}" y="{y:.1f}" width="{size:.1f}" height="16" rx="3" fill="{COLOURS[op]}"/>'
+            f'<rect class="b" x="{x:.1f}" y="{y:.1f}" width="{size:.1f}" height="16" rx="3" {paint}/>'
             f'<text class="n" x="{x + size / 2:.1f}" y="{y + 11:.1f}" text-anchor="middle">{_text(text)}</text>'
         )
         x += size + 6
     return elements, y + 24
 
 
-def _summary(graph: ComputationalGraph) -> str:
-    predicted = sum(prod(spec.shape) for spec in graph.parameters.values())
+def _entry(op: str, paint: str) -> tuple[str, str]:
+    """What a node counts as in the legend: its primitive, where it has its colour, or why it has none."""
+    if COLOURS[op] in paint:
+        return op, paint
+    return ("kept" if KEPT in paint else "no parameters"), paint
+
+
+def _place_in_legend(entry: tuple[str, str]) -> int:
+    names = [*COLOURS, "kept", "no parameters"]
+    return names.index(entry[0])
+
+
+def _summary(graph: ComputationalGraph, predicted: Collection[str] | None) -> str:
+    taken = [spec for name, spec in graph.parameters.items() if predicted is None or name in predicted]
+    kept = len(graph.kept) + len(graph.parameters) - len(taken)
     text = f"{len(graph)} nodes, {len(graph.edges)} edges"
     if graph.parameters:
-        text += f"; {predicted:,} elements in {len(graph.parameters)} tensors to predict"
-    if graph.kept:
-        text += f"; others, kept: {len(graph.kept)}"
+        elements = sum(prod(spec.shape) for spec in taken)
+        text += f"; {elements:,} elements in {len(taken)} tensors {'to predict' if predicted is None else 'predicted'}"
+    if kept:
+        text += f"; others, kept: {kept}"
     return text
 
 

@@ -27,3 +27,4 @@ PRIMITIVES = (
 
 
 PRIMITIVE_INDEX: Mapping[str, int] = MappingProxyType({name: index for index, name in enumerate(PRIMITIVES)})
+"""Row of each primitive in the tables of trained hypernetworks."""

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from ghn.draw.labels import COLOURS
 from ghn.draw.svg import to_svg
 from ghn.graph import ComputationalGraph, Node
 from ghn.graph.vocabulary import PRIMITIVES
@@ -54,6 +55,29 @@ def test_svg_legend_counts_primitives() -> None:
     assert all(f">{op} ×1<" in svg for op in PRIMITIVES)
     assert ">input ×1<" in to_svg(graph_of_one_node())
     assert "conv ×" not in to_svg(graph_of_one_node())
+
+
+def test_only_what_was_predicted_is_coloured() -> None:
+    graph = rich_graph()
+    root = ElementTree.fromstring(to_svg(graph, predicted=[LONG, "norm.bias"]))
+    boxes = root.findall(f"{SVG}g/{SVG}g/{SVG}rect")
+    coloured = {COLOURS["sep_conv"], COLOURS["bn"]}
+    assert [index for index, box in enumerate(boxes) if box.get("fill") in coloured] == [2, 3]
+    assert [index for index, box in enumerate(boxes) if box.get("stroke-dasharray")] == [1]
+    assert len({box.get("fill") for box in boxes}) == 4
+    legend = [element.text for element in root.findall(f"{SVG}text[@class='n']")]
+    assert legend == ["sep_conv ×1", "bn ×1", "kept ×1", f"no parameters ×{len(graph) - 3}"]
+    # Of the tensors two are predicted, 16 × 4 and 16 elements; the others are kept as those without a node are.
+    assert "80 elements in 2 tensors predicted; others, kept: 4" in (root.findtext(f"{SVG}title") or "")
+
+
+def test_where_all_is_predicted_no_node_with_parameters_lacks_its_colour() -> None:
+    graph = rich_graph()
+    root = ElementTree.fromstring(to_svg(graph, predicted=graph.parameters))
+    assert "kept ×" not in to_svg(graph, predicted=graph.parameters)
+    boxes = root.findall(f"{SVG}g/{SVG}g/{SVG}rect")
+    assert [box.get("fill") for box in boxes[1:4]] == [COLOURS[node.op] for node in graph.nodes[1:4]]
+    assert to_svg(graph_of_one_node(), predicted=()).count("no parameters ×1") == 1
 
 
 def test_svg_stays_inside_its_view_box() -> None:
