@@ -1,31 +1,24 @@
-"""What docs/comparing.md shows runs."""
+"""What docs/comparing.md shows compares what it says."""
 
 from __future__ import annotations
 
-import re
-import shlex
-from pathlib import Path
-
 import pytest
 
-from ghn.cli import compare, main, parse
 from ghn.cli.compare import configured
+from tests.documents import blocks, commands, options_of
 
 pytest.importorskip("sklearn")
 
-TEXT = (Path(__file__).parents[1] / "docs" / "comparing.md").read_text(encoding="utf-8")
 
-
-def test_the_commands_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
-    (commands,) = re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)
-    listing, comparing = commands.replace("\\\n", "").splitlines()
-    assert main(shlex.split(listing)[1:]) == 0
-    config = configured(parse(compare, "compare", shlex.split(comparing)[2:]))
-    assert len(config.inits) == 4
-    assert config.training.steps == 40
+def test_the_command_compares_a_calibrated_start_with_a_calibrated_one() -> None:
+    listing, comparing = commands("docs/comparing.md")
+    assert options_of(listing[1:]).list
+    config = configured(options_of(comparing[1:]))
+    assert {"default+calibrate", "ghn+calibrate"} < set(config.inits)
+    assert config.seeds > 2
 
 
 def test_the_program_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (program,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-    exec(program, {})
+    (program,) = blocks("docs/comparing.md", "python")
+    exec(program.code, {})
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["default", "ghn+calibrate"]

@@ -11,16 +11,16 @@ import pytest
 import ghn
 from ghn.cli import main
 from ghn.initializers import NAMES
-from tests.evaluate.test_networks import MODULE
+from tests.documents import blocks, text
 
-TEXT = (Path(__file__).parents[1] / "docs" / "starts.md").read_text(encoding="utf-8")
+TEXT = text("docs/starts.md")
 
 
 def test_the_example_runs() -> None:
     pytest.importorskip("torchvision")
     names: dict[str, object] = {}
-    for program in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL):
-        exec(program, names)
+    for program in blocks("docs/starts.md", "python"):
+        exec(program.code, names)
     assert {"model", "network"} <= set(names)
 
 
@@ -36,11 +36,10 @@ def test_the_command_that_evaluates_runs(tmp_path: Path, monkeypatch: pytest.Mon
     pytest.importorskip("sklearn")
     pytest.importorskip("timm")
     (words,) = re.findall(r"^ghn (evaluate .*)$", TEXT, re.MULTILINE)
-    (tmp_path / "mine.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert main([*words.split(), "--images", "16", "--calibration-images", "32"]) == 0
-    assert len((tmp_path / "runs/starts/networks.jsonl").read_text().splitlines()) == 9
+    assert len((tmp_path / "runs/starts/networks.jsonl").read_text().splitlines()) == 6
 
 
 def test_every_name_is_explained() -> None:

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-import subprocess
-import sys
 from dataclasses import fields
-from pathlib import Path
-
-import pytest
 
 from ghn.cli import evaluate, train
 from ghn.meta import RUNS
 from ghn.meta.stepper import MetaStepper
 from ghn.training.trainer import StepReport
+from tests.documents import text
 
-TEXT = (Path(__file__).parents[1] / "docs" / "training.md").read_text()
+TEXT = text("docs/training.md")
 TORCHRUN = {"--standalone", "--nproc-per-node", "--nnodes", "--rdzv-endpoint"}
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
-
-
-def commands() -> list[list[str]]:
-    """The words of every command, in order."""
-    return [shlex.split(line, comments=True) for block in blocks("bash") for line in block.splitlines()]
 
 
 def test_options_exist_and_no_ablation_switch_is_left_out() -> None:
@@ -56,25 +41,3 @@ def test_runs_exist() -> None:
     names = set(re.findall(r"`((?:ghn3-t|ghn2|mlp|digits)-[a-z0-9-]+)`", TEXT))
     assert len(names) >= 8
     assert names <= set(RUNS)
-
-
-@pytest.mark.slow
-def test_all_that_is_shown_runs(tmp_path: Path) -> None:
-    programs = {"ghn": ["-m", "ghn"], "torchrun": ["-m", "torch.distributed.run"]}
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    for name, *words in [*commands(), *(["python", "-c", code] for code in blocks("python"))]:
-        command = [sys.executable, *programs.get(name, []), *words]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{name} {words}: {done.stderr}"
-    assert {folder.name for folder in (tmp_path / "runs").iterdir()} == {
-        "smoke",
-        "few",
-        "parts",
-        "two",
-        "little",
-        "ablation",
-        "python",
-        "finetuned",
-    }
-    hypernetworks = {folder for folder in (tmp_path / "runs").iterdir() if folder.name != "finetuned"}
-    assert all((folder / "hypernet" / "config.json").exists() for folder in hypernetworks)
