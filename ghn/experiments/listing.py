@@ -23,6 +23,7 @@ EXPERIMENTS: Mapping[str, Entry] = MappingProxyType(
         "table5": Entry("ablations:TABLE5", "GHN-3-T without parts of its loss and of its view of the graph"),
         "table6": Entry("curves:TABLE6", "full trainings from several starts"),
         "table7": Entry("transfer:TABLE7", "transfer to few labels"),
+        "table8": Entry("detection:TABLE8", "detectors on Penn-Fudan, their backbones from several starts"),
         "table10": Entry("ablations:TABLE10", "GHN-3-T with other penalties and weight decay"),
         "table11": Entry("ablations:TABLE11", "hypernetworks without their parts, on all splits of DeepNets-1M"),
         "table12": Entry("wins:TABLE12", "all networks, with and without training"),

@@ -32,6 +32,8 @@ def value(cell: Cell) -> dict[str, Any]:
         return {name: {"mean": 100 * found, "std": found} for name in quantities} | {"count": cell.settings["count"]}
     if cell.kind == "size":
         return {"layers": 3, "hidden": 64, "heads": 8, "parameters": 1e6 * found}
+    if cell.kind == "detect":
+        return {"average_precision": found, "steps": 1}
     if cell.kind == "norm":
         return {"parameters": 50 * found, "gradient": found}
     assert cell.kind == "train"

@@ -16,6 +16,7 @@ from ghn.experiments.protocol import Results
 from ghn.experiments.run import with_needs
 from ghn.experiments.scales import PAPER, SMALL
 from ghn.finetuning import FinetuneConfig
+from ghn.finetuning.detection.config import DetectionConfig
 from ghn.initializers import create
 from ghn.meta.config import MetaTrainingConfig
 from tests.experiments.results import results
@@ -65,7 +66,9 @@ def check(cell: Cell) -> None:
     """Its settings are understood by those who compute it."""
     assert cell.kind in KINDS
     json.dumps(cell.settings, allow_nan=False)
-    if "training" in cell.settings:
+    if cell.kind == "detect":
+        DetectionConfig.from_dict(cell.settings["training"])
+    elif "training" in cell.settings:
         assert FinetuneConfig.from_dict(cell.settings["training"]).data_root is None
     if "evaluation" in cell.settings:
         EvaluationConfig.from_dict({**cell.settings["evaluation"], "models": [cell.settings["model"]]})

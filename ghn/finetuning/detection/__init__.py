@@ -1,0 +1,1 @@
+"""Training a detector whose backbone has parameters from a start."""
