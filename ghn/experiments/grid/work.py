@@ -118,6 +118,9 @@ def _computed(task: Task, work: Path, held: ExitStack) -> Outcome:
         device=task.device,
         data_root=task.data_root,
     )
+    if job.output.exists():
+        # Of an attempt that was killed.
+        shutil.rmtree(job.output)
     with _threads(task.threads):
         found = kind.run(job)
     if kind.makes_files:

@@ -47,6 +47,17 @@ def test_files_reach_the_cells_that_need_them(tmp_path: Path) -> None:
     assert "take a folder that all machines see" in str(lost.error)
 
 
+def test_what_a_killed_attempt_left_is_not_in_the_way(tmp_path: Path) -> None:
+    made = task(tmp_path, some.FOLDER, 5)
+    left = made.place.work / made.digest / "output" / "inner"
+    left.mkdir(parents=True)
+    (left / "half").touch()
+    assert compute(made).error is None
+    folder = made.place.folder(f"files/{made.digest}")
+    assert folder is not None
+    assert [file.name for file in (folder / "inner").iterdir()] == ["text"]
+
+
 def test_an_outcome_is_kept_until_the_driver_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work, "WORTH_KEEPING", 0.0)
     log = tmp_path / "log"
