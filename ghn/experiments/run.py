@@ -116,6 +116,8 @@ def name_of(cell: Cell) -> str:
     words = [cell.kind]
     if "model" in cell.settings:
         words.append(short(cell.settings["model"]))
+    if "split" in cell.settings:
+        words.append(str(cell.settings["split"]))
     if "init" in cell.settings:
         words.append(f"from {cell.settings['init']}")
     return " ".join([*words, f"seed {cell.seed}"])

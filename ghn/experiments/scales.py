@@ -9,7 +9,7 @@ from typing import Any
 from ghn.experiments.methods import Method, given, trained
 from ghn.experiments.networks import torchvision_names
 from ghn.hypernet.config import GHNConfig
-from ghn.meta.config import MetaTrainingConfig, Space
+from ghn.meta.config import MetaTrainingConfig
 from ghn.meta.runs import RUNS
 
 IMAGENET_CLASSES = 1000
@@ -105,7 +105,6 @@ _TINY = replace(
     meta_batch=2,
     images=32,
     learning_rate=2e-3,
-    space=Space(max_megamacs=15.0, max_cells=4, attention=0.0),
     validate_every=0,
     log_every=10,
 )

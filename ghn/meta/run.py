@@ -35,6 +35,7 @@ def train(
     *,
     device: str | None = None,
     quiet: bool = False,
+    silent: bool = False,
     stop_after: int | None = None,
     images: ImageSet | ImageFolder | None = None,
 ) -> Trainer[MetaWork]:
@@ -48,6 +49,7 @@ def train(
         folder: The run's folder: config, log, and state.
         device: "cpu" or "cuda"; by default CUDA where there is any.
         quiet: No progress bar.
+        silent: No lines for people either.
         stop_after: Save and return after so many steps of this call.
         images: The run's training images, where they are open already (see `ghn.meta.images.training_images`).
 
@@ -67,7 +69,7 @@ def train(
         torch.manual_seed(config.seed)
         trainer = meta_trainer(config, starting_weights(config, folder).to(ranks.device).train(), ranks)
         validate = _validator(trainer, config, streams) if config.validate_every and ranks.is_first else None
-        loop = Loop(trainer, folder, quiet=quiet)
+        loop = Loop(trainer, folder, quiet=quiet, silent=silent)
         with attention_without_compilation() if ranks.device.type == "cuda" else nullcontext():
             loop.go(_works(config, streams, ranks), validate=validate, stop_after=stop_after)
     return trainer

@@ -52,7 +52,7 @@ def test_a_kept_network_is_the_start_of_another_training(tmp_path: Path) -> None
 
 def test_a_start_that_cannot_be_is_an_error_of_this_cell(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"finite|diverge"):
-        KIND.run(job(tmp_path, {**SETTINGS, "init": "default+noise:1e30"}))
+        KIND.run(job(tmp_path, {**SETTINGS, "init": "default+noise:1e38"}))
     with pytest.raises(ValueError, match="no field 'nonsense'"):
         KIND.run(job(tmp_path, {**SETTINGS, "training": {**TRAINING, "nonsense": 1}}))
     with pytest.raises(ValueError, match=r"names \{other\}, and the cell needs nothing"):

@@ -22,7 +22,7 @@ pytest.importorskip("sklearn")
 CONFIG = MetaTrainingConfig(
     hypernet=GHNConfig(hidden=8, layers=1, heads=2, max_channels=8, spatial=5, num_classes=10),
     data="digits", steps=2, meta_batch=1, images=8, log_every=1,
-    space=Space(max_megamacs=4.0, max_cells=3, attention=0.0),
+    space=Space(max_megamacs=20.0, max_cells=5, attention=0.0),
 )  # fmt: skip
 
 
