@@ -82,8 +82,13 @@ TABLE1 = Experiment(
 )
 
 
+def _count(scale: Scale, split: str) -> int:
+    """Networks of a split that are looked at; more than are trained where training is what takes time."""
+    return scale.splits[split] if scale.name == "paper" else 20
+
+
 def _split(scale: Scale, split: str) -> Cell:
-    count = scale.splits[split] if scale.name == "paper" else 20
+    count = _count(scale, split)
     settings = {"split": split, "count": count, "image_size": scale.image_size, "num_classes": scale.classes}
     return Cell(kind="structure", settings=settings)
 
@@ -111,7 +116,7 @@ def _report3(scale: Scale, results: Results) -> Report:
     for split in scale.splits:
         value = results.value(_split(scale, split))
         entries = [_spread(value, quantity) for quantity in QUANTITIES]
-        rows.append(Row(name=f"{split} ({scale.splits[split]})", entries=entries, published=[None] * len(entries)))
+        rows.append(Row(name=f"{split} ({_count(scale, split)})", entries=entries, published=[None] * len(entries)))
     found = [value for model in scale.models if (value := results.value(_model(scale, model))) is not None]
     entries = [Entry.of(value[quantity] for value in found) for quantity in QUANTITIES]
     rows.append(Row(name=f"pytorch ({len(scale.models)})", entries=entries, published=[None] * len(entries)))

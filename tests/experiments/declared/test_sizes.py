@@ -39,6 +39,9 @@ def test_table_3_and_figure_3_by_hand() -> None:
     values = [100 * number(_model(SMALL, model)) + 1 for model in SMALL.models]
     assert report.rows[-1].entries[2] is not None
     assert report.rows[-1].entries[2].mean == pytest.approx(fmean(values))
+    assert report.rows[0].name == "test (20)"
+    assert report.rows[0].entries[0] is not None
+    assert report.rows[0].entries[0].count == 20
     figure = FIGURE3.report(SMALL, results(cells))
     assert len(figure.plots[0].series) == 1 + len(SMALL.splits)
     assert list(figure.plots[0].series[0].x) == pytest.approx(values)
