@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -121,24 +121,34 @@ def _check(options: Options) -> None:
 def _computed(options: Options, experiment: Experiment, scale: Scale, bar: Bar) -> Done:
     import torch
 
+    from ghn.cli.support.terminal import Bar
     from ghn.experiments.grid.place import open_place
     from ghn.experiments.grid.store import Store
     from ghn.experiments.run import run_experiment
 
-    def progress(each: Progress) -> None:
-        if each.error is not None:
-            bar.advance(f"{_told(each)}: failed: {each.error}")
-        else:
-            bar.advance(_told(each) if each.here else f"{_told(each)} (there)")
-
     place = open_place(options.folder)
-    with Store(place) as store, _executor(options) as executor:
+    with Store(place) as store, _executor(options) as executor, ExitStack() as stack:
+        shown = [bar]
+
+        def begin(number: int, count: int) -> None:
+            """Each stage has a bar of its own."""
+            shown[-1].close()
+            text = f"{experiment.name}, stage {number + 1} of {len(experiment.stages)}"
+            shown.append(stack.enter_context(Bar(text, quiet=options.quiet)))
+            shown[-1].begin(count, text)
+
+        def progress(each: Progress) -> None:
+            if each.error is not None:
+                shown[-1].advance(f"{_told(each)}: failed: {each.error}")
+            else:
+                shown[-1].advance(_told(each) if each.here else f"{_told(each)} (there)")
+
         return run_experiment(
             experiment,
             scale,
             store,
             executor,
-            begin=lambda number, count: bar.begin(count, f"{experiment.name}, stage {number + 1}"),
+            begin=begin,
             progress=progress,
             device=options.device or ("cuda" if torch.cuda.is_available() else "cpu"),
             data_root=options.data_root,
