@@ -15,7 +15,7 @@ from ghn.checkpoint.weights import SUFFIXES
 from ghn.common.modules import named_parameters
 from ghn.data import DATA_SETS
 from ghn.data.augment import resized
-from ghn.data.load import load, load_folder
+from ghn.data.load import load, training_images
 from ghn.data.sample import sample_batches
 from ghn.evaluate import EvaluationConfig
 from ghn.evaluate.networks import Candidate, candidates
@@ -68,7 +68,7 @@ class Networks:
         else:
             size = config.image_size or NOISE_SIZE
             # Says what there is if it is no folder.
-            classes = len(load_folder(Path(config.data).expanduser(), size)[0].classes) if self._is_folder else 0
+            classes = len(training_images(Path(config.data).expanduser(), size).classes) if self._is_folder else 0
         self.image_size = config.image_size or size
         if not classes:
             sample_batches(config.data, 2)

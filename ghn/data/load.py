@@ -58,6 +58,24 @@ def load_folder(folder: Path, image_size: int) -> tuple[ImageFolder, ImageFolder
     return train.hold_out(len(train) // TEST_SHARE)
 
 
+def training_images(folder: Path, image_size: int) -> ImageFolder:
+    """The images of a folder that a training sees (see `load_folder`); all where these are too few to hold some out.
+
+    Args:
+        folder: As for `load_folder`.
+        image_size: Likewise.
+
+    Raises:
+        DataError: When images are missing or damaged.
+    """
+    try:
+        return load_folder(folder, image_size)[0]
+    except DataError:
+        if (folder / "train").is_dir():
+            raise
+        return ImageFolder.open(folder, name=folder.name, image_size=image_size)
+
+
 SHARDS = "webdataset:"
 """Before the place of shards, where a data set is named."""
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ghn.data.errors import DataError
 from ghn.data.image_folder import ImageFolderStream
-from ghn.data.load import DATA_SETS, SHARDS, load, load_folder, load_shards
+from ghn.data.load import DATA_SETS, SHARDS, load, load_shards, training_images
 from ghn.data.stream import ImageStream
 
 BATCH_SIZE = 64
@@ -48,7 +48,7 @@ def sample_batches(
         if not folder.is_dir():
             raise DataError(f"{source} is no folder, and no data set; there are {', '.join(DATA_SETS)}")
         # Those that a training from here sees: test images are not for calibration.
-        files, _ = load_folder(folder, image_size)
+        files = training_images(folder, image_size)
         stream = ImageFolderStream(files, batch_size=min(BATCH_SIZE, len(files), images), seed=seed)
     count = min(images, stream.images_per_epoch)
     if count > stream.batch_size and count % stream.batch_size == 1:

@@ -42,6 +42,16 @@ def test_a_folder_with_or_without_a_split(tmp_path: Path) -> None:
         assert sorted(labels.tolist()) == [0] * 4 + [1] * 4
 
 
+def test_of_one_image_a_class_none_is_held_out(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    pytest.importorskip("torchvision")
+    for index, name in enumerate(("cat", "dog", "eel", "fox", "gnu")):
+        (tmp_path / name).mkdir()
+        image.new("RGB", (40, 40), (40 * index, 0, 0)).save(tmp_path / name / "0.png")
+    ((_, labels),) = sample_batches(str(tmp_path), 100, image_size=32)
+    assert sorted(labels.tolist()) == [0, 1, 2, 3, 4]
+
+
 def test_what_is_neither(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nosuch is no folder, and no data set; there are cifar10"):
         sample_batches("nosuch", 10)

@@ -103,8 +103,8 @@ def _steps(against: str) -> int:
 
 def _known(against: str) -> Mapping[str, float] | None:
     """Accuracies that need no training; None for `sgd:STEPS`."""
+    from ghn.analysis.accuracies import read_accuracies
     from ghn.analysis.published import accuracies
-    from ghn.analysis.ranking import read_accuracies
 
     if _steps(against):
         return None
@@ -114,7 +114,7 @@ def _known(against: str) -> Mapping[str, float] | None:
 
 def _trained(options: Options, networks: Networks, steps: int, bar: Bar) -> Mapping[str, float]:
     """Accuracies after SGD from the first start alone."""
-    from ghn.analysis.ranking import trained_accuracies
+    from ghn.analysis.accuracies import trained_accuracies
 
     alone = networks_of(options, starts=networks.config.starts[:1])
     return trained_accuracies(
