@@ -1,9 +1,9 @@
 """Predict good initial parameters for any PyTorch model with graph hypernetworks.
 
-    import ghn
+import ghn
 
-    hypernet = ghn.from_pretrained("ghn3-t-cifar10")
-    report = hypernet.initialize(model)
+hypernet = ghn.from_pretrained("ghn3-t-cifar10")
+report = hypernet.initialize(model)
 """
 
 from importlib import import_module

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ghn.common.modules import modules
 from ghn.common.text import printable
 from ghn.data import DATA_SETS, DataError, ImageFolder, ImageFolderStream, ImageSet, ImageStream, load
 from ghn.data.augment import augmentation_named
@@ -27,6 +28,9 @@ FOLDER_SIZE = 224
 """Side in pixels that images of folders get by default."""
 
 IMAGENET = "imagenet"
+
+ONEDNN_BLOCK = 8
+"""Channels that oneDNN's convolutions take at a time, or twice or four times as many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,3 +212,26 @@ def _stream(
         part=range(batch_size) if training and part is None else part,
         skip=config.skip_damaged if training else 0,
     )
+
+
+def memory_format_for(network: nn.Module) -> torch.memory_format:
+    """How the images of a training lie in memory: channels last, which is faster, where that is safe.
+
+    In that layout oneDNN writes past its buffer in the gradient of a strided 1×1 convolution of fewer than 8 channels,
+    as RepVGG applies to images, and the process crashes (uxlfoundation/oneDNN issue 6035).
+    """
+    unsafe = any(
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and module.stride != (1, 1)
+        and module.in_channels // module.groups < ONEDNN_BLOCK
+        for module in modules(network)
+    )
+    return torch.contiguous_format if unsafe else torch.channels_last
+
+
+def works(stream: Stream, first: int, last: int, memory_format: torch.memory_format) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches of the steps from `first` to before `last`."""
+    for step in range(first, last):
+        images, labels = stream.batch(step)
+        yield images.contiguous(memory_format=memory_format), labels

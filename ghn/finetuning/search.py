@@ -25,6 +25,7 @@ from ghn.common.untrusted.json_text import read_json
 from ghn.data import ImageStream
 from ghn.data.image_folder import ImageFolderStream
 from ghn.finetuning.config import FinetuneConfig
+from ghn.finetuning.images import memory_format_for, works
 from ghn.finetuning.mixing import Mix
 from ghn.finetuning.result import FinetuneResult, HistoryPoint
 from ghn.finetuning.stepper import NetworkStepper
@@ -216,6 +217,7 @@ class Search:
         count = len(config.rates)
         title = f"rate {rate:g}" + (f" ({index + 1} of {count})" if count > 1 else "")
         loop = Loop(trainer, home, quiet=self.quiet, silent=self.quiet, title=title, part=(index, count))
+        memory_format = memory_format_for(self.network)
         if not stepper.history:
             stepper.history = list(seen)
 
@@ -229,7 +231,7 @@ class Search:
             if trainer.step_count == 0:
                 self._look(trainer, stepper)
             loop.go(
-                lambda first, last: _works(stream, first, last),
+                lambda first, last: works(stream, first, last, memory_format),
                 validate=None if self.observe is None else lambda: self._validation(trainer, stepper),
                 after_step=remember,
             )
@@ -364,12 +366,6 @@ def _read_outcome(home: Path, config: FinetuneConfig) -> _Outcome | None:
         network=state["network"],
         averaged=average and {n.removeprefix("module."): v for n, v in average.items() if n.startswith("module.")},
     )
-
-
-def _works(stream: ImageStream | ImageFolderStream, first: int, last: int) -> Iterator[tuple[Tensor, Tensor]]:
-    for step in range(first, last):
-        images, labels = stream.batch(step)
-        yield images.contiguous(memory_format=torch.channels_last), labels
 
 
 def _best(outcomes: Mapping[float, _Outcome]) -> float:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
-from ghn.data import DataError, ImageFolder, ImageStream
+from ghn.data import DataError, ImageFolder, ImageStream, load
 from ghn.data.sample import first_batches
 from ghn.finetuning.config import FinetuneConfig
-from ghn.finetuning.images import Images, open_data, open_images
+from ghn.finetuning.images import Images, memory_format_for, open_data, open_images, works
 from ghn.training.ranks import Ranks
 from tests.data.folders import write_folder
 from tests.finetuning.networks import digits
@@ -155,3 +156,32 @@ def test_processes_evaluate_on_a_share_each(tmp_path: Path) -> None:
 
 def _batches(stream: Any) -> Any:
     return first_batches(stream, stream.images_per_epoch)
+
+
+@pytest.mark.parametrize(
+    ("layer", "safe"),
+    [
+        (nn.Conv2d(3, 48, 1, 2), False),
+        (nn.Conv2d(14, 28, 1, (2, 1), groups=2), False),
+        (nn.Conv2d(8, 48, 1, 2), True),
+        (nn.Conv2d(3, 48, 1), True),
+        (nn.Conv2d(3, 48, 3, 2), True),
+        (nn.Linear(3, 3), True),
+    ],
+)
+def test_images_are_channels_last_where_that_is_safe(layer: nn.Module, safe: bool) -> None:
+    """Unsafe is what makes the C++ library write past its memory; a process may survive that for a while."""
+    network = nn.ModuleDict({"deep": nn.Sequential(nn.ReLU(), layer)})
+    assert memory_format_for(network) is (torch.channels_last if safe else torch.contiguous_format)
+
+
+def test_batches_lie_in_memory_as_they_are_to() -> None:
+    pytest.importorskip("sklearn")
+    stream = ImageStream(load("digits"), batch_size=4, seed=0)
+    for form in (torch.channels_last, torch.contiguous_format):
+        found = list(works(stream, 2, 4, form))
+        assert len(found) == 2
+        for (images, labels), index in zip(found, (2, 3), strict=True):
+            assert images.is_contiguous(memory_format=form)
+            assert torch.equal(images, stream.batch(index)[0])
+            assert torch.equal(labels, stream.batch(index)[1])

@@ -129,7 +129,7 @@ def test_the_seed_decides_the_noise(stream: ImageStream) -> None:
         ({"epochs": 0}, "epochs must be positive, not 0"),
         ({"learning_rates": ()}, "learning_rates must be at least one"),
         ({"learning_rates": (0.1, -1.0)}, "learning_rates must be positive, not "),
-        ({"schedule": "linear"}, "schedule must be cosine, steps or constant, not 'linear'"),
+        ({"schedule": "linear"}, "schedule must be cosine, steps, thirds or constant, not 'linear'"),
         ({"precision": "float8"}, "precision must be float32, bfloat16 or float16, not 'float8'"),
         ({"noise": -1.0}, r"noise must be at least 0, not -1\.0"),
     ],

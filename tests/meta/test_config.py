@@ -22,7 +22,7 @@ from ghn.meta import MetaTrainingConfig, Space
         ({"warmup": 1.0}, "warmup is a share, 0 <= warmup < 1, not 1.0"),
         ({"optimizer": "rmspropp"}, "unknown optimizer 'rmspropp'; did you mean rmsprop"),
         ({"penalty_form": "l1"}, "penalty_form must be norm or squared"),
-        ({"schedule": "linear"}, "schedule must be cosine, steps or constant"),
+        ({"schedule": "linear"}, "schedule must be cosine, steps, thirds or constant"),
         ({"penalty": -1.0}, "penalty must be at least 0, not -1"),
         ({"penalty": float("nan")}, "penalty must be a finite number, not nan"),
         ({"learning_rate": float("inf")}, "learning_rate must be a finite number"),

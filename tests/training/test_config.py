@@ -33,7 +33,7 @@ ANY = pytest.mark.parametrize("cls", [TrainingConfig, MetaTrainingConfig, Finetu
         ({"label_smoothing": 1.0}, "label_smoothing is a share"),
         ({"precision": "float8"}, "precision must be float32, bfloat16 or float16, not 'float8'"),
         ({"optimizer": None}, "optimizer must be of type str, not None"),
-        ({"schedule": "Cosine"}, "schedule must be cosine, steps or constant"),
+        ({"schedule": "Cosine"}, "schedule must be cosine, steps, thirds or constant"),
         ({"seed": -1}, "seed must be at least 0, not -1"),
         ({"seed": 2**31}, r"seed must be below 2\^31, not 2147483648"),
         ({"save_every": 0}, "save_every must be at least 1"),
