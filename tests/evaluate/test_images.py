@@ -11,7 +11,9 @@ from torch.nn import functional
 
 from ghn.data import DataError, ImageFolder, ImageStream, load
 from ghn.data.load import load_folder
+from ghn.evaluate import EvaluationConfig
 from ghn.evaluate.images import EvaluationImages
+from tests.data.tars import write_shard
 from tests.evaluate.some import toy, write_classes
 from tests.evaluate.test_config import CONFIG
 
@@ -112,3 +114,14 @@ def test_other_classes_to_train_on(tmp_path: Path) -> None:
 def test_images_that_are_not_there(changes: dict[str, str], message: str) -> None:
     with pytest.raises(DataError, match=message):
         EvaluationImages(replace(CONFIG, **changes), CPU)  # type: ignore[arg-type]
+
+
+def test_images_in_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torchvision")
+    monkeypatch.setenv("GHN_CACHE", str(tmp_path / "cache"))
+    data = f"webdataset:{write_shard(tmp_path / 'shards')}"
+    images = EvaluationImages(EvaluationConfig(data=data, image_size=16), torch.device("cpu"))
+    assert (len(images.test), images.classes, images.size) == (3, 2, 16)
+    ((batch, labels),) = images.training
+    assert batch.shape == (13, 3, 16, 16)
+    assert set(labels.tolist()) == {0, 1}

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from ghn.data import DataError, ImageFolder, ImageFolderStream, ImageSet, ImageStream
+from ghn.meta.config import MetaTrainingConfig
 from ghn.meta.images import open_images, training_images
 from ghn.training.ranks import Ranks
+from tests.data.tars import write_shard
 from tests.meta.tiny import TINY
 
 CONFIG = replace(TINY, image_size=8, images=8, augment=False)
@@ -167,3 +169,11 @@ def test_images_of_folders_are_held_out_too(root: Path) -> None:
 def test_a_folder_must_be_named() -> None:
     with pytest.raises(DataError, match="data is 'folder', but data_root names none; set it to the folder that holds"):
         training_images(replace(CONFIG, data="folder", data_root=None))
+
+
+def test_images_in_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torchvision")
+    monkeypatch.setenv("GHN_CACHE", str(tmp_path / "cache"))
+    config = MetaTrainingConfig(data=f"webdataset:{write_shard(tmp_path / 'shards')}", image_size=32)
+    images = training_images(config)
+    assert (len(images), images.image_size, images.classes) == (13, 32, ("0", "1"))

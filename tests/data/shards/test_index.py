@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import tarfile
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,23 +12,9 @@ import torch
 from ghn.data import DataError, ImageFolder, ImageFolderStream
 from ghn.data.load import load_shards
 from ghn.data.shards.index import expand, list_shards
+from tests.data.tars import png, write
 
-Image = pytest.importorskip("PIL.Image")
-
-
-def png(grey: int, size: tuple[int, int] = (16, 12)) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", size, (grey, grey, grey)).save(file, "PNG")
-    return file.getvalue()
-
-
-def write(file: Path, content: Mapping[str, bytes]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(file, "w") as archive:
-        for name, data in content.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
+pytest.importorskip("PIL.Image")
 
 
 @pytest.fixture(autouse=True)
