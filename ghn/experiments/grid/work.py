@@ -131,6 +131,9 @@ def _computed(task: Task, work: Path, held: ExitStack) -> Outcome:
     if seconds >= WORTH_KEEPING:
         work.mkdir(parents=True, exist_ok=True)
         write_text(work / OUTCOME, json.dumps({"value": value, "times": dict(outcome.times)}) + "\n")
+        # On another machine than the driver's nobody else would.
+        for done in (work / "state", job.output):
+            shutil.rmtree(done, ignore_errors=True)
     return outcome
 
 

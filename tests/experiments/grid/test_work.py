@@ -68,6 +68,9 @@ def test_an_outcome_is_kept_until_the_driver_has_it(tmp_path: Path, monkeypatch:
     assert len(log.read_text().splitlines()) == 1, (
         "what was computed before its driver was killed is not computed again"
     )
+    slow = task(tmp_path / "results", some.SLOW, number=1, seconds=0.0)
+    compute(slow)
+    assert not (slow.place.work / slow.digest / "state").exists(), "what it took to go on is not needed any more"
     forget(given.place, given.digest)
     compute(given)
     assert len(log.read_text().splitlines()) == 2
