@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_decoders_go_on_where_a_rank_takes_its_share_of_each_step(
     starts: list[int] = []
     start = ImageFolderStream._start
 
-    def counted(self: ImageFolderStream, index: int) -> Any:
+    def counted(self: ImageFolderStream, index: int) -> Iterator[Any]:
         if self is stream:
             starts.append(index)
         return start(self, index)
