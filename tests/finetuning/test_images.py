@@ -18,6 +18,7 @@ from ghn.finetuning.config import FinetuneConfig
 from ghn.finetuning.images import Images, memory_format_for, open_data, open_images, works
 from ghn.training.ranks import Ranks
 from tests.data.folders import write_folder
+from tests.data.tars import write_shard
 from tests.finetuning.networks import digits
 
 pytest.importorskip("sklearn")
@@ -185,3 +186,11 @@ def test_batches_lie_in_memory_as_they_are_to() -> None:
             assert images.is_contiguous(memory_format=form)
             assert torch.equal(images, stream.batch(index)[0])
             assert torch.equal(labels, stream.batch(index)[1])
+
+
+def test_images_in_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torchvision")
+    monkeypatch.setenv("GHN_CACHE", str(tmp_path / "cache"))
+    config = FinetuneConfig(data=f"webdataset:{write_shard(tmp_path / 'shards')}", image_size=16)
+    data = open_data(config.data, config)
+    assert (len(data.train), len(data.test), data.image_size, data.classes) == (13, 3, 16, ("0", "1"))
