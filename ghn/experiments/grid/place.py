@@ -97,6 +97,8 @@ class FolderPlace:
             os.link(temporary, path)
         except FileExistsError:
             return False
+        except OSError:
+            return _create_here(path, content)
         finally:
             os.unlink(temporary)
         return True
@@ -175,6 +177,16 @@ class FolderPlace:
         with open(descriptor, "wb") as file:
             file.write(content)
         return temporary
+
+
+def _create_here(path: Path, content: bytes) -> bool:
+    """As `FolderPlace.create`, where the file system has no hard links; for a moment the file is empty."""
+    try:
+        with open(path, "xb") as file:
+            file.write(content)
+    except FileExistsError:
+        return False
+    return True
 
 
 class Beat:

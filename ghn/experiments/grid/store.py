@@ -70,7 +70,7 @@ class Store:
         self._read: dict[str, int] = {}
         self._added = 0
         self._claims: dict[str, int] = {}
-        self._seen: dict[str, tuple[int, float]] = {}
+        self._seen: dict[str, tuple[bytes | None, float]] = {}
         with self._answering():
             self._check_format()
 
@@ -155,7 +155,7 @@ class Store:
                 if numbers:
                     number = numbers[-1]
                     owner = (self.place.read(f"claims/{digest}.{number}") or b"").decode()
-                    if owner and (owner == self.driver or self._lives(owner)):
+                    if owner == self.driver or (self._lives(owner) if owner else self._stirs(digest, b"")):
                         return False
                     number += 1
             if not self.place.create(f"claims/{digest}.{number}", content):
@@ -181,9 +181,14 @@ class Store:
         held = self.place.is_held(name)
         if held is not None and content.partition(b"\n")[0].decode() == machine():
             return held
-        now, (count, since) = time.monotonic(), self._seen.get(driver, (-1, 0.0))
-        if hash(content) != count:
-            self._seen[driver] = (hash(content), now)
+        return self._stirs(driver, content)
+
+    def _stirs(self, key: str, content: bytes) -> bool:
+        """Whether something has not stood still for a lease, as seen from here."""
+        now = time.monotonic()
+        before, since = self._seen.get(key, (None, now))
+        if content != before:
+            self._seen[key] = (content, now)
             return True
         return now - since < self._lease
 
