@@ -251,7 +251,8 @@ def _show(options: Options, report: Report) -> None:
     from ghn.cli.support.terminal import make_table, show
 
     title = f"{report.name}: {report.title} ({report.scale}, {report.data}; in brackets the paper)"
-    table = make_table(title, "", *report.columns, right=())
+    table = make_table(title, "", *report.columns)
     for row in report.rows:
-        table.add_row(row.name, *(report.cell(row, column) for column in range(len(report.columns))))
+        # One below the other: tables of the paper are wide.
+        table.add_row(row.name, *(report.cell(row, column, "\n") for column in range(len(report.columns))))
     show(table, "", *report.notes, *(f"failed: {line}" for line in report.failed), *map(str, options.output))

@@ -160,11 +160,11 @@ class Report:
         lines += [f"- failed: {_escaped(line)}" for line in self.failed]
         return "\n".join(lines).rstrip() + "\n"
 
-    def cell(self, row: Row, column: int) -> str:
-        """A number as it stands in tables: `24.1 ± 1.0 [23.9 ± 1.0]`."""
+    def cell(self, row: Row, column: int, between: str = " ") -> str:
+        """A number as it stands in tables, `24.1 ± 1.0 [23.9 ± 1.0]`; `between` stands before what is published."""
         entry, number = row.entries[column], row.published[column]
         ours = "–" if entry is None else _number(entry.mean, entry.std, self.digits)
-        theirs = "" if number is None else f" [{_number(number.mean, number.std, None)}]"
+        theirs = "" if number is None else f"{between}[{_number(number.mean, number.std, None)}]"
         return f"{ours}{theirs}"
 
 
