@@ -93,6 +93,7 @@ def run(options: Options) -> None:
 
         look_in_current_folder()
         experiment, scale = experiment_named(options.name), scale_named(options.scale, options.data)
+        _check_figures(options, experiment, scale)
         if options.cells:
             _count(options, experiment, scale)
             return
@@ -116,6 +117,15 @@ def _check(options: Options) -> None:
             raise ValueError(f"--{name} must be at least {least}, not {getattr(options, name)}")
     if options.ray is None and options.gpus:
         raise ValueError("--gpus is for cells on Ray: add --ray ADDRESS, or leave it out")
+
+
+def _check_figures(options: Options, experiment: Experiment, scale: Scale) -> None:
+    """Refuse a figure of what has none, before anything is computed."""
+    from ghn.experiments.protocol import Results
+
+    pictures = [file for file in options.output if file.suffix.lower() not in (".json", ".md")]
+    if pictures and not experiment.report(scale, Results()).plots:
+        raise ValueError(f"{experiment.name} is a table and has no figure {pictures[0]}: take .md or .json")
 
 
 def _computed(options: Options, experiment: Experiment, scale: Scale, bar: Bar) -> Done:
@@ -244,7 +254,9 @@ def _write(file: Path, report: Report) -> None:
         return
     from ghn.experiments.figure import draw
 
-    draw(report, file)
+    # Of one that was stopped there may be nothing yet.
+    if any(len(series.x) for plot in report.plots for series in plot.series):
+        draw(report, file)
 
 
 def _show(options: Options, report: Report) -> None:

@@ -169,7 +169,7 @@ class Report:
 
 
 def _number(mean: float, std: float | None, digits: int | None) -> str:
-    form = "g" if digits is None else f",.{digits}f"
+    form = ".4g" if digits is None else f",.{digits}f"
     return f"{mean:{form}}" + ("" if std is None else f" ± {std:{form}}")
 
 

@@ -41,6 +41,7 @@ def test_cells_are_counted_without_computing_any(tmp_path: Path, capsys: pytest.
         (["table4", "--workers", "0"], "--workers must be at least 1, not 0"),
         (["table4", "--gpus", "1"], "--gpus is for cells on Ray"),
         (["table4", "--scale", "huge"], "--scale"),
+        (["table4", "-o", "result.svg"], "table4 is a table and has no figure result.svg: take .md or .json"),
         (["table4", "-o", "result.txt"], "must end in .json or .md"),
         (["table4", "--ray", "127.0.0.1:1"], "no Ray cluster answers at 127.0.0.1:1"),
         (["table4", "--data-root", "/nowhere", "--data", "cifar10"], "/nowhere"),
@@ -61,6 +62,20 @@ def test_results_of_another_version_are_left_alone(tmp_path: Path, capsys: pytes
     (tmp_path / "format.json").write_text('{"format": 0}')
     assert main([*TABLE3, "--folder", str(tmp_path)]) == 2
     assert "holds results of version 0, this ghn writes version 1; take another folder" in capsys.readouterr().err
+
+
+def test_what_was_stopped_is_written_as_far_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ghn.experiments.grid.executors.compute", stop)
+    files = [str(tmp_path / name) for name in ("result.json", "figure.svg")]
+    assert main(["experiment", "figure3", "--quiet", "--folder", str(tmp_path / "results"), "-o", *files]) == 1
+    assert "stopped after 0 cells; the same command goes on" in capsys.readouterr().err
+    assert json.loads(Path(files[0]).read_text())["experiment"] == "figure3"
+    assert not Path(files[1]).exists(), "nothing to draw yet"
 
 
 @pytest.mark.slow
