@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from ghn.experiments.grid import work
 from ghn.experiments.grid.cell import Cell, Found, Job, Kind
 from ghn.experiments.grid.place import open_place
 from ghn.experiments.grid.work import Task, compute, forget
+from ghn.training.state import locked
 from tests.experiments import some
 
 
@@ -78,23 +78,17 @@ def test_an_outcome_is_kept_until_the_driver_has_it(tmp_path: Path, monkeypatch:
 
 def test_a_process_that_still_ends_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = task(tmp_path, some.SLOW, number=1, seconds=0.0)
-    folder = given.place.work / given.digest
-    hold = "import sys, time; from pathlib import Path; from ghn.training.state import locked\n"
-    hold += "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(float(sys.argv[2]))"
-    other = subprocess.Popen([sys.executable, "-c", hold, str(folder), "0.5"], stdout=subprocess.PIPE, text=True)
-    assert other.stdout is not None
-    assert other.stdout.readline() == "held\n"
+    other = locked(given.place.work / given.digest)
+    other.__enter__()
+    ending = threading.Timer(0.5, other.__exit__, (None, None, None))
+    ending.start()
     assert compute(given).value == {"parts": 10, "number": 1}
-    other.communicate()
+    ending.join()
     monkeypatch.setattr(work, "PATIENCE", 0.1)
-    other = subprocess.Popen([sys.executable, "-c", hold, str(folder), "60"], stdout=subprocess.PIPE, text=True)
-    assert other.stdout is not None
-    other.stdout.readline()
-    refused = compute(given)
+    with locked(given.place.work / given.digest):
+        refused = compute(given)
     assert refused.fatal
     assert "another cell runs in" in str(refused.error)
-    other.kill()
-    other.communicate()
 
 
 def test_threads_are_set_for_the_cell_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
