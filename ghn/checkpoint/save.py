@@ -27,6 +27,9 @@ WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 CARD_FILE = "README.md"
 
+FILES = (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE, IMAGES_FILE)
+"""What a hypernetwork's folder may consist of."""
+
 
 def save_pretrained(hypernet: GHN, folder: str | Path, *, images: ImageSet | None = None, **card: Any) -> Path:
     """Save a hypernetwork in the format that `ghn.from_pretrained` and the model hub read.

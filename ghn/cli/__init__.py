@@ -9,13 +9,12 @@ import contextlib
 import importlib
 import io
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType, ModuleType
-from typing import Any
+from types import MappingProxyType
 
 from ghn.cli.support.errors import CommandError
+from ghn.cli.support.parser import parse
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -87,30 +86,6 @@ def _show_what_can_be_shown() -> None:
             stream.reconfigure(errors="replace")
 
 
-def parse(module: ModuleType, command: str, words: Sequence[str]) -> Any:
-    """The command's options, read from the words after its name.
-
-    Args:
-        module: The command's module; its `Options` says what there is.
-        command: The command's name.
-        words: What the user gave.
-
-    Raises:
-        ValueError: In one line, if they do not fit.
-        SystemExit: After `--help`.
-    """
-    import tyro
-
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            return tyro.cli(module.Options, args=words, prog=f"ghn {command}", config=(tyro.conf.FlagCreatePairsOff,))
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        raise ValueError(f"{_complaint_line(complaint.getvalue())}; see `ghn {command} --help`") from None
-
-
 @contextlib.contextmanager
 def _libraries_silent(silent: bool) -> Iterator[None]:
     """Keep log records of libraries off the terminal: what fails is raised, and told in one line."""
@@ -168,33 +143,6 @@ def _help() -> str:
             "`--debug` shows the traceback of an error, `ghn --version` the version.",
         ]
     )
-
-
-def _complaint_line(text: str) -> str:
-    """The first part of tyro's boxed message, without the box, as one line."""
-    rows = text.splitlines()
-    if text.startswith("╭"):
-        rows = [re.sub(r"^│ ?|\s*│$", "", row) for row in rows if not row.startswith(("╭", "╰"))]
-    else:  # without UTF-8: a title and a rule, then rows indented by two
-        rows = [row[2:].rstrip() for row in rows[2:]]
-    parts = re.split(r"^[─-]+$", "\n".join(rows), flags=re.MULTILINE)
-    message = re.sub(r"^\s*Error parsing Options: ", "", parts[0]).split("\n\n")[0]
-    line = _joined([row for row in message.splitlines() if not row.startswith(" " * 8)])
-    if len(parts) > 1 and "Perhaps you meant" in parts[1]:
-        near = re.findall(r"^ {4}(?:-\w [\w|]+, )?(\S+)", parts[1], flags=re.MULTILINE)
-        line += f"; perhaps you meant {' or '.join(name for name in near if name.startswith('-'))}"
-    return line or "the options cannot be read"
-
-
-def _joined(rows: Sequence[str]) -> str:
-    """Rows as one line; indented ones are items of a list."""
-    line = ""
-    for row in rows:
-        if row.startswith("    "):
-            line += (" " if line.endswith(":") else ", ") + row.strip()
-        else:
-            line = f"{line} {row.strip()}".strip()
-    return line.removesuffix(".")
 
 
 def _line(error: BaseException) -> str:

@@ -8,15 +8,32 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import arg
+from tyro.conf import Positional
 
 from ghn.cli.support.errors import CommandError
+from ghn.cli.support.options import (
+    MODEL,
+    RATES,
+    Data,
+    DataRoot,
+    Device,
+    Folder,
+    Force,
+    Json,
+    Quiet,
+    check_seen,
+    option,
+    switch,
+)
+from ghn.common.progress import Bar
 
 if TYPE_CHECKING:
     from ghn.comparison import CompareConfig, Comparison, Row
 
 NAME = 14
 """Characters of a start's name that the table has on one line."""
+
+RENAMED = {"--evaluate-every": "--validate-every"}
 
 EVALUATIONS = 8
 """Points of a curve between its ends."""
@@ -35,18 +52,14 @@ class Options:
     The same command with the same --folder goes on where it was stopped.
 
     Attributes:
-        model: A model as `ghn predict` takes it: NAME (torchvision), timm:NAME, hf:TYPE, package.module:factory or
-            file.py:factory, with options of its constructor: NAME,option=value.
         init: Starts, with commas or blanks between them, e.g. default,default+calibrate,ghn,ghn+calibrate; the
             others are compared with the first. See --list.
-        data: Data set (cifar10, cifar100, digits, imagenet) or folder of <class>/*.jpg.
-        data_root: Folder that holds the data set; None for the default.
-        image_size: Side in pixels that images get; None for the data set's own, 224 for folders.
-        few_shot: Training images that are kept, the classes as equally often as can be; None for all.
+        image_size: Side in pixels that images get.
+        few_shot: Training images that are kept, the classes as equally often as can be.
         steps: Steps of each training.
         seeds: Trainings of each start; one alone says nothing of the noise.
         batch_size: Images in a step.
-        learning_rates: That are tried for every start and seed; None for five of the optimiser's.
+        learning_rates: That are tried for every start and seed.
         optimizer: sgd, adam, adamw, or another one of timm's, e.g. lamb.
         weight_decay: Of the trained parameters.
         schedule: Of the learning rate.
@@ -54,43 +67,50 @@ class Options:
         augment: Of training images: crop, randaugment, trivialaugment, or none.
         noise: Standard deviation of noise on every start's parameters (the paper's β).
         precision: Arithmetic of the networks.
-        evaluate_every: Steps between the points of a curve; None for an eighth of them.
-        test_images: Most test images for each point; None for all.
-        folder: Where the trainings are kept, to go on after an interruption; None keeps nothing.
+        validate_every: Steps between the points of a curve.
+        test_images: Most test images for each point.
         workers: Trainings at the same time, each in a process of its own.
-        device: cpu or cuda; None for CUDA where there is any.
         output: File for the results (.json) or the curves (.svg, .png, .pdf); several may be given.
         list: Only list the starts there are.
-        json: Print JSON instead of a table.
-        quiet: No progress.
     """
 
-    model: Annotated[str | None, arg(metavar="MODEL")] = None
-    init: Annotated[tuple[str, ...], arg(metavar="A,B,C")] = ("default", "ghn")
-    data: Annotated[str, arg(metavar="DATA|FOLDER")] = "digits"
-    data_root: Annotated[str | None, arg(metavar="FOLDER")] = None
-    image_size: Annotated[int | None, arg(metavar="PIXELS")] = None
-    few_shot: Annotated[int | None, arg(metavar="N")] = None
-    steps: Annotated[int, arg(metavar="N")] = 200
-    seeds: Annotated[int, arg(metavar="K")] = 3
-    batch_size: Annotated[int, arg(metavar="N")] = 64
-    learning_rates: Annotated[tuple[float, ...] | None, arg(metavar="RATE...")] = None
-    optimizer: Annotated[str, arg(metavar="NAME")] = "sgd"
-    weight_decay: Annotated[float, arg(metavar="DECAY")] = 3e-5
+    positional: Annotated[Positional[str | None], option("MODEL", default="none", help=MODEL)] = None
+    model: Annotated[str | None, option("MODEL", default="none", help="The same.")] = None
+    init: Annotated[tuple[str, ...], option("A,B,C")] = ("default", "ghn")
+    data: Data = "digits"
+    data_root: DataRoot = None
+    image_size: Annotated[int | None, option("PIXELS", default="the data set's, 224 for folders")] = None
+    few_shot: Annotated[int | None, option("N", default="all")] = None
+    steps: Annotated[int, option("N")] = 200
+    seeds: Annotated[int, option("K")] = 3
+    batch_size: Annotated[int, option("N")] = 64
+    learning_rates: Annotated[tuple[float, ...] | None, option("RATE...", default=RATES)] = None
+    optimizer: Annotated[str, option("NAME")] = "sgd"
+    weight_decay: Annotated[float, option("DECAY")] = 3e-5
     schedule: Literal["cosine", "steps", "thirds", "constant"] = "cosine"
-    warmup: Annotated[float, arg(metavar="SHARE")] = 0.0
+    warmup: Annotated[float, option("SHARE")] = 0.0
     augment: Literal["crop", "randaugment", "trivialaugment", "none"] = "crop"
-    noise: Annotated[float, arg(metavar="BETA")] = 1e-5
+    noise: Annotated[float, option("BETA")] = 1e-5
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    evaluate_every: Annotated[int | None, arg(metavar="N")] = None
-    test_images: Annotated[int | None, arg(metavar="N")] = None
-    folder: Annotated[Path | None, arg(metavar="FOLDER")] = None
-    workers: Annotated[int, arg(metavar="N")] = 1
-    device: Literal["cpu", "cuda"] | None = None
-    output: Annotated[tuple[Path, ...], arg(aliases=["-o"], metavar="FILE...")] = ()
-    list: bool = False
-    json: bool = False
-    quiet: bool = False
+    validate_every: Annotated[int | None, option("N", default="an eighth of the steps")] = None
+    test_images: Annotated[int | None, option("N", default="all")] = None
+    folder: Folder = None
+    workers: Annotated[int, option("N")] = 1
+    device: Device = None
+    output: Annotated[tuple[Path, ...], option("FILE...", default="none", short="-o")] = ()
+    force: Force = False
+    list: Annotated[bool, switch()] = False
+    json: Json = False
+    quiet: Quiet = False
+
+    def __post_init__(self) -> None:
+        if self.positional is not None and self.model is not None:
+            raise ValueError(f"two models are given, {self.positional} and --model {self.model}; leave out one")
+
+    @property
+    def name(self) -> str | None:
+        """The model that was asked for."""
+        return self.positional or self.model
 
 
 def run(options: Options) -> None:
@@ -102,29 +122,27 @@ def run(options: Options) -> None:
     if options.list:
         _list()
         return
-    if options.model is None:
-        raise ValueError("no model given: add --model MODEL, e.g. --model resnet18")
-    from ghn.cli.support.files import check_writable
-    from ghn.cli.support.terminal import Bar
+    if options.name is None:
+        raise ValueError("no model given: ghn compare MODEL, e.g. ghn compare resnet18")
+    from ghn.cli.support.files import check_results
 
-    for file in options.output:
-        check_writable(file, (".json", ".svg", ".png", ".pdf"))
+    check_seen(quiet=options.quiet, json=options.json, kept=bool(options.output or options.folder))
+    check_results(options.output, (".json", ".svg", ".png", ".pdf"), force=options.force, folder=options.folder)
     with Bar("loading libraries", quiet=options.quiet) as bar:
-        import torch
-
         from ghn.cli.support.models import look_in_current_folder
+        from ghn.common.devices import chosen_device
         from ghn.comparison import compare
         from ghn.comparison.run import InterruptedComparisonError
 
         look_in_current_folder()
         config = configured(options)
-        bar.begin(len(config.inits) * config.seeds, f"{options.model} on {options.data}")
+        bar.begin(len(config.inits) * config.seeds, f"{options.name} on {options.data}")
         try:
             found = compare(
                 config,
                 options.folder,
                 workers=options.workers,
-                device=options.device or ("cuda" if torch.cuda.is_available() else "cpu"),
+                device=chosen_device(options.device, "--device"),
                 progress=lambda cell, *_: bar.advance(f"{cell.init}, seed {cell.seed}"),
             )
         except InterruptedComparisonError as error:
@@ -150,14 +168,15 @@ def configured(options: Options) -> CompareConfig:
     from ghn.zoo.names import split_names
 
     names = {field.name for field in fields(FinetuneConfig)}
-    given = {name: value for name, value in vars(options).items() if name in names and name != "init"}
+    names -= {"init", "validate_every"}
+    given = {name: value for name, value in vars(options).items() if name in names}
     if options.steps < 1:
         raise ValueError(f"--steps must be at least 1, not {options.steps}")
-    every = options.evaluate_every or max(1, math.ceil(options.steps / EVALUATIONS))
+    every = options.validate_every or max(1, math.ceil(options.steps / EVALUATIONS))
     training = FinetuneConfig(**given, validate_every=every, log_every=max(1, options.steps // 20))
-    assert options.model is not None
+    assert options.name is not None
     inits = tuple(chain for text in options.init for chain in split_names(text))
-    return CompareConfig(model=options.model, inits=inits, seeds=options.seeds, training=training)
+    return CompareConfig(model=options.name, inits=inits, seeds=options.seeds, training=training)
 
 
 def _list() -> None:
@@ -167,7 +186,7 @@ def _list() -> None:
     table = make_table("starts, and steps that follow one (joined by +)", "name", "what it does")
     for name, summary in NAMES.items():
         table.add_row(name, summary)
-    show(table, "", "compare some: ghn compare --model resnet18 --init default,ghn,ghn+calibrate")
+    show(table, "", "compare some: ghn compare resnet18 --init default,ghn,ghn+calibrate")
 
 
 def _give(options: Options, found: Comparison) -> None:
@@ -176,7 +195,7 @@ def _give(options: Options, found: Comparison) -> None:
         _write(file, found)
     if options.json:
         print(json.dumps(found.to_dict(), indent=2))
-    elif found.cells:
+    elif found.cells and not options.quiet:
         _show(options, found)
 
 
@@ -199,7 +218,7 @@ def _show(options: Options, found: Comparison) -> None:
     points = next((_shown_points(row.steps) for row in rows if row.steps), ())
     numbers = (*(f"at {step:,}" for step in points), "difference", "cost")
     seeds = max(len(row.seeds) for row in rows)
-    title = f"{options.model} on {options.data}: test accuracy in % after steps of {options.optimizer}, {seeds} seed"
+    title = f"{options.name} on {options.data}: test accuracy in % after steps of {options.optimizer}, {seeds} seed"
     table = make_table(f"{title}{'s' if seeds != 1 else ''}", "start", *numbers, "", right=numbers)
     for row in rows:
         if row.steps:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
+
+from ghn.cli.support.options import DataRoot, Force, Json, Quiet, option
+from ghn.common.progress import Bar
+
+RENAMED = {"--images": "--data"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,17 +24,17 @@ class Options:
     Attributes:
         file: Made by joblib.dump, pickle.dump or torch.save.
         output: The folder to write; made if it does not exist.
-        images: Data set (cifar10, cifar100, digits) of which 64 training images come along, the classes as equally
+        data: Data set (cifar10, cifar100, digits) of which 64 training images come along, the classes as equally
             often as can be: predicted networks get batch-norm statistics from them.
-        data_root: Folder that holds the data set; None for the default.
-        quiet: Show nothing but errors.
     """
 
-    file: Annotated[Positional[Path], arg(metavar="FILE")]
-    output: Annotated[Path, arg(aliases=["-o"], metavar="FOLDER")]
-    images: Annotated[str | None, arg(metavar="DATA")] = None
-    data_root: Annotated[Path | None, arg(metavar="FOLDER")] = None
-    quiet: bool = False
+    file: Annotated[Positional[Path], option("FILE")]
+    output: Annotated[Path, option("FOLDER", short="-o")]
+    force: Force = False
+    data: Annotated[str | None, option("DATA", default="none")] = None
+    data_root: DataRoot = None
+    quiet: Quiet = False
+    json: Json = False
 
 
 def run(options: Options) -> None:
@@ -37,19 +43,24 @@ def run(options: Options) -> None:
     Raises:
         ValueError: In one line, if the file is no sound checkpoint or the folder cannot be written.
     """
-    from ghn.cli.support.terminal import Steps, show, size
+    from ghn.cli.support.terminal import show, size
 
-    steps = Steps(quiet=options.quiet)
-    with steps.step("loading libraries"):
+    with Bar("loading libraries", quiet=options.quiet) as bar:
         from ghn.checkpoint import convert_checkpoint, describe
         from ghn.checkpoint.images import COUNT
+        from ghn.checkpoint.save import FILES
+        from ghn.cli.support.files import check_folder
         from ghn.data import load
-    images = None
-    if options.images is not None:
-        with steps.step(f"loading {options.images}"):
-            images = load(options.images, root=options.data_root, split="train").few_shot(COUNT)
-    with steps.step(f"converting {options.file}"):
-        folder = convert_checkpoint(options.file, options.output, images=images)
-    if not options.quiet:
-        described = describe(folder)
+
+        check_folder(options.output, FILES, force=options.force)
+        images = None
+        if options.data is not None:
+            with bar.step(f"loading {options.data}"):
+                images = load(options.data, root=options.data_root, split="train").few_shot(COUNT)
+        with bar.step(f"converting {options.file}"):
+            folder = convert_checkpoint(options.file, options.output, images=images)
+            described = describe(folder)
+    if options.json:
+        print(json.dumps(described, indent=2, default=str))
+    elif not options.quiet:
         show(f"{folder}: {described['architecture']}, {described['total']:,} parameters, {size(described['bytes'])}")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
+
+from ghn.cli.support.options import Force, Json, Output, Quiet, Seed, option
+from ghn.common.progress import Bar
 
 if TYPE_CHECKING:
     from ghn.deepnets import DeepNets
@@ -22,27 +25,26 @@ class Options:
     """List the splits of DeepNets-1M, summarise one, or describe a network.
 
     Attributes:
-        split: train, val, test, wide, deep, dense, bnfree, search or predefined (ResNet-50 and a vision transformer);
-            None lists them.
-        index: Number of an architecture to describe; None summarises the split.
+        split: train, val, test, wide, deep, dense, bnfree, search or predefined (ResNet-50 and a vision transformer).
+        index: Number of an architecture to describe.
         count: Architectures to summarise, from the first on.
         image_size: Side of the images in pixels.
         num_classes: Outputs of the networks.
-        seed: Of the whole data set.
-        metadata: Published JSON file to take the split from; None draws it.
+        metadata: Published JSON file to take the split from.
         output: A .json file for the result, or, with an index, a .svg or .dot file for a drawing of the graph.
-        json: Print JSON instead of tables.
     """
 
-    split: Annotated[Positional[str | None], arg(metavar="SPLIT")] = None
-    index: Annotated[Positional[int | None], arg(metavar="INDEX")] = None
-    count: Annotated[int, arg(metavar="N")] = 100
-    image_size: Annotated[int, arg(metavar="PIXELS")] = 32
-    num_classes: Annotated[int, arg(metavar="N")] = 10
-    seed: Annotated[int, arg(metavar="N")] = 1
-    metadata: Annotated[Path | None, arg(metavar="FILE")] = None
-    output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE")] = None
-    json: bool = False
+    split: Annotated[Positional[str | None], option("SPLIT", default="list them")] = None
+    index: Annotated[Positional[int | None], option("INDEX", default="summarise the split")] = None
+    count: Annotated[int, option("N")] = 100
+    image_size: Annotated[int, option("PIXELS")] = 32
+    num_classes: Annotated[int, option("N")] = 10
+    seed: Seed = 1
+    metadata: Annotated[Path | None, option("FILE", default="drawn by the seed")] = None
+    output: Output = None
+    force: Force = False
+    quiet: Quiet = False
+    json: Json = False
 
 
 def run(options: Options) -> None:
@@ -73,7 +75,7 @@ def _check(options: Options) -> None:
     if options.count < 1:
         raise ValueError(f"--count must be at least 1, not {options.count}")
     if options.output is not None:
-        check_writable(options.output, (".json",) if options.index is None else tuple(WRITERS))
+        check_writable(options.output, (".json",) if options.index is None else tuple(WRITERS), force=options.force)
 
 
 def _list(options: Options) -> None:
@@ -85,9 +87,7 @@ def _list(options: Options) -> None:
         for split in SPLITS.values()
     ]
     rows.append({"split": PREDEFINED, "architectures": len(Predefined.names), "cells": None, "batch_norm": True})
-    _write(options, rows)
-    if options.json:
-        print(json.dumps(rows, indent=2))
+    if _given(options, rows):
         return
     table = make_table("splits of DeepNets-1M", "split", "architectures", "cells", right=("architectures", "cells"))
     for row in rows:
@@ -97,16 +97,15 @@ def _list(options: Options) -> None:
 
 
 def _summarise(options: Options) -> None:
-    from ghn.cli.support.terminal import Steps, make_table, show
+    from ghn.cli.support.terminal import make_table, show
     from ghn.deepnets import summarise
 
     deepnets = _open(options)
     count = min(options.count, len(deepnets))
-    with Steps(quiet=options.json).step(f"building {count} graphs of {options.split}"):
-        found = summarise(deepnets, count)
-    _write(options, found.to_dict())
-    if options.json:
-        print(json.dumps(found.to_dict(), indent=2))
+    with Bar(quiet=options.quiet) as bar:
+        bar.begin(count, f"graphs of {options.split}")
+        found = summarise(deepnets, count, progress=lambda: bar.advance(f"graphs of {options.split}"))
+    if _given(options, found.to_dict()):
         return
     title = f"{found.split}: {found.count:,} of {found.size:,} architectures at {options.image_size} pixels"
     table = make_table(title, "", "mean ± std (range)")
@@ -122,15 +121,13 @@ def _summarise(options: Options) -> None:
 
 def _compare(options: Options) -> None:
     """The predefined networks side by side, in place of statistics."""
-    from ghn.cli.support.terminal import Steps, make_table, quantity, show
+    from ghn.cli.support.terminal import make_table, quantity, show
     from ghn.deepnets import Predefined
 
-    with Steps(quiet=options.json).step("building the predefined networks"):
+    with Bar("building the predefined networks", quiet=options.quiet):
         records = [_record(options, index)[0] for index, _ in enumerate(Predefined.names[: options.count])]
     found = {"split": PREDEFINED, "count": len(records), "size": len(Predefined.names), "networks": records}
-    _write(options, found)
-    if options.json:
-        print(json.dumps(found, indent=2))
+    if _given(options, found):
         return
     numbers = ("index", "nodes", "edges", "parameters")
     table = make_table(
@@ -150,10 +147,8 @@ def _describe(options: Options) -> None:
     record, graph = _record(options, options.index)
     if options.output is not None and options.output.suffix.lower() != ".json":
         save(graph, options.output)
-    else:
-        _write(options, record)
-    if options.json:
-        print(json.dumps(record, indent=2))
+        options = replace(options, output=None)
+    if _given(options, record):
         return
     table = make_table(f"architecture {options.index} of {options.split}", "", "")
     table.show_header = False
@@ -206,10 +201,13 @@ def _record(options: Options, index: int) -> tuple[dict[str, Any], Computational
     return record, graph
 
 
-def _write(options: Options, record: dict[str, Any] | list[dict[str, Any]]) -> None:
+def _given(options: Options, record: dict[str, Any] | list[dict[str, Any]]) -> bool:
+    """Write and print the result as the options ask for; returns whether no table is to follow."""
     from ghn.cli.support.files import replaced
 
-    if options.output is None:
-        return
-    with replaced(options.output) as file:
-        file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    if options.output is not None:
+        with replaced(options.output) as file:
+            file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    if options.json:
+        print(json.dumps(record, indent=2))
+    return options.json or options.quiet

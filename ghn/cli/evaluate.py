@@ -7,19 +7,40 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
 
 from ghn.cli.support.errors import CommandError
 from ghn.cli.support.hypernetworks import DEFAULT_HYPERNETWORK, chosen_name
+from ghn.cli.support.options import (
+    GHN,
+    Data,
+    DataRoot,
+    Device,
+    Folder,
+    Force,
+    Json,
+    Output,
+    Quiet,
+    Seed,
+    check_seed,
+    check_seen,
+    option,
+    switch,
+)
+from ghn.common.progress import Bar
 
 if TYPE_CHECKING:
-    from ghn.cli.support.terminal import Bar
     from ghn.evaluate import Evaluation, EvaluationConfig, NetworkResult
 
 SPLITS = {"test": 100, "wide": 20, "deep": 20, "dense": 20, "bnfree": 20}
+
+PREDEFINED = (
+    "Leave out ResNet-50 and a vision transformer, which are evaluated beside the splits (with --models only where "
+    "splits are asked for too)."
+)
+RENAMED = {"--images": "--test-images"}
 
 LONGEST_WAIT = 30 * 24 * 3600.0
 """Seconds that a process waits for the others, whose networks may take longer."""
@@ -36,60 +57,61 @@ class Options:
     Under torchrun, processes share the networks.
 
     Attributes:
-        ghn: The hypernetwork: a bundled or published name (see `ghn info`), user/repo on the model hub, a folder or
-            a file.
         models: Models by name, as `ghn predict` takes them, several or separated by commas: resnet18,
             timm:regnety_004, file.py:factory, each with options of its constructor: NAME,option=value.
         init: Where the parameters come from, several or separated by commas: chains of initialisers (docs/starts.md),
             e.g. ghn,default,default+calibrate; ghn is the hypernetwork above.
-        data: Data set: cifar10, cifar100, digits, imagenet, or a folder of images that holds test/<class>/*.jpg or
-            val/<class>/*.jpg, and train/<class>/*.jpg for starts that need images.
-        data_root: Folder that holds the data set; None for the default.
-        image_size: Side in pixels of what the networks see; None for that of the data set, 224 for folders.
-        test: Networks of the split test, in the distribution of the training networks; None for 100, or with --models
-            for none.
-        wide: Networks of the split wide, with more channels; None for 20, or with --models for none.
-        deep: Networks of the split deep, with more cells; None for 20, or with --models for none.
-        dense: Networks of the split dense, with larger cells; None for 20, or with --models for none.
-        bnfree: Networks of the split bnfree, without batch norms; None for 20, or with --models for none.
-        metadata: Published JSON file (deepnets1m_eval_meta.json) to take the networks from; None draws them.
-        predefined: Also evaluate ResNet-50 and a vision transformer; with --models only where splits are asked for too.
+        image_size: Side in pixels of what the networks see.
+        test: Networks of the split test, in the distribution of the training networks.
+        wide: Networks of the split wide, with more channels.
+        deep: Networks of the split deep, with more cells.
+        dense: Networks of the split dense, with larger cells.
+        bnfree: Networks of the split bnfree, without batch norms.
+        metadata: Published JSON file (deepnets1m_eval_meta.json) to take the networks from.
         batch_norm: Batch norms use the statistics of the batch of test images, or the running ones that the start sets.
         calibration_images: Training images for starts that need some.
-        images: Test images for each network, other ones for each; None for all, at most as many as there are.
+        test_images: Test images for each network, other ones for each; at most as many as there are.
         image_workers: Processes that decode images of folders.
-        seed: Governs their order, the initialisation of models, and what starts draw.
-        folder: Keeps each network's result as soon as it is there (networks.jsonl); the same command goes on from
-            there.
         output: A .json file for the results of each network.
-        device: cpu, cuda or cuda:N; None for CUDA where there is any.
-        quiet: No progress.
-        json: Print JSON instead of a table.
     """
 
-    ghn: Annotated[Positional[str], arg(metavar="NAME|PATH")] = DEFAULT_HYPERNETWORK
-    models: Annotated[tuple[str, ...], arg(metavar="MODEL...")] = ()
-    init: Annotated[tuple[str, ...], arg(metavar="START...")] = ("ghn",)
-    data: Annotated[str, arg(metavar="NAME|FOLDER")] = "cifar10"
-    data_root: Annotated[str | None, arg(metavar="FOLDER")] = None
-    image_size: Annotated[int | None, arg(metavar="PIXELS")] = None
-    test: Annotated[int | None, arg(metavar="N")] = None
-    wide: Annotated[int | None, arg(metavar="N")] = None
-    deep: Annotated[int | None, arg(metavar="N")] = None
-    dense: Annotated[int | None, arg(metavar="N")] = None
-    bnfree: Annotated[int | None, arg(metavar="N")] = None
-    metadata: Annotated[str | None, arg(metavar="FILE")] = None
-    predefined: bool = True
+    hypernetwork: Annotated[
+        Positional[str | None], option("NAME|PATH", default=DEFAULT_HYPERNETWORK, help=f"The hypernetwork: {GHN}")
+    ] = None
+    ghn: Annotated[str | None, option("NAME|PATH", default="none", help="The same, as other commands take it.")] = None
+    models: Annotated[tuple[str, ...], option("MODEL...", default="none")] = ()
+    init: Annotated[tuple[str, ...], option("START...")] = ("ghn",)
+    data: Data = "cifar10"
+    data_root: DataRoot = None
+    image_size: Annotated[int | None, option("PIXELS", default="the data set's, 224 for folders")] = None
+    test: Annotated[int | None, option("N", default="100, with --models none")] = None
+    wide: Annotated[int | None, option("N", default="20, with --models none")] = None
+    deep: Annotated[int | None, option("N", default="20, with --models none")] = None
+    dense: Annotated[int | None, option("N", default="20, with --models none")] = None
+    bnfree: Annotated[int | None, option("N", default="20, with --models none")] = None
+    metadata: Annotated[str | None, option("FILE", default="drawn")] = None
+    predefined: Annotated[bool, switch(PREDEFINED)] = True
     batch_norm: Literal["batch", "running"] = "batch"
-    calibration_images: Annotated[int, arg(metavar="N")] = 512
-    images: Annotated[int | None, arg(metavar="N")] = None
-    image_workers: Annotated[int, arg(metavar="N")] = 0
-    seed: Annotated[int, arg(metavar="N")] = 0
-    folder: Annotated[Path | None, arg(metavar="FOLDER")] = None
-    output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE")] = None
-    device: Annotated[str | None, arg(metavar="DEVICE")] = None
-    quiet: bool = False
-    json: bool = False
+    calibration_images: Annotated[int, option("N")] = 512
+    test_images: Annotated[int | None, option("N", default="all")] = None
+    image_workers: Annotated[int, option("N")] = 0
+    seed: Seed = 0
+    folder: Folder = None
+    output: Output = None
+    force: Force = False
+    device: Device = None
+    quiet: Quiet = False
+    json: Json = False
+
+    def __post_init__(self) -> None:
+        if self.hypernetwork is not None and self.ghn is not None:
+            raise ValueError(f"two hypernetworks are given, {self.hypernetwork} and --ghn {self.ghn}; leave out one")
+        check_seed(self.seed)
+
+    @property
+    def name(self) -> str:
+        """The hypernetwork that was asked for."""
+        return self.hypernetwork or self.ghn or DEFAULT_HYPERNETWORK
 
 
 def run(options: Options) -> None:
@@ -100,13 +122,13 @@ def run(options: Options) -> None:
         CommandError: If networks failed; the others are shown and saved.
         KeyboardInterrupt: When it was interrupted; what there is was shown and saved.
     """
-    from ghn.cli.support.files import check_writable
-    from ghn.cli.support.terminal import Bar
+    from ghn.cli.support.files import check_results
 
-    if options.output is not None:
-        check_writable(options.output, (".json",))
-    with Bar("loading libraries", quiet=options.quiet or options.json or _rank() > 0) as bar:
-        evaluation, ended_by = _evaluated(options, chosen_name(options.ghn), bar)
+    output = [] if options.output is None else [options.output]
+    check_seen(quiet=options.quiet, json=options.json, kept=bool(output or options.folder))
+    check_results(output, (".json",), force=options.force, folder=options.folder)
+    with Bar("loading libraries", quiet=options.quiet or _rank() > 0) as bar:
+        evaluation, ended_by = _evaluated(options, chosen_name(options.name), bar)
     if evaluation is not None and _rank() == 0:
         _report(options, evaluation)
     if ended_by is not None:
@@ -124,17 +146,17 @@ def _rank() -> int:
 
 def _evaluated(options: Options, name: str, bar: Bar) -> tuple[Evaluation | None, BaseException | None]:
     """The results, or what there is of them and what ended it: Ctrl-C, or an image that cannot be read."""
+    from ghn.common.devices import chosen_device
     from ghn.evaluate import evaluate
     from ghn.evaluate.run import evaluation_of
     from ghn.training.ranks import RankLostError, Ranks
     from ghn.training.state import StateError
 
     config = configured(options, name)
-    device = _device(options.device)
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    device = chosen_device(options.device, "--device")
     done: list[NetworkResult] = []
     try:
-        with Ranks.from_environment(device.partition(":")[0] if several else device, timeout=LONGEST_WAIT) as ranks:
+        with Ranks.from_environment(device, timeout=LONGEST_WAIT) as ranks:
             bar.begin(len(range(ranks.rank, config.count, ranks.world)) * len(config.starts), "evaluating")
 
             def progress(result: NetworkResult) -> None:
@@ -190,40 +212,24 @@ def configured(options: Options, name: str) -> EvaluationConfig:
         starts=tuple(re.sub(r"^ghn(?=\+|$)", lambda _: f"ghn:{name}", start) for start in starts),
         calibration_images=options.calibration_images,
         batch_norm=options.batch_norm,
-        images=options.images,
+        images=options.test_images,
         image_workers=options.image_workers,
         seed=options.seed,
     )
-
-
-def _device(name: str | None) -> str:
-    """The device of that name; by default CUDA where there is any."""
-    import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name is None:
-        return "cuda" if count else "cpu"
-    parts = re.fullmatch(r"cpu|cuda(?::([0-9]+))?", name)
-    if parts is None:
-        raise ValueError(f"--device must be cpu, cuda or cuda:N, not {name!r}")
-    if name != "cpu" and int(parts[1] or 0) >= count:
-        there = f"PyTorch finds only cuda:0 to cuda:{count - 1}" if count else "PyTorch finds no CUDA device"
-        raise ValueError(f"--device {name}: {there}; choose another, or cpu")
-    return name
 
 
 def _report(options: Options, evaluation: Evaluation) -> None:
     """Save and show what there is."""
     from ghn.cli.support.files import replaced
 
-    record = {"command": "evaluate", "hypernetwork_name": options.ghn, **evaluation.to_dict()}
+    record = {"command": "evaluate", "hypernetwork_name": options.name, **evaluation.to_dict()}
     text = json.dumps(record, indent=2)
     if options.output is not None:
         with replaced(options.output) as file:
             file.write_text(text + "\n", encoding="utf-8")
     if options.json:
         print(text)
-    else:
+    elif not options.quiet:
         _show(evaluation)
 
 

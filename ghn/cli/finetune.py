@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import Positional, arg
-
 from ghn.cli.support.errors import CommandError
+from ghn.cli.support.options import (
+    RATES,
+    Data,
+    DataRoot,
+    Device,
+    Folder,
+    Force,
+    Json,
+    Model,
+    Output,
+    Quiet,
+    Seed,
+    check_seed,
+    check_seen,
+    option,
+)
+from ghn.common.progress import Bar
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ghn.cli.support.terminal import Steps
-    from ghn.finetuning import Data, FinetuneConfig, FinetuneResult
+    from ghn.finetuning import Data as OpenedData
+    from ghn.finetuning import FinetuneConfig, FinetuneResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,39 +46,31 @@ class Options:
     The result is saved beside the weights, as FILE with .finetune.json.
 
     Attributes:
-        model: A model, as `ghn predict` takes it: NAME (torchvision), timm:NAME, hf:TYPE, package.module:factory or
-            file.py:factory; options of its constructor may follow: NAME,option=value.
-        init: The start: a chain of initialisers (see docs/starts.md), e.g. ghn:ghn3-t-cifar10+calibrate; None for the
-            model's own initialisation.
-        data: Data set (cifar10, cifar100, digits, imagenet), or folder of <class>/*.jpg, or of train/ and test/ (or
-            val/) that hold these.
-        output: The .safetensors file to write, which load_state_dict takes; None for none. Averaged weights go beside
-            it, as FILE with .averaged.safetensors.
-        folder: The run's folder: states, logs, TensorBoard records. The same command goes on there after it was
-            stopped or killed. None keeps nothing.
-        steps: Steps of the training with each learning rate; 0 for as many as the epochs make.
+        init: The start: a chain of initialisers (see docs/starts.md), e.g. ghn:ghn3-t-cifar10+calibrate.
+        output: The .safetensors file to write, which load_state_dict takes. Averaged weights go beside it, as FILE with
+            .averaged.safetensors.
+        steps: Steps of the training with each learning rate.
         epochs: Passes over the training images.
-        learning_rates: Each is tried from the same start, the best on held-out images is kept; None for
-            0.4 0.1 0.04 0.01 0.001 with sgd, 0.01 0.003 0.001 0.0003 0.0001 with others.
+        learning_rates: Each is tried from the same start, the best on held-out images is kept.
         batch_size: Images in a step.
-        image_size: Side of the images in pixels; None for the data set's own, 224 for folders.
+        image_size: Side of the images in pixels.
         optimizer: sgd, adamw, adam, or any other of timm's (lamb, lion, ...).
         schedule: Of the learning rate, after warm-up.
         warmup: Share of the run over which the learning rate rises.
         weight_decay: Of all parameters.
         momentum: Of sgd and others that have one.
         betas: Of adamw, adam and others that have two.
-        clip: Largest norm of the gradient; None for no limit.
+        clip: Largest norm of the gradient; inf for no limit.
         label_smoothing: Of the cross-entropy.
-        average: Decay of a moving average of the weights, which is evaluated and saved too; None for none.
+        average: Decay of a moving average of the weights, which is evaluated and saved too.
         augment: Of training images.
         mixup: Alpha of mixup; 0 for none.
         cutmix: Alpha of CutMix; 0 for none.
         noise: Standard deviation of noise on the start, which makes tiled copies different.
         precision: Arithmetic of the model in training.
-        hold_out: Training images held out to choose the learning rate; None for a tenth, at most 5,000.
-        few_shot: Training images that are kept of the others; None for all.
-        test_images: Most test images of an evaluation; None for all.
+        hold_out: Training images held out to choose the learning rate.
+        few_shot: Training images that are kept of the others.
+        test_images: Most test images of an evaluation.
         init_images: Training images that the start may use.
         validate_every: Steps between evaluations, besides those at the start and the end; 0 for these only.
         save_every: Steps between saves in the folder.
@@ -71,58 +79,64 @@ class Options:
         minutes: Length of the training with each learning rate in minutes; the steps are the most then.
         image_workers: Processes that decode images of folders.
         skip_damaged: Damaged training images that are passed over, each with a warning that names it.
-        data_root: Folder that holds named data sets; None for the default.
-        seed: Governs all that is drawn.
-        device: cpu or cuda; None for CUDA where there is any.
-        quiet: Show nothing but errors.
-        json: Print the result as JSON instead of a table.
     """
 
-    model: Annotated[Positional[str], arg(metavar="MODEL")]
-    init: Annotated[str | None, arg(metavar="CHAIN")] = None
-    data: Annotated[str, arg(metavar="DATA|FOLDER")] = "digits"
-    output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE")] = None
-    folder: Annotated[Path | None, arg(metavar="RUN")] = None
-    steps: Annotated[int, arg(metavar="N")] = 0
-    epochs: Annotated[float, arg(metavar="E")] = 1.0
-    learning_rates: Annotated[tuple[float, ...] | None, arg(metavar="RATE...")] = None
-    batch_size: Annotated[int, arg(metavar="N")] = 64
-    image_size: Annotated[int | None, arg(metavar="PIXELS")] = None
-    optimizer: Annotated[str, arg(metavar="NAME")] = "sgd"
+    model: Model
+    init: Annotated[str | None, option("CHAIN", default="the model's own initialisation")] = None
+    data: Data = "digits"
+    output: Output = None
+    force: Force = False
+    folder: Folder = None
+    steps: Annotated[int, option("N", default="as many as the epochs make")] = 0
+    epochs: Annotated[float, option("E")] = 1.0
+    learning_rates: Annotated[tuple[float, ...] | None, option("RATE...", default=RATES)] = None
+    batch_size: Annotated[int, option("N")] = 64
+    image_size: Annotated[int | None, option("PIXELS", default="the data set's, 224 for folders")] = None
+    optimizer: Annotated[str, option("NAME")] = "sgd"
     schedule: Literal["cosine", "steps", "thirds", "constant"] = "cosine"
-    warmup: Annotated[float, arg(metavar="SHARE")] = 0.0
-    weight_decay: Annotated[float, arg(metavar="DECAY")] = 3e-5
-    momentum: Annotated[float, arg(metavar="SHARE")] = 0.9
-    betas: Annotated[tuple[float, float], arg(metavar="BETA1 BETA2")] = (0.9, 0.999)
-    clip: Annotated[float | None, arg(metavar="NORM")] = 5.0
-    label_smoothing: Annotated[float, arg(metavar="SHARE")] = 0.0
-    average: Annotated[float | None, arg(metavar="DECAY")] = None
+    warmup: Annotated[float, option("SHARE")] = 0.0
+    weight_decay: Annotated[float, option("DECAY")] = 3e-5
+    momentum: Annotated[float, option("SHARE")] = 0.9
+    betas: Annotated[tuple[float, float], option("BETA1 BETA2")] = (0.9, 0.999)
+    clip: Annotated[float | None, option("NORM")] = 5.0
+    label_smoothing: Annotated[float, option("SHARE")] = 0.0
+    average: Annotated[float | None, option("DECAY", default="none")] = None
     augment: Literal["crop", "randaugment", "trivialaugment", "none"] = "crop"
-    mixup: Annotated[float, arg(metavar="ALPHA")] = 0.0
-    cutmix: Annotated[float, arg(metavar="ALPHA")] = 0.0
-    noise: Annotated[float, arg(metavar="BETA")] = 1e-5
+    mixup: Annotated[float, option("ALPHA")] = 0.0
+    cutmix: Annotated[float, option("ALPHA")] = 0.0
+    noise: Annotated[float, option("BETA")] = 1e-5
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    hold_out: Annotated[int | None, arg(metavar="N")] = None
-    few_shot: Annotated[int | None, arg(metavar="N")] = None
-    test_images: Annotated[int | None, arg(metavar="N")] = None
-    init_images: Annotated[int, arg(metavar="N")] = 512
-    validate_every: Annotated[int, arg(metavar="N")] = 0
-    save_every: Annotated[int, arg(metavar="N")] = 200
-    log_every: Annotated[int, arg(metavar="N")] = 10
-    max_nonfinite: Annotated[int, arg(metavar="N")] = 1
-    minutes: Annotated[float | None, arg(metavar="MINUTES")] = None
-    image_workers: Annotated[int, arg(metavar="N")] = 0
-    skip_damaged: Annotated[int, arg(metavar="N")] = 0
-    data_root: Annotated[str | None, arg(metavar="FOLDER")] = None
-    seed: Annotated[int, arg(metavar="N")] = 0
-    device: Literal["cpu", "cuda"] | None = None
-    quiet: bool = False
-    json: bool = False
+    hold_out: Annotated[int | None, option("N", default="a tenth, at most 5,000")] = None
+    few_shot: Annotated[int | None, option("N", default="all")] = None
+    test_images: Annotated[int | None, option("N", default="all")] = None
+    init_images: Annotated[int, option("N")] = 512
+    validate_every: Annotated[int, option("N")] = 0
+    save_every: Annotated[int, option("N")] = 200
+    log_every: Annotated[int, option("N")] = 10
+    max_nonfinite: Annotated[int, option("N")] = 1
+    minutes: Annotated[float | None, option("MINUTES", default="no limit")] = None
+    image_workers: Annotated[int, option("N")] = 0
+    skip_damaged: Annotated[int, option("N")] = 0
+    data_root: DataRoot = None
+    seed: Seed = 0
+    device: Device = None
+    quiet: Quiet = False
+    json: Json = False
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
     @property
-    def record_file(self) -> Path | None:
-        """Where the result is written."""
-        return None if self.output is None else self.output.with_suffix(".finetune.json")
+    def record_file(self) -> Path:
+        """Where the result is written, if there is an output."""
+        assert self.output is not None
+        return self.output.with_suffix(".finetune.json")
+
+    @property
+    def averaged_file(self) -> Path:
+        """Where averaged weights are written, if there is an output."""
+        assert self.output is not None
+        return self.output.with_suffix(".averaged.safetensors")
 
 
 def run(options: Options) -> None:
@@ -133,56 +147,64 @@ def run(options: Options) -> None:
         CommandError: When another process of the run has gone, or the last state could not be saved.
         KeyboardInterrupt: When it was asked to stop; says whether and how to go on.
     """
-    from ghn.cli.support.files import check_writable
-    from ghn.cli.support.terminal import Steps
-
     first = int(os.environ.get("RANK", "0")) == 0
-    if options.output is not None and options.record_file is not None and first:
-        check_writable(options.output, (".safetensors",))
-        check_writable(options.record_file, (".json",))
-    steps = Steps(quiet=options.quiet or not first)
-    with steps.step("loading libraries"):
+    if first:
+        _check_outputs(options)
+    with Bar("loading libraries", quiet=options.quiet or not first) as bar:
         import torch
 
+        from ghn.common.devices import chosen_device
         from ghn.finetuning import FinetuneConfig, open_data
         from ghn.initializers import create
-    config = FinetuneConfig(**_settings(options, FinetuneConfig))
-    if config.init is not None:
-        create(config.init)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
-        with steps.step(f"opening {options.data}"):
-            data = open_data(config.data, config)
-        model = _model(options, data, steps)
-        result = _trained(options, model, data, config)
+
+        device = chosen_device(options.device, "--device")
+        config = FinetuneConfig(**_settings(options, FinetuneConfig))
+        if config.init is not None:
+            create(config.init)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(options.seed)
+            with bar.step(f"opening {options.data}"):
+                data = open_data(config.data, config)
+            model = _model(options, data, bar)
+            result = _trained(options, model, data, config, device, bar)
     if first:
         _tell(options, model, data, result)
 
 
+def _check_outputs(options: Options) -> None:
+    from ghn.cli.support.files import check_results
+
+    check_seen(quiet=options.quiet, json=options.json, kept=bool(options.output or options.folder))
+    if options.output is not None:
+        weights = [options.output, *([options.averaged_file] if options.average is not None else [])]
+        check_results(weights, (".safetensors",), force=options.force, folder=options.folder)
+        check_results([options.record_file], (".json",), force=options.force, folder=options.folder)
+
+
 def _settings(options: Options, kind: type[FinetuneConfig]) -> dict[str, Any]:
-    return {entry.name: getattr(options, entry.name) for entry in fields(kind) if hasattr(options, entry.name)}
+    given = {entry.name: getattr(options, entry.name) for entry in fields(kind) if hasattr(options, entry.name)}
+    return given | {"clip": None if given["clip"] == math.inf else given["clip"]}
 
 
-def _model(options: Options, data: Data, steps: Steps) -> nn.Module:
+def _model(options: Options, data: OpenedData, bar: Bar) -> nn.Module:
     """The model for these images, with its own initialisation."""
     from ghn.cli.support.models import requested_model
     from ghn.zoo import build_model
 
     request = requested_model(options.model, num_classes=len(data.classes), image_size=data.image_size)
-    with steps.step(f"building {options.model}"):
+    with bar.step(f"building {options.model}"):
         return build_model(request).model
 
 
-def _trained(options: Options, model: nn.Module, data: Data, config: FinetuneConfig) -> FinetuneResult:
-    import torch
-
+def _trained(
+    options: Options, model: nn.Module, data: OpenedData, config: FinetuneConfig, device: str, bar: Bar
+) -> FinetuneResult:
     from ghn.finetuning import finetune
     from ghn.training.ranks import RankLostError
     from ghn.training.signals import StoppedError
 
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return finetune(model, data, config, folder=options.folder, device=device, quiet=options.quiet)
+        return finetune(model, data, config, folder=options.folder, device=device, bar=bar)
     except StoppedError as error:
         raise KeyboardInterrupt(f"{error}; it is saved in {options.folder}, and the same command goes on") from error
     except KeyboardInterrupt:
@@ -195,7 +217,7 @@ def _trained(options: Options, model: nn.Module, data: Data, config: FinetuneCon
         raise CommandError(str(error)) from error
 
 
-def _tell(options: Options, model: nn.Module, data: Data, result: FinetuneResult) -> None:
+def _tell(options: Options, model: nn.Module, data: OpenedData, result: FinetuneResult) -> None:
     """Write and show the result."""
     record = _record(options, data, result)
     if options.output is not None:
@@ -206,7 +228,7 @@ def _tell(options: Options, model: nn.Module, data: Data, result: FinetuneResult
         _show(options, data, result)
 
 
-def _record(options: Options, data: Data, result: FinetuneResult) -> dict[str, Any]:
+def _record(options: Options, data: OpenedData, result: FinetuneResult) -> dict[str, Any]:
     """What is saved beside the weights."""
     from importlib.metadata import version
 
@@ -231,12 +253,11 @@ def _write(options: Options, output: Path, model: nn.Module, record: dict[str, A
 
     outputs = {output: separate(model.state_dict())}
     if result.averaged is not None:
-        outputs[output.with_suffix(".averaged.safetensors")] = separate(result.averaged)
-    assert options.record_file is not None
+        outputs[options.averaged_file] = separate(result.averaged)
     write_weights(outputs, {"model": options.model, "data": options.data}, record, options.record_file)
 
 
-def _show(options: Options, data: Data, result: FinetuneResult) -> None:
+def _show(options: Options, data: OpenedData, result: FinetuneResult) -> None:
     from ghn.cli.support.terminal import make_table, show
 
     numbers = ("learning rate", "steps", "at the start", "at the end")

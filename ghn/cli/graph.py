@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
 
-from tyro.conf import Positional, arg
+from ghn.cli.support.options import Force, ImageSize, Json, Model, NumClasses, OutputRequired, Quiet
+from ghn.common.progress import Bar
+
+BY_MODULES = "its forward pass could not be run: the graph is the order of its modules (docs/models.md)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,19 +16,16 @@ class Options:
     """Draw the computational graph of a model, or write it as JSON or DOT.
 
     Attributes:
-        model: A model, as for `ghn predict`: NAME (torchvision), timm:NAME, hf:TYPE, package.module:factory
-            or file.py:factory.
         output: The file to write; its suffix chooses the format: .svg (a picture), .json or .dot.
-        num_classes: Outputs of the model's classification head; None for its own number.
-        image_size: Side in pixels of the square images the model is built for and traced with; None for its own.
-        quiet: Show nothing but errors.
     """
 
-    model: Annotated[Positional[str], arg(metavar="MODEL")]
-    output: Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
-    num_classes: Annotated[int | None, arg(metavar="N")] = None
-    image_size: Annotated[int | None, arg(metavar="PIXELS")] = None
-    quiet: bool = False
+    model: Model
+    output: OutputRequired
+    force: Force = False
+    num_classes: NumClasses = None
+    image_size: ImageSize = None
+    quiet: Quiet = False
+    json: Json = False
 
 
 def run(options: Options) -> None:
@@ -37,20 +36,24 @@ def run(options: Options) -> None:
     """
     from ghn.cli.support.files import check_writable
     from ghn.cli.support.models import requested_model
-    from ghn.cli.support.terminal import Steps, show
+    from ghn.cli.support.terminal import show
     from ghn.zoo import build_model
 
     request = requested_model(options.model, num_classes=options.num_classes, image_size=options.image_size, meta=True)
-    steps = Steps(quiet=options.quiet)
-    with steps.step("loading libraries"):
+    with Bar("loading libraries", quiet=options.quiet) as bar:
         from ghn.draw.save import WRITERS, save
         from ghn.graph.trace import trace
-    check_writable(options.output, tuple(WRITERS))
-    with steps.step(f"building {options.model}"):
-        built = build_model(request)
-    with steps.step(f"tracing {options.model}"):
-        graph = trace(built.model, built.example_inputs)
-    with steps.step(f"writing {options.output}"):
-        save(graph, options.output)
-    if not options.quiet:
-        show(f"{options.output}: {len(graph)} nodes, {len(graph.edges)} edges (traced by {graph.traced_by})")
+
+        check_writable(options.output, tuple(WRITERS), force=options.force)
+        with bar.step(f"building {options.model}"):
+            built = build_model(request)
+        with bar.step(f"tracing {options.model}"):
+            graph = trace(built.model, built.example_inputs)
+        with bar.step(f"writing {options.output}"):
+            save(graph, options.output)
+    counts = {"nodes": len(graph), "edges": len(graph.edges)}
+    if options.json:
+        print(json.dumps({"output": str(options.output), **counts, "traced_by": graph.traced_by}, indent=2))
+    elif not options.quiet:
+        notes = [BY_MODULES] if graph.traced_by == "modules" else []
+        show(f"{options.output}: {len(graph)} nodes, {len(graph.edges)} edges", *notes)

@@ -6,20 +6,18 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
+
+from ghn.cli.support.options import GHN, Json, option
+from ghn.common.progress import Bar
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Describe a hypernetwork, or list those there are.
+    """Describe a hypernetwork, or list those there are."""
 
-    Attributes:
-        name: A bundled or published name, user/repo on the model hub, a folder or a file; None for a list of names.
-        json: Print JSON instead of tables.
-    """
-
-    name: Annotated[Positional[str | None], arg(metavar="NAME|PATH")] = None
-    json: bool = False
+    name: Annotated[Positional[str | None], option("NAME|PATH", default="list them", help=f"Which one: {GHN}")] = None
+    json: Json = False
 
 
 def run(options: Options) -> None:
@@ -29,12 +27,11 @@ def run(options: Options) -> None:
         ValueError: In one line, if there is no such hypernetwork or it cannot be read.
     """
     from ghn.checkpoint import describe
-    from ghn.cli.support.terminal import Steps
 
     if options.name is None:
         _list(as_json=options.json)
         return
-    with Steps(quiet=options.json).step(f"reading {options.name}"):
+    with Bar(f"reading {options.name}"):
         described = describe(options.name)
     if options.json:
         print(json.dumps(described, indent=2, default=str))

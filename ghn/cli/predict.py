@@ -9,9 +9,24 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import Positional, arg
-
 from ghn.cli.support.hypernetworks import DEFAULT_HYPERNETWORK, chosen_name
+from ghn.cli.support.options import (
+    DataRoot,
+    Device,
+    Force,
+    Hypernetwork,
+    ImageSize,
+    Json,
+    Model,
+    NumClasses,
+    OutputRequired,
+    Quiet,
+    Seed,
+    check_seed,
+    option,
+    switch,
+)
+from ghn.common.progress import Bar
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,7 +34,6 @@ if TYPE_CHECKING:
 
     from ghn.analysis.explorer.values import StartValues
     from ghn.batch_norm import StatisticsReport
-    from ghn.cli.support.terminal import Steps
     from ghn.hypernet.ghn import GHN
     from ghn.initialization import InitReport
     from ghn.initializers import StartReport
@@ -27,6 +41,15 @@ if TYPE_CHECKING:
 
 
 PAGES = (".html", ".htm")
+
+STATISTICS = (
+    "Leave the statistics of batch norms as they are. Otherwise a few images that the hypernetwork brings along set "
+    "them, unless --calibrate does: a hypernetwork predicts none, and without them a network with batch norm is near "
+    "chance in evaluation mode."
+)
+
+
+RENAMED = {"--min-fraction": "--strict"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,54 +61,41 @@ class Options:
     The options and the report are saved beside it, as FILE with .predict.json.
 
     Attributes:
-        model: A model, built without its weights: NAME (torchvision, e.g. resnet50), timm:NAME, hf:TYPE (transformers,
-            e.g. hf:vit), package.module:factory or file.py:factory. Options of its constructor may follow:
-            NAME,option=value.
         output: The .safetensors file to write.
-        ghn: The hypernetwork: a bundled or published name (see `ghn info`), user/repo on the model hub, a folder or
-            a file.
-        num_classes: Outputs of the model's classification head; None for its own number.
-        image_size: Side in pixels of the square images the model is built for and traced with; None for its own.
         head: What to do with a classification head that has another number of classes than the hypernetwork's: keep its
             own initialisation, or predict it like any other weight.
-        seed: Governs the initialisation of what is kept, and the random rows of position embeddings.
-        min_fraction: Stop with an error if less than this fraction of all elements, 0 to 1, would be predicted.
-        statistics: Set the statistics of batch norms from the few images that the hypernetwork brings along, unless
-            --calibrate does: a hypernetwork predicts none, and without them a network with batch norm is near chance in
-            evaluation mode.
+        strict: Stop with an error if less than this fraction of all elements, 0 to 1, would be predicted.
         calibrate: Data set (cifar10, cifar100, digits) or folder of <class>/*.jpg, of which some training images set
             batch-norm statistics and solve the head (see ghn.calibrate).
         calibrate_images: How many.
-        data_root: Folder that holds the data set; None for the default.
         page: An .html file to write as well: the model and its predicted values, to look at in a browser
             (see `ghn explore`).
-        quiet: Show nothing but errors.
-        json: Print the report as JSON instead of tables.
     """
 
-    model: Annotated[Positional[str], arg(metavar="MODEL")]
-    output: Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
-    ghn: Annotated[str, arg(metavar="NAME|PATH")] = DEFAULT_HYPERNETWORK
-    num_classes: Annotated[int | None, arg(metavar="N")] = None
-    image_size: Annotated[int | None, arg(metavar="PIXELS")] = None
+    model: Model
+    output: OutputRequired
+    force: Force = False
+    ghn: Hypernetwork = DEFAULT_HYPERNETWORK
+    num_classes: NumClasses = None
+    image_size: ImageSize = None
     head: Literal["keep", "predict"] = "keep"
-    seed: Annotated[int, arg(metavar="N")] = 0
-    min_fraction: Annotated[float, arg(metavar="FRACTION")] = 0.0
-    statistics: bool = True
-    calibrate: Annotated[str | None, arg(metavar="DATA|FOLDER")] = None
-    calibrate_images: Annotated[int, arg(metavar="N")] = 512
-    data_root: Annotated[Path | None, arg(metavar="FOLDER")] = None
-    page: Annotated[Path | None, arg(metavar="FILE")] = None
-    quiet: bool = False
-    json: bool = False
+    seed: Seed = 0
+    strict: Annotated[float | None, option("FRACTION", default="no limit")] = None
+    statistics: Annotated[bool, switch(STATISTICS)] = True
+    calibrate: Annotated[str | None, option("DATA|FOLDER", default="off")] = None
+    calibrate_images: Annotated[int, option("N")] = 512
+    data_root: DataRoot = None
+    page: Annotated[Path | None, option("FILE", default="none")] = None
+    device: Device = None
+    quiet: Quiet = False
+    json: Json = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.min_fraction <= 1:
-            raise ValueError(f"--min-fraction must lie between 0 and 1, not {self.min_fraction:g}")
+        if self.strict is not None and not 0 <= self.strict <= 1:
+            raise ValueError(f"--strict must lie between 0 and 1, not {self.strict:g}")
         if self.calibrate_images < 1:
             raise ValueError(f"--calibrate-images must be at least 1, not {self.calibrate_images}")
-        if not -(2**63) <= self.seed < 2**63:
-            raise ValueError(f"--seed must fit in 64 bits, not {self.seed}")
+        check_seed(self.seed)
 
 
 def run(options: Options) -> None:
@@ -95,60 +105,72 @@ def run(options: Options) -> None:
         ValueError: In one line, for whatever the user can mend; nothing is written then.
     """
     from ghn.cli.support.files import check_writable, separate, write_weights
-    from ghn.cli.support.models import requested_model
-    from ghn.cli.support.terminal import Steps
-    from ghn.zoo import build_model
 
     report_file = options.output.with_suffix(".predict.json")
-    check_writable(options.output, (".safetensors",))
-    check_writable(report_file, (".json",))
+    check_writable(options.output, (".safetensors",), force=options.force)
+    check_writable(report_file, (".json",), force=options.force)
     if options.page is not None:
-        check_writable(options.page, PAGES)
-    name = chosen_name(options.ghn)
-    request = requested_model(options.model, num_classes=options.num_classes, image_size=options.image_size)
-    steps = Steps(quiet=options.quiet)
-    with steps.step("loading libraries"):
-        import torch
-
-        from ghn.batch_norm import statistics_from
-        from ghn.initialization import initialize
-        from ghn.model import from_pretrained
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
-        with steps.step(f"building {options.model}"):
-            built = build_model(request)
-        with steps.step(f"loading {name}"):
-            hypernet = from_pretrained(name)
-        own = _own_values(built) if options.page is not None else None
-        with steps.step(f"predicting {options.model}"):
-            report = initialize(
-                hypernet,
-                built.model,
-                built.example_inputs,
-                seed=options.seed,
-                head=options.head,
-                strict=options.min_fraction or None,
-            )
-        calibration = _calibrated(options, built, steps) if options.calibrate is not None else None
-        if options.statistics and calibration is None:
-            with steps.step("setting batch-norm statistics"):
-                statistics = statistics_from(built.model, hypernet.images, built.example_inputs)
-                report = replace(report, statistics=statistics)
-    record = _record(options, hypernet, report, calibration)
-    with steps.step(f"writing {options.output}"):
-        tensors = separate(built.model.state_dict())
-        facts = {"model": options.model, "hypernetwork": options.ghn}
-        write_weights({options.output: tensors}, facts, record, report_file)
-    if own is not None:
-        with steps.step(f"writing {options.page}"):
-            _write_page(options, built, own, report)
+        check_writable(options.page, PAGES, force=options.force)
+    with Bar("loading libraries", quiet=options.quiet) as bar:
+        built, hypernet, own, report, calibration = _predicted(options, bar)
+        record = _record(options, hypernet, report, calibration)
+        with bar.step(f"writing {options.output}"):
+            tensors = separate(built.model.state_dict())
+            facts = {"model": options.model, "hypernetwork": options.ghn}
+            write_weights({options.output: tensors}, facts, record, report_file)
+        if own is not None:
+            with bar.step(f"writing {options.page}"):
+                _write_page(options, built, own, report)
     if options.json:
         print(json.dumps(record, indent=2))
     elif not options.quiet:
         _show(options, built.model, report, tensors, calibration)
 
 
-def _calibrated(options: Options, built: BuiltModel, steps: Steps) -> StartReport:
+def _predicted(
+    options: Options, bar: Bar
+) -> tuple[BuiltModel, GHN, StartValues | None, InitReport, StartReport | None]:
+    """The model with its predicted parameters, what its own were like where a page shows that, and what was done."""
+    from ghn.cli.support.models import requested_model
+    from ghn.zoo import build_model
+
+    # Whatever can be wrong with names, before PyTorch is loaded.
+    name = chosen_name(options.ghn)
+    request = requested_model(options.model, num_classes=options.num_classes, image_size=options.image_size)
+    import torch
+
+    from ghn.batch_norm import statistics_from
+    from ghn.common.devices import chosen_device
+    from ghn.initialization import initialize
+    from ghn.model import from_pretrained
+
+    device = chosen_device(options.device, "--device")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        with bar.step(f"building {options.model}"):
+            built = build_model(request)
+            built.model.to(device)
+        with bar.step(f"loading {name}"):
+            hypernet = from_pretrained(name, device=device)
+        own = _own_values(built) if options.page is not None else None
+        with bar.step(f"predicting {options.model}"):
+            report = initialize(
+                hypernet,
+                built.model,
+                built.example_inputs,
+                seed=options.seed,
+                head=options.head,
+                strict=options.strict,
+            )
+        calibration = _calibrated(options, built, bar) if options.calibrate is not None else None
+        if options.statistics and calibration is None:
+            with bar.step("setting batch-norm statistics"):
+                statistics = statistics_from(built.model, hypernet.images, built.example_inputs)
+                report = replace(report, statistics=statistics)
+    return built, hypernet, own, report, calibration
+
+
+def _calibrated(options: Options, built: BuiltModel, bar: Bar) -> StartReport:
     """Set what a few images can set."""
     from ghn.data.sample import sample_batches
     from ghn.initializers import calibrate
@@ -156,7 +178,7 @@ def _calibrated(options: Options, built: BuiltModel, steps: Steps) -> StartRepor
     assert options.calibrate is not None
     given = built.example_inputs
     size = options.image_size or (given.shape[-1] if hasattr(given, "shape") else 224)
-    with steps.step(f"calibrating on {options.calibrate}"):
+    with bar.step(f"calibrating on {options.calibrate}"):
         batches = sample_batches(
             options.calibrate, options.calibrate_images, root=options.data_root, image_size=size, seed=options.seed
         )

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
 
 from ghn.cli.support.errors import CommandError
+from ghn.cli.support.options import SEED, DataRoot, Device, Json, Quiet, option
+from ghn.common.progress import Bar
 
 if TYPE_CHECKING:
     from ghn.data import ImageFolder, ImageSet
     from ghn.meta.config import MetaTrainingConfig
+    from ghn.training.trainer import Trainer
 
 ENDLESS = 10**9
 """Steps of a run that is to last some minutes."""
@@ -23,6 +28,14 @@ SWITCHES = {"virtual_edges": "gated_gnn"} | dict.fromkeys(
     ("forward_edges", "backward_edges", "centrality", "input_distance"), "graphormer"
 )
 """Ablation switches, and the encoder that has them."""
+
+
+RENAMED = {"--folder": "--output"}
+
+
+def of_run(metavar: str, help: str | None = None) -> Any:
+    """An option whose default is the named run's, which the help shows where a run is named."""
+    return option(metavar, default=lambda text: "the run's" if text == "None" else text, help=help)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +48,13 @@ class Options:
 
     Under torchrun, processes share the networks.
 
-    Options that are None leave the named run's value.
+    `ghn train RUN --help` says what a run is, with its own defaults.
 
     Attributes:
-        run: Name of the run; None lists them.
+        run: Name of the run.
         output: Folder of the run.
         start_from: Hypernetwork whose weights the run starts from: a name or folder, as --ghn takes.
         data: Data set: cifar10, cifar100, digits, imagenet, or folder; the hypernetwork gets its number of classes.
-        data_root: Folder that holds the data set.
         image_size: Side of the images of folders in pixels, 32 or 224.
         hold_out: Training images held out for validation.
         few_shot: Training images kept of the others, the classes as equally often as can be.
@@ -67,7 +79,6 @@ class Options:
         penalty: Weight of the sum of the predicted tensors' norms.
         penalty_form: Sum of norms, or of their squares.
         precision: Arithmetic of the target networks and the encoder.
-        seed: Governs fresh weights, networks, images and augmentation.
         validation_networks: Networks in an evaluation on held-out images.
         max_nonfinite: Steps in a row without a finite gradient that end the run.
         shared_images: All networks of a step see the same images.
@@ -95,69 +106,70 @@ class Options:
         centrality: GHN-3: degree embeddings (ablation).
         input_distance: GHN-3: embedding of the distance from the input (ablation).
         centered_crop: Kernels are cut from the centre of the decoded window (ablation).
-        device: cpu or cuda; None for CUDA where there is any.
-        quiet: No progress bar.
     """
 
-    run: Annotated[Positional[str | None], arg(metavar="RUN")] = None
-    output: Annotated[Path | None, arg(aliases=["-o"], metavar="FOLDER")] = None
-    start_from: Annotated[str | None, arg(metavar="HYPERNETWORK")] = None
-    data: Annotated[str | None, arg(metavar="NAME")] = None
-    data_root: Annotated[str | None, arg(metavar="FOLDER")] = None
-    image_size: Annotated[int | None, arg(metavar="PIXELS")] = None
-    hold_out: Annotated[int | None, arg(metavar="N")] = None
-    few_shot: Annotated[int | None, arg(metavar="N")] = None
-    steps: Annotated[int | None, arg(metavar="N")] = None
-    minutes: Annotated[float | None, arg(metavar="MINUTES")] = None
-    save_every: Annotated[int | None, arg(metavar="N")] = None
-    log_every: Annotated[int | None, arg(metavar="N")] = None
-    validate_every: Annotated[int | None, arg(metavar="N")] = None
-    meta_batch: Annotated[int | None, arg(metavar="N")] = None
-    images: Annotated[int | None, arg(metavar="N")] = None
-    accumulate: Annotated[int | None, arg(metavar="N")] = None
-    optimizer: Literal["adamw", "adam", "sgd"] | None = None
-    learning_rate: Annotated[float | None, arg(metavar="RATE")] = None
-    weight_decay: Annotated[float | None, arg(metavar="DECAY")] = None
-    betas: Annotated[tuple[float, float] | None, arg(metavar="BETA1 BETA2")] = None
-    momentum: Annotated[float | None, arg(metavar="SHARE")] = None
-    warmup: Annotated[float | None, arg(metavar="SHARE")] = None
-    schedule: Literal["cosine", "steps", "thirds", "constant"] | None = None
-    clip: Annotated[float | None, arg(metavar="NORM")] = None
-    average: Annotated[float | None, arg(metavar="DECAY")] = None
-    label_smoothing: Annotated[float | None, arg(metavar="SHARE")] = None
-    penalty: Annotated[float | None, arg(metavar="GAMMA")] = None
-    penalty_form: Literal["norm", "squared"] | None = None
-    precision: Literal["float32", "bfloat16", "float16"] | None = None
-    seed: Annotated[int | None, arg(metavar="N")] = None
-    validation_networks: Annotated[int | None, arg(metavar="N")] = None
-    max_nonfinite: Annotated[int | None, arg(metavar="N")] = None
-    shared_images: bool | None = None
-    augment: bool | None = None
-    cudnn_depthwise: bool | None = None
-    split: Annotated[str | None, arg(metavar="NAME")] = None
-    channels: Annotated[tuple[int, ...] | None, arg(metavar="N...")] = None
-    max_cells: Annotated[int | None, arg(metavar="N")] = None
-    max_nodes: Annotated[int | None, arg(metavar="N")] = None
-    max_parameters: Annotated[int | None, arg(metavar="N")] = None
-    max_megamacs: Annotated[float | None, arg(metavar="M")] = None
-    attention: Annotated[float | None, arg(metavar="SHARE")] = None
-    batch_nodes: Annotated[int | None, arg(metavar="N")] = None
-    workers: Annotated[int | None, arg(metavar="N")] = None
-    image_workers: Annotated[int | None, arg(metavar="N")] = None
-    skip_damaged: Annotated[int | None, arg(metavar="N")] = None
-    num_classes: Annotated[int | None, arg(metavar="N")] = None
-    spatial: Annotated[int | None, arg(metavar="N")] = None
-    max_channels: Annotated[int | None, arg(metavar="N")] = None
-    layers: Annotated[int | None, arg(metavar="N")] = None
-    hidden: Annotated[int | None, arg(metavar="N")] = None
-    virtual_edges: bool | None = None
-    forward_edges: bool | None = None
-    backward_edges: bool | None = None
-    centrality: bool | None = None
-    input_distance: bool | None = None
-    centered_crop: bool | None = None
-    device: Literal["cpu", "cuda"] | None = None
-    quiet: bool = False
+    run: Annotated[Positional[str | None], option("RUN", default="list them")] = None
+    output: Annotated[Path | None, option("FOLDER", default="none", short="-o")] = None
+    start_from: Annotated[str | None, option("NAME|PATH", default="none")] = None
+    data: Annotated[str | None, of_run("NAME")] = None
+    data_root: DataRoot = None
+    image_size: Annotated[int | None, of_run("PIXELS")] = None
+    hold_out: Annotated[int | None, of_run("N")] = None
+    few_shot: Annotated[int | None, of_run("N")] = None
+    steps: Annotated[int | None, of_run("N")] = None
+    minutes: Annotated[float | None, of_run("MINUTES")] = None
+    save_every: Annotated[int | None, of_run("N")] = None
+    log_every: Annotated[int | None, of_run("N")] = None
+    validate_every: Annotated[int | None, of_run("N")] = None
+    meta_batch: Annotated[int | None, of_run("N")] = None
+    images: Annotated[int | None, of_run("N")] = None
+    accumulate: Annotated[int | None, of_run("N")] = None
+    optimizer: Annotated[Literal["adamw", "adam", "sgd"] | None, of_run("adamw|adam|sgd")] = None
+    learning_rate: Annotated[float | None, of_run("RATE")] = None
+    weight_decay: Annotated[float | None, of_run("DECAY")] = None
+    betas: Annotated[tuple[float, float] | None, of_run("BETA1 BETA2")] = None
+    momentum: Annotated[float | None, of_run("SHARE")] = None
+    warmup: Annotated[float | None, of_run("SHARE")] = None
+    schedule: Annotated[
+        Literal["cosine", "steps", "thirds", "constant"] | None, of_run("cosine|steps|thirds|constant")
+    ] = None
+    clip: Annotated[float | None, of_run("NORM")] = None
+    average: Annotated[float | None, of_run("DECAY")] = None
+    label_smoothing: Annotated[float | None, of_run("SHARE")] = None
+    penalty: Annotated[float | None, of_run("GAMMA")] = None
+    penalty_form: Annotated[Literal["norm", "squared"] | None, of_run("norm|squared")] = None
+    precision: Annotated[Literal["float32", "bfloat16", "float16"] | None, of_run("float32|bfloat16|float16")] = None
+    seed: Annotated[int | None, of_run("N", help=SEED)] = None
+    validation_networks: Annotated[int | None, of_run("N")] = None
+    max_nonfinite: Annotated[int | None, of_run("N")] = None
+    shared_images: Annotated[bool | None, of_run("True|False")] = None
+    augment: Annotated[bool | None, of_run("True|False")] = None
+    cudnn_depthwise: Annotated[bool | None, of_run("True|False")] = None
+    split: Annotated[str | None, of_run("NAME")] = None
+    channels: Annotated[tuple[int, ...] | None, of_run("N...")] = None
+    max_cells: Annotated[int | None, of_run("N")] = None
+    max_nodes: Annotated[int | None, of_run("N")] = None
+    max_parameters: Annotated[int | None, of_run("N")] = None
+    max_megamacs: Annotated[float | None, of_run("M")] = None
+    attention: Annotated[float | None, of_run("SHARE")] = None
+    batch_nodes: Annotated[int | None, of_run("N")] = None
+    workers: Annotated[int | None, of_run("N")] = None
+    image_workers: Annotated[int | None, of_run("N")] = None
+    skip_damaged: Annotated[int | None, of_run("N")] = None
+    num_classes: Annotated[int | None, of_run("N")] = None
+    spatial: Annotated[int | None, of_run("N")] = None
+    max_channels: Annotated[int | None, of_run("N")] = None
+    layers: Annotated[int | None, of_run("N")] = None
+    hidden: Annotated[int | None, of_run("N")] = None
+    virtual_edges: Annotated[bool | None, of_run("True|False")] = None
+    forward_edges: Annotated[bool | None, of_run("True|False")] = None
+    backward_edges: Annotated[bool | None, of_run("True|False")] = None
+    centrality: Annotated[bool | None, of_run("True|False")] = None
+    input_distance: Annotated[bool | None, of_run("True|False")] = None
+    centered_crop: Annotated[bool | None, of_run("True|False")] = None
+    device: Device = None
+    quiet: Quiet = False
+    json: Json = False
 
 
 def run(options: Options) -> None:
@@ -167,27 +179,52 @@ def run(options: Options) -> None:
         ValueError: In one line, for whatever the user can mend.
     """
     if options.run is None:
-        _list()
+        _list(as_json=options.json)
         return
     if options.output is None:
         raise ValueError("no folder given for the run: add --output FOLDER")
-    from ghn.meta.export import export
-    from ghn.meta.run import train
-    from ghn.training.ranks import RankLostError
-    from ghn.training.trainer import NonFiniteError
+    first = int(os.environ.get("RANK", "0")) == 0
+    with Bar("loading libraries", quiet=options.quiet or not first) as bar:
+        from ghn.common.devices import chosen_device
+        from ghn.meta.run import train
+        from ghn.training.ranks import RankLostError
+        from ghn.training.trainer import NonFiniteError
 
-    config, images = configured(options)
-    try:
-        trainer = train(config, options.output, device=options.device, quiet=options.quiet, images=images)
-    except (RankLostError, NonFiniteError, OSError) as error:
-        raise CommandError(str(error)) from error
-    if trainer.ranks.is_first and trainer.progress >= 1:
-        command = _command(options, trainer.ranks.world)
-        brought = _brought_along(config, images)
-        export(options.output, options.output / "hypernet", command=command, images=brought)
-        if trainer.average is not None:
-            export(options.output, options.output / "hypernet-averaged", command=command, averaged=True, images=brought)
-        print(f"trained {trainer.step_count} steps; the hypernetwork is in {options.output / 'hypernet'}")
+        device = chosen_device(options.device, "--device")
+        config, images = configured(options)
+        try:
+            trainer = train(config, options.output, device=device, bar=bar, images=images)
+        except (RankLostError, NonFiniteError, OSError) as error:
+            raise CommandError(str(error)) from error
+        if trainer.ranks.is_first and trainer.progress >= 1:
+            with bar.step("writing the hypernetwork"):
+                _export(options, trainer, _brought_along(config, images))
+    if trainer.ranks.is_first:
+        _tell(options, trainer)
+
+
+def _export(options: Options, trainer: Trainer[Any], images: ImageSet | None) -> None:
+    """Write what was trained, as `--ghn` takes it."""
+    from ghn.meta.export import export
+
+    assert options.output is not None
+    command = _command(options, trainer.ranks.world)
+    export(options.output, options.output / "hypernet", command=command, images=images)
+    if trainer.average is not None:
+        export(options.output, options.output / "hypernet-averaged", command=command, averaged=True, images=images)
+
+
+def _tell(options: Options, trainer: Trainer[Any]) -> None:
+    from ghn.cli.support.terminal import show
+
+    assert options.output is not None
+    ended, hypernet = trainer.progress >= 1, options.output / "hypernet"
+    if options.json:
+        steps = {"run": options.run, "steps": trainer.step_count, "ended": ended, "skipped": trainer.skipped}
+        print(json.dumps({**steps, "hypernetwork": str(hypernet) if ended else None}, indent=2))
+    elif ended and not options.quiet:
+        show(f"trained {trainer.step_count:,} steps; the hypernetwork is in {hypernet}")
+        show(f"use it: ghn predict MODEL -o FILE --ghn {hypernet}")
 
 
 def _brought_along(config: MetaTrainingConfig, images: ImageSet | ImageFolder | None) -> ImageSet | None:
@@ -262,7 +299,7 @@ def _command(options: Options, processes: int) -> str:
     words = [*start, "train", str(options.run)]
     for field in fields(options):
         value = getattr(options, field.name)
-        if value != field.default and field.name not in ("run", "output", "data_root", "quiet"):
+        if value != field.default and field.name not in ("run", "output", "data_root", "quiet", "json"):
             flag = field.name.replace("_", "-")
             words += [f"--{flag}", *map(str, value if isinstance(value, tuple) else [value])]
     return " ".join(words)
@@ -272,11 +309,31 @@ def _names(kind: type[Any]) -> set[str]:
     return {field.name for field in fields(kind)}
 
 
-def _list() -> None:
+def _list(*, as_json: bool) -> None:
     from ghn.cli.support.terminal import make_table, show
     from ghn.meta.runs import RUNS
 
-    table = make_table("named runs", "name", "from", "time", "result")
+    if as_json:
+        facts = ("paper", "command", "time", "result")
+        print(json.dumps({name: {fact: getattr(run, fact) for fact in facts} for name, run in RUNS.items()}, indent=2))
+        return
+    table = make_table("named runs", "name", "data", "steps", "takes", right=("steps",))
     for name, entry in RUNS.items():
-        table.add_row(name, entry.paper, entry.time, entry.result)
-    show(table, "", "start one: ghn train NAME --output FOLDER")
+        table.add_row(name, entry.config.data, f"{entry.config.steps:,}", entry.time.partition(" with this library")[0])
+    show(table, "", "what one is, and its settings: ghn train NAME --help", "start one: ghn train NAME --output FOLDER")
+
+
+def described(words: Sequence[str]) -> tuple[Options, str] | None:
+    """What `--help` says beside a run's name: the options with the run's values, and what the run is."""
+    from ghn.meta.runs import RUNS
+
+    name = next((word for word in words if word in RUNS), None)
+    if name is None:
+        return None
+    entry = RUNS[name]
+    values: dict[str, Any] = {}
+    for settings in (entry.config.hypernet, entry.config.space, entry.config):
+        values |= {field.name: getattr(settings, field.name) for field in fields(settings)}
+    known = {field.name for field in fields(Options)} - {"output", "data_root", "start_from"}
+    text = f"{name}: {entry.paper}.\n\nTime: {entry.time}.\n\nResult: {entry.result}.\n\n{entry.command}"
+    return Options(run=name, **{name: value for name, value in values.items() if name in known}), text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ BATCH_SIZE = 64
 
 
 def sample_batches(
-    source: str, images: int, *, root: Path | None = None, image_size: int = 224, seed: int = 0
+    source: str, images: int, *, root: str | os.PathLike[str] | None = None, image_size: int = 224, seed: int = 0
 ) -> list[tuple[Tensor, Tensor]]:
     """Training images without augmentation, normalised, in a random order.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -88,7 +88,13 @@ class SplitStatistics:
 
 
 def summarise(
-    split: str | DeepNets, count: int | None = None, seed: int = 1, *, image_size: int = 32, num_classes: int = 10
+    split: str | DeepNets,
+    count: int | None = None,
+    seed: int = 1,
+    *,
+    image_size: int = 32,
+    num_classes: int = 10,
+    progress: Callable[[], None] | None = None,
 ) -> SplitStatistics:
     """Statistics of a split's first architectures, as they are loaded.
 
@@ -98,6 +104,7 @@ def summarise(
         seed: Of the data set, where only a name is given.
         image_size: Side of the images in pixels, likewise.
         num_classes: Outputs of the networks, likewise.
+        progress: Called after each architecture.
 
     Raises:
         ValueError: For an unknown split, or more architectures than it has.
@@ -108,7 +115,11 @@ def summarise(
         raise ValueError(f"count must be between 1 and {len(deepnets)}, not {count}")
     arguments = [deepnets.arguments(index) for index in range(count)]
     plans = [plan_network(item, deepnets.num_classes, deepnets.image_size) for item in arguments]
-    graphs = [deepnets.graph(item) for item in arguments]
+    graphs = []
+    for item in arguments:
+        graphs.append(deepnets.graph(item))
+        if progress is not None:
+            progress()
     return SplitStatistics(
         split=deepnets.split.name,
         count=count,

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Unpack
@@ -15,10 +15,12 @@ from typing import Unpack
 import torch
 from torch import nn
 
+from ghn.common.devices import chosen_device
 from ghn.common.files import write_text
 from ghn.common.memory import is_out_of_memory
 from ghn.common.modules import modes_kept
 from ghn.common.processes import share
+from ghn.common.progress import Bar
 from ghn.data.sample import first_batches
 from ghn.evaluate.accuracy import Scores, score_batches, scores_of
 from ghn.finetuning.batch_norm import SynchronisedBatchNorm
@@ -40,6 +42,7 @@ def finetune(
     folder: str | os.PathLike[str] | None = None,
     device: str | None = None,
     quiet: bool = True,
+    bar: Bar | None = None,
     **settings: Unpack[FinetuneOptions],
 ) -> FinetuneResult:
     """Train a classifier of images in place, from the parameters it has or from a start by name.
@@ -58,8 +61,9 @@ def finetune(
         config: How to train; None for the defaults.
         folder: Where states, logs and the result are kept; the same call goes on after it was stopped or killed, with
             the numbers of one that was not. None keeps nothing.
-        device: "cpu" or "cuda", where the model is put; None leaves it where it is.
+        device: "cpu", "cuda" or "cuda:N", where the model is put; None leaves it where it is.
         quiet: No progress bar, no lines.
+        bar: Shows the progress, whatever `quiet` says; one that the caller has on the terminal already.
         **settings: Fields of `FinetuneConfig`, instead of the config's.
 
     Returns:
@@ -82,10 +86,10 @@ def finetune(
     if isinstance(data, str | os.PathLike):
         config = replace(config, data=os.fspath(data))
     home = None if folder is None else Path(folder)
-    with Ranks.from_environment(_device(model, device)) as ranks, modes_kept(model):
+    with Ranks.from_environment(_device(model, device)) as ranks, modes_kept(model), _shown(bar, quiet, ranks) as bar:
         opened = open_data(config.data if data is None or isinstance(data, str | os.PathLike) else data, config)
         config = replace(config, data=opened.name) if isinstance(data, tuple) else config
-        result = _Run(model.to(ranks.device), opened, config, ranks).search(home, quiet)
+        result = _Run(model.to(ranks.device), opened, config, ranks).search(home, bar)
     result = replace(result, seconds=time.perf_counter() - began)
     if home is not None and ranks.is_first:
         write_text(home / RESULT, json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n")
@@ -109,11 +113,19 @@ finetune.__signature__ = _signature()  # type: ignore[attr-defined]
 
 
 def _device(model: nn.Module, asked: str | None) -> str:
-    kind = next((parameter.device.type for parameter in model.parameters()), "cpu") if asked is None else asked
-    if kind not in ("cpu", "cuda"):
-        what = f"the model is on {kind}" if asked is None else f"device {asked!r} is asked for"
-        raise ValueError(f"{what}: trainings run on cpu or cuda")
-    return kind
+    if asked is not None:
+        return chosen_device(asked)
+    found = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    if found.type not in ("cpu", "cuda"):
+        raise ValueError(f"the model is on {found.type}: trainings run on cpu or cuda")
+    return str(found)
+
+
+def _shown(bar: Bar | None, quiet: bool, ranks: Ranks) -> AbstractContextManager[Bar]:
+    """The caller's bar, or one of our own; the first process alone shows anything."""
+    if bar is not None and ranks.is_first:
+        return nullcontext(bar)
+    return Bar("reading images", quiet=quiet or not ranks.is_first)
 
 
 class _Run:
@@ -141,7 +153,7 @@ class _Run:
         self.start = None if config.init is None else create(config.init)
         self._check_model()
 
-    def search(self, folder: Path | None, quiet: bool) -> FinetuneResult:
+    def search(self, folder: Path | None, bar: Bar) -> FinetuneResult:
         """Train with each learning rate; the model is left with the best parameters."""
         origin = ""
         if folder is not None:
@@ -156,7 +168,7 @@ class _Run:
             start=self._begin if self.start is not None else None,
             mix=self.mix,
             around=SynchronisedBatchNorm if self.ranks.world > 1 else nullcontext,
-            quiet=quiet or not self.ranks.is_first,
+            bar=bar,
             origin=origin,
         ).run()
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn.common.files import remove_partial, write_text
+from ghn.common.progress import Bar
 from ghn.common.tensors import digest_of_state
 from ghn.common.untrusted.json_text import read_json
 from ghn.data import ImageStream
@@ -93,8 +94,10 @@ def search(
     """
     home = None if folder is None else Path(folder)
     ranks = Ranks(device=next((parameter.device for parameter in network.parameters()), torch.device("cpu")))
-    task = Search(network=network, stream=stream, judge=judge, config=config, folder=home, quiet=quiet, ranks=ranks)
-    return task.run()
+    with Bar(quiet=quiet) as bar:
+        return Search(
+            network=network, stream=stream, judge=judge, config=config, folder=home, bar=bar, ranks=ranks
+        ).run()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +117,7 @@ class Search:
         start: Sets the parameters that every training starts from; None for those that are there.
         mix: Mixes images.
         around: Context of every forward pass of a training.
-        quiet: No progress bar, no lines.
+        bar: Shows the progress.
         origin: Digest of what the start and the images are read from; a folder refuses another one.
     """
 
@@ -128,7 +131,7 @@ class Search:
     start: Callable[[nn.Module], StartReport] | None = None
     mix: Mix | None = None
     around: Callable[[], AbstractContextManager[Any]] = nullcontext
-    quiet: bool = True
+    bar: Bar = field(default_factory=lambda: Bar(quiet=True))
     origin: str = ""
 
     def run(self) -> FinetuneResult:
@@ -216,7 +219,7 @@ class Search:
         trainer = Trainer(replace(config, learning_rate=rate, steps=steps), stepper, self.ranks)
         count = len(config.rates)
         title = f"rate {rate:g}" + (f" ({index + 1} of {count})" if count > 1 else "")
-        loop = Loop(trainer, home, quiet=self.quiet, silent=self.quiet, title=title, part=(index, count))
+        loop = Loop(trainer, home, bar=self.bar, title=title, part=(index, count))
         memory_format = memory_format_for(self.network)
         if not stepper.history:
             stepper.history = list(seen)

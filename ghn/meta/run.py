@@ -6,13 +6,14 @@ import math
 import os
 import statistics
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ghn.common.progress import Bar
 from ghn.data import ImageFolder, ImageSet
 from ghn.deepnets import DeepNets, MetaBatch, MetaBatches, Space, network_from_arguments
 from ghn.meta.config import VALIDATION_BATCHES, MetaTrainingConfig
@@ -35,7 +36,7 @@ def train(
     *,
     device: str | None = None,
     quiet: bool = False,
-    silent: bool = False,
+    bar: Bar | None = None,
     stop_after: int | None = None,
     images: ImageSet | ImageFolder | None = None,
 ) -> Trainer[MetaWork]:
@@ -47,9 +48,9 @@ def train(
         config: The run; where `folder` holds a state it must be the same but for its length and what does not touch
             the result (workers, saving, logging).
         folder: The run's folder: config, log, and state.
-        device: "cpu" or "cuda"; by default CUDA where there is any.
-        quiet: No progress bar.
-        silent: No lines for people either.
+        device: "cpu", "cuda" or "cuda:N"; by default CUDA where there is any.
+        quiet: No progress bar, no lines.
+        bar: Shows the progress, whatever `quiet` says; one that the caller has on the terminal already.
         stop_after: Save and return after so many steps of this call.
         images: The run's training images, where they are open already (see `ghn.meta.images.training_images`).
 
@@ -64,15 +65,31 @@ def train(
         OSError: When the last state could not be saved.
     """
     folder = Path(folder)
-    with Ranks.from_environment(device) as ranks, locked(folder) if ranks.is_first else nullcontext():
+    with Ranks.from_environment(device) as ranks, _shown(bar, quiet, ranks) as bar:
         streams = open_images(config, ranks, images)
+        with locked(folder) if ranks.is_first else nullcontext():
+            return _trained(config, folder, ranks, streams, bar, stop_after)
+
+
+def _trained(
+    config: MetaTrainingConfig, folder: Path, ranks: Ranks, streams: Images, bar: Bar, stop_after: int | None
+) -> Trainer[MetaWork]:
+    with bar.step("making the hypernetwork"):
         torch.manual_seed(config.seed)
         trainer = meta_trainer(config, starting_weights(config, folder).to(ranks.device).train(), ranks)
+    with bar.step("drawing networks"):
         validate = _validator(trainer, config, streams) if config.validate_every and ranks.is_first else None
-        loop = Loop(trainer, folder, quiet=quiet, silent=silent)
-        with attention_without_compilation() if ranks.device.type == "cuda" else nullcontext():
-            loop.go(_works(config, streams, ranks), validate=validate, stop_after=stop_after)
+    loop = Loop(trainer, folder, bar=bar)
+    with attention_without_compilation() if ranks.device.type == "cuda" else nullcontext():
+        loop.go(_works(config, streams, ranks), validate=validate, stop_after=stop_after)
     return trainer
+
+
+def _shown(bar: Bar | None, quiet: bool, ranks: Ranks) -> AbstractContextManager[Bar]:
+    """The caller's bar, or one of our own; the first process alone shows anything."""
+    if bar is not None and ranks.is_first:
+        return nullcontext(bar)
+    return Bar("reading images", quiet=quiet or not ranks.is_first)
 
 
 def starting_weights(config: MetaTrainingConfig, folder: Path) -> GHN:

@@ -5,6 +5,7 @@ Each says where it comes from, its command, how long it takes and what to expect
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -194,5 +195,7 @@ def named_run(name: str) -> NamedRun:
         ValueError: When there is none.
     """
     if name not in RUNS:
-        raise ValueError(f"unknown run {name!r}; there are {', '.join(RUNS)}")
+        near = difflib.get_close_matches(name, RUNS, n=2)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise ValueError(f"unknown run {name!r}: {hint}there are {', '.join(RUNS)}")
     return RUNS[name]

@@ -1,16 +1,15 @@
-"""The record of a run: one JSON object a line, TensorBoard where it is installed, and a progress bar."""
+"""The record of a run: one JSON object a line, and TensorBoard where it is installed."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ghn.common.files import replaced
-from ghn.common.text import printable
+from ghn.common.progress import Bar
 from ghn.common.untrusted.errors import FormatError
 from ghn.common.untrusted.opening import open_regular
 
@@ -31,42 +30,27 @@ class Logbook:
 
     Args:
         folder: The run's folder, or None to write nothing.
-        length: Of the run, in the words of the progress bar: it follows the number of the step.
-        quiet: No progress bar; it is also left out where standard error is no terminal.
+        bar: Says what cannot be written; one of its own by default.
         start: Step the run begins or goes on at; lines of the file past it (from before a crash) are removed.
-        share: Of the run that is done at the start, where the bar begins.
-        speaks: Whether there are lines for people and a bar; by default where there is a folder.
     """
 
-    def __init__(
-        self,
-        folder: Path | None,
-        *,
-        length: str = "",
-        quiet: bool = False,
-        start: int = 0,
-        share: float = 0.0,
-        speaks: bool | None = None,
-    ) -> None:
+    def __init__(self, folder: Path | None, *, bar: Bar | None = None, start: int = 0) -> None:
         self.folder = folder
-        self._speaks = folder is not None if speaks is None else speaks
+        self._bar = bar or Bar(quiet=True)
         self._board: Any = None
-        self._bar: Any = None
-        if self._speaks and not quiet and sys.stderr.isatty():
-            self._bar = _Bar(length, start, share)
         if folder is None:
             return
         folder.mkdir(parents=True, exist_ok=True)
         try:
             _cut(folder / FILE, start)
         except FormatError as error:
-            self.say(f"{folder / FILE} {error}")
+            self._bar.warn(f"{folder / FILE} {error}")
         except OSError as error:
-            self.say(f"{folder / FILE} keeps lines after step {start} ({error.strerror})")
+            self._bar.warn(f"{folder / FILE} keeps lines after step {start} ({error.strerror})")
         try:
             self._board = _board(folder, start)
         except OSError as error:
-            self.say(f"no TensorBoard record ({error.strerror})")
+            self._bar.warn(f"no TensorBoard record ({error.strerror})")
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
         """Record `values` at `step`; numbers go to TensorBoard as well.
@@ -79,26 +63,12 @@ class Logbook:
         try:
             _append(self.folder / FILE, line + "\n")
         except OSError as error:
-            self.say(f"log line of step {step} not written ({error.strerror}): {line}")
+            self._bar.warn(f"log line of step {step} not written ({error.strerror}): {line}")
         numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
         self._on_board(lambda board: [board.add_scalar(name, value, step) for name, value in numbers.items()])
 
-    def progress(self, step: int, share: float, text: str) -> None:
-        """Move the progress bar, where there is one, to a share 0..1 of the run."""
-        if self._bar is not None:
-            self._bar.update(step, share, text)
-
-    def say(self, text: str) -> None:
-        """Print a line (first rank only)."""
-        if self._bar is not None:
-            self._bar.print(printable(text))
-        elif self._speaks:
-            print(printable(text), file=sys.stderr, flush=True)
-
     def close(self) -> None:
-        """End the progress bar and flush."""
-        if self._bar is not None:
-            self._bar.close()
+        """Flush."""
         self._on_board(lambda board: board.close())
 
     def _on_board(self, action: Callable[[Any], Any]) -> None:
@@ -109,27 +79,7 @@ class Logbook:
             action(self._board)
         except OSError as error:
             self._board = None
-            self.say(f"the TensorBoard record ends here ({error.strerror})")
-
-
-class _Bar:
-    def __init__(self, length: str, start: int, share: float = 0.0) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        steps = TextColumn("{task.fields[step]:,}{task.fields[length]}")
-        self._progress = Progress(BarColumn(), steps, TimeRemainingColumn(), TextColumn("{task.description}"))
-        self._task = self._progress.add_task("", total=1.0, step=start, length=length)
-        self._progress.update(self._task, completed=share)
-        self._progress.start()
-
-    def update(self, step: int, share: float, text: str) -> None:
-        self._progress.update(self._task, completed=share, step=step, description=text)
-
-    def print(self, text: str) -> None:
-        self._progress.console.print(text, markup=False, highlight=False)
-
-    def close(self) -> None:
-        self._progress.stop()
+            self._bar.warn(f"the TensorBoard record ends here ({error.strerror})")
 
 
 def _board(folder: Path, start: int) -> Any:

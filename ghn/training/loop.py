@@ -15,6 +15,7 @@ from typing import Any, Generic
 import torch
 
 from ghn.common.files import remove_partial, write_text
+from ghn.common.progress import Bar
 from ghn.training.config import TrainingConfig
 from ghn.training.logbook import Logbook
 from ghn.training.memory import most_memory_gb
@@ -45,9 +46,8 @@ class Loop(Generic[Work]):
         trainer: Fresh; it gets the state that the folder holds.
         folder: The run's folder (hold it with `ghn.training.state.locked`): config, log, and states. None keeps
             nothing: the run cannot be resumed.
-        quiet: No progress bar, and no lines for people either where there is no folder.
-        silent: Neither a progress bar nor lines for people.
-        title: What the progress bar says beside the numbers.
+        bar: Shows how far the run is, of the first process; none by default.
+        title: What it says beside the numbers.
         part: This run's number, from 0 on, and how many there are, where the bar goes on from one to the next.
 
     Raises:
@@ -59,8 +59,7 @@ class Loop(Generic[Work]):
         trainer: Trainer[Work],
         folder: Path | None,
         *,
-        quiet: bool = False,
-        silent: bool = False,
+        bar: Bar | None = None,
         title: str = "",
         part: tuple[int, int] = (0, 1),
     ) -> None:
@@ -68,15 +67,8 @@ class Loop(Generic[Work]):
         self.trainer, self.config, self.ranks, self.folder = trainer, trainer.config, trainer.ranks, folder
         if folder is not None:
             self._resume(folder)
-        length = f"/{self.config.steps:,}" if self.config.minutes is None else f" in {self.config.minutes:g} minutes"
-        self.log = Logbook(
-            folder if self.ranks.is_first else None,
-            length=length,
-            quiet=quiet,
-            start=trainer.step_count,
-            share=self._share(),
-            speaks=self.ranks.is_first and not silent and not (quiet and folder is None),
-        )
+        self.bar = bar if bar is not None and self.ranks.is_first else Bar(quiet=True)
+        self.log = Logbook(folder if self.ranks.is_first else None, bar=self.bar, start=trainer.step_count)
         if folder is not None and self.ranks.is_first:
             write_text(folder / "config.json", json.dumps(self.config.to_dict(), indent=2) + "\n")
         self._recent: list[StepReport] = []
@@ -129,7 +121,8 @@ class Loop(Generic[Work]):
         last = config.steps if stop_after is None else min(config.steps, trainer.step_count + stop_after)
         length = f"{config.steps:,} steps" if config.minutes is None else f"{config.minutes:g} minutes"
         if self.folder is not None:
-            self.log.say(f"training from step {trainer.step_count:,} on, {length} in all, in {self.folder}")
+            self.bar.say(f"training from step {trainer.step_count:,} on, {length} in all, in {self.folder}")
+        self._show("the first step")
         try:
             given = works(trainer.step_count, last)
             self._last = time.perf_counter()
@@ -141,7 +134,7 @@ class Loop(Generic[Work]):
             if trainer.step_count > self._saved_at:
                 self._save(must=True)
             if trainer.stop_requested:
-                self.log.say(f"stopped after step {trainer.step_count:,}, which is saved; the same command goes on")
+                self.bar.say(f"stopped after step {trainer.step_count:,}, which is saved; the same command goes on")
         finally:
             self.log.close()
 
@@ -167,9 +160,9 @@ class Loop(Generic[Work]):
         self._last = time.perf_counter()
         if after_step is not None:
             after_step(report)
-        self._show(report)
+        self._show(self._text(report))
         if not report.finite:
-            self.log.say(f"step {step} was not finite and is skipped ({trainer.skipped} so far)")
+            self.bar.say(f"step {step} was not finite and is skipped ({trainer.skipped} so far)")
         if log_now:
             self._write_log()
         if validate is not None and config.validate_every and step % config.validate_every == 0:
@@ -183,10 +176,14 @@ class Loop(Generic[Work]):
         index, count = self._part
         return (index + self.trainer.progress) / count
 
-    def _show(self, report: StepReport) -> None:
+    def _show(self, text: str) -> None:
+        minutes = self.config.minutes
+        length = f"/{self.config.steps:,}" if minutes is None else f" in {minutes:g} minutes"
+        self.bar.move(self._share(), f"{self.trainer.step_count:,}{length}", f"{self._title} {text}".strip())
+
+    def _text(self, report: StepReport) -> str:
         shown = self.trainer.stepper.sums[:2]
-        text = " ".join(f"{name} {report.means[name]:.3f}" for name in shown) if report.finite else "not finite"
-        self.log.progress(self.trainer.step_count, self._share(), f"{self._title} {text}".strip())
+        return " ".join(f"{name} {report.means[name]:.3f}" for name in shown) if report.finite else "not finite"
 
     def _write_log(self) -> None:
         reports, self._recent = self._recent, []
@@ -212,13 +209,14 @@ class Loop(Generic[Work]):
     def _validate(self, validate: Callable[[], Validation]) -> None:
         device = self.ranks.device
         # The training draws the same numbers whether or not, and however often, it is validated.
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+        with forked, self.bar.step(f"{self._title} evaluating".strip()):
             found = validate()
         self._last = time.perf_counter()
         step = self.trainer.step_count
         if found.values:
             self.log.write(step, found.values)
-        self.log.say(f"step {step}: {found.line}")
+        self.bar.say(f"step {step}: {found.line}")
 
     def _save(self, *, must: bool) -> None:
         """Save the state; one that cannot be written is reported, and only the last of a run (`must`) is an error."""
@@ -235,7 +233,7 @@ class Loop(Generic[Work]):
             )
             if must:
                 raise OSError(text) from error
-            self.log.say(text)
+            self.bar.warn(text)
         else:
             self._saved_at = self.trainer.step_count
         self._last = time.perf_counter()

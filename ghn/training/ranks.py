@@ -31,6 +31,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from ghn.common.devices import chosen_device
 from ghn.common.private_torch import foreach_copy_
 from ghn.common.processes import share
 from ghn.common.shared_sum import SharedSum
@@ -72,18 +73,18 @@ class Ranks:
         Where a machine has more processes than cards, they share these evenly.
 
         Args:
-            device: "cpu" or "cuda"; by default CUDA where there is any.
+            device: "cpu", "cuda" or "cuda:N"; by default CUDA where there is any. Of several processes each has the
+                card of its own number.
             timeout: Seconds after which a silent process counts as lost.
 
         Raises:
-            ValueError: When there is no CUDA device, and one is asked for.
+            ValueError: When the device is not there.
         """
-        kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        if kind == "cuda" and not torch.cuda.is_available():
-            raise ValueError("no CUDA device is there; take device cpu")
+        asked = torch.device(chosen_device(device))
+        kind = asked.type
         world = int(os.environ.get("WORLD_SIZE", "1"))
         if world == 1:
-            return cls(device=torch.device(kind))
+            return cls(device=asked)
         backend, chosen, one_device = "gloo", torch.device("cpu"), False
         if kind == "cuda":
             here, cards = int(os.environ.get("LOCAL_WORLD_SIZE", world)), torch.cuda.device_count()

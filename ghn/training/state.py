@@ -8,7 +8,7 @@ import stat
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ def locked(folder: Path, what: str = "training") -> Iterator[None]:
         StateError: When another training holds it, of whatever process or thread, or it cannot be made.
     """
     taken = f"another {what} runs in {folder}; stop it, or take another folder"
+    made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         status = folder.stat()
@@ -61,8 +62,20 @@ def locked(folder: Path, what: str = "training") -> Iterator[None]:
     try:
         with _process_lock(folder, taken):
             yield
+    except BaseException:
+        if made:
+            _remove_if_empty(folder)
+        raise
     finally:
         _held.discard(key)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Take away what a start that failed has made: a folder that holds nothing but the lock."""
+    with suppress(OSError):
+        if [entry.name for entry in os.scandir(folder)] == [LOCK]:
+            os.unlink(folder / LOCK)
+            os.rmdir(folder)
 
 
 @contextmanager

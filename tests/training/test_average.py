@@ -48,7 +48,7 @@ def test_a_resumed_run_has_the_same(tmp_path: Path, average: float | None) -> No
     for folder, stops in ((tmp_path / "whole", (None,)), (tmp_path / "parts", (5, None))):
         for stop in stops:
             trainer = linear_trainer(config)
-            Loop(trainer, folder, quiet=True).go(works(), stop_after=stop)
+            Loop(trainer, folder).go(works(), stop_after=stop)
         states.append(trainer.state_dict())
     assert ("average" in states[0]) is (average is not None)
     assert_same(*states)

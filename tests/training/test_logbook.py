@@ -14,7 +14,7 @@ from tests.fuzzing.judge import forget_peak, peak_memory
 
 
 def test_numbers_go_to_both_records(tmp_path: Path) -> None:
-    log = Logbook(tmp_path, quiet=True)
+    log = Logbook(tmp_path)
     log.write(1, {"loss": 0.5, "note": "text", "nothing": None})
     log.close()
     assert json.loads((tmp_path / "log.jsonl").read_text()) == {"step": 1, "loss": 0.5, "note": "text", "nothing": None}
@@ -23,7 +23,7 @@ def test_numbers_go_to_both_records(tmp_path: Path) -> None:
 
 def test_without_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
-    log = Logbook(tmp_path, quiet=True)
+    log = Logbook(tmp_path)
     log.write(1, {"loss": 0.5})
     log.close()
     assert [entry.name for entry in tmp_path.iterdir()] == ["log.jsonl"]
@@ -32,29 +32,17 @@ def test_without_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_other_ranks_write_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = Logbook(None)
     log.write(1, {"loss": 0.5})
-    log.progress(1, 0.5, "x")
-    log.say("x")
     log.close()
     assert not list(tmp_path.iterdir())
     assert capsys.readouterr().err == ""
 
 
 def test_a_line_that_cannot_be_written_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    log = Logbook(tmp_path, quiet=True)
+    log = Logbook(tmp_path)
     (tmp_path / "log.jsonl").mkdir()
     log.write(1, {"loss": 0.5})
     log.close()
     assert 'log line of step 1 not written (Is a directory): {"step": 1, "loss": 0.5}' in capsys.readouterr().err
-
-
-def test_the_bar_shows_progress_and_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    bar = logbook._Bar("/10", 3)
-    bar.update(5, 0.5, "loss 1.0")
-    bar.print("a line [with brackets]")
-    bar.close()
-    shown = capsys.readouterr().out
-    assert "5/10" in shown
-    assert "a line [with brackets]" in shown
 
 
 def test_a_board_that_cannot_write_is_given_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +50,7 @@ def test_a_board_that_cannot_write_is_given_up(tmp_path: Path, capsys: pytest.Ca
         def add_scalar(self, *_: object) -> None:
             raise OSError(28, "No space left on device")
 
-    log = Logbook(tmp_path, quiet=True)
+    log = Logbook(tmp_path)
     log.close()
     log._board = Board()
     for step in (1, 2):
@@ -81,7 +69,7 @@ def test_a_record_that_cannot_be_opened_does_not_end_the_run(
     (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"step": 2}\n')
     monkeypatch.setattr(logbook, "_board", full)
     monkeypatch.setattr(logbook, "replaced", full)
-    Logbook(tmp_path, quiet=True, start=1).close()
+    Logbook(tmp_path, start=1).close()
     shown = capsys.readouterr().err.splitlines()
     assert shown[0].endswith("log.jsonl keeps lines after step 1 (No space left on device)")
     assert shown[1] == "no TensorBoard record (No space left on device)"
@@ -103,13 +91,13 @@ def test_a_record_that_cannot_be_opened_does_not_end_the_run(
 )
 def test_lines_that_are_none_are_dropped(tmp_path: Path, content: str) -> None:
     (tmp_path / "log.jsonl").write_text('{"step": 1}\n' + content)
-    Logbook(tmp_path, quiet=True, start=3).close()
+    Logbook(tmp_path, start=3).close()
     assert (tmp_path / "log.jsonl").read_text() == '{"step": 1}\n'
 
 
 def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo(tmp_path / "log.jsonl")
-    log = Logbook(tmp_path, quiet=True)
+    log = Logbook(tmp_path)
     log.write(1, {"loss": 0.5})
     log.close()
     lines = capsys.readouterr().err
@@ -119,7 +107,7 @@ def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path, capsys: pytest.Ca
 
 def test_a_whole_last_line_without_its_end_gets_it(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"step": 2}')
-    log = Logbook(tmp_path, quiet=True, start=2)
+    log = Logbook(tmp_path, start=2)
     log.write(3, {})
     log.close()
     assert (tmp_path / "log.jsonl").read_text() == '{"step": 1}\n{"step": 2}\n{"step": 3}\n'
@@ -136,30 +124,7 @@ def test_what_is_no_log_is_neither_read_at_once_nor_lost(tmp_path: Path, capsys:
             os.truncate(file, 1 << 40)
         forget_peak()
         before = peak_memory()
-        Logbook(tmp_path, quiet=True, start=3).close()
+        Logbook(tmp_path, start=3).close()
         assert peak_memory() - before < 32 << 20
         assert capsys.readouterr().err == f"{file} {fault}\n"
         assert file.stat().st_size == (1 << 40 if content is None else len(content))
-
-
-def test_without_a_folder_there_may_be_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    log = Logbook(None, speaks=True)
-    log.write(1, {"loss": 0.5})
-    log.say("a line")
-    log.close()
-    assert capsys.readouterr().err == "a line\n"
-
-
-def test_a_folder_may_be_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    log = Logbook(tmp_path, speaks=False)
-    log.write(1, {"loss": 0.5})
-    log.say("a line")
-    log.close()
-    assert capsys.readouterr().err == ""
-    assert (tmp_path / "log.jsonl").exists()
-
-
-def test_the_bar_may_begin_in_the_middle(capsys: pytest.CaptureFixture[str]) -> None:
-    bar = logbook._Bar("/10", 0, 0.5)
-    assert bar._progress.tasks[0].percentage == 50
-    bar.close()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from ghn.common.progress import Bar
 from ghn.training import loop as loop_module
 from ghn.training.config import TrainingConfig
 from ghn.training.loop import Loop, Validation
@@ -29,7 +30,7 @@ NOTHING = Validation(values={}, line="nothing")
 
 def make(config: TrainingConfig, folder: Path | None) -> Loop[Rows]:
     """With a model that draws from the process's random state."""
-    return Loop(linear_trainer(config, dropout=0.5), folder, quiet=True)
+    return Loop(linear_trainer(config, dropout=0.5), folder)
 
 
 def run(config: TrainingConfig, folder: Path | None, bad: Any = lambda _: False, **options: Any) -> Trainer[Rows]:
@@ -322,18 +323,28 @@ def test_what_a_validation_leaves_is_part_of_the_state_of_its_step(tmp_path: Pat
 
 
 def test_the_bar_moves_each_step_and_on_from_one_part_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    moves: list[tuple[int, float, str]] = []
-    monkeypatch.setattr("ghn.training.logbook.Logbook.progress", lambda _, *given: moves.append(given))
+    moves: list[tuple[float, str, str]] = []
+    monkeypatch.setattr("ghn.common.progress.Bar.move", lambda _, *given: moves.append(given))
     for index in range(2):
-        Loop(linear_trainer(replace(CONFIG, log_every=4)), None, quiet=True, title="x", part=(index, 2)).go(works())
-    assert [(step, share) for step, share, _ in moves] == [
-        (step, pytest.approx((index + step / 6) / 2)) for index in range(2) for step in range(1, 7)
+        trainer = linear_trainer(replace(CONFIG, log_every=4))
+        Loop(trainer, None, bar=Bar(), title="x", part=(index, 2)).go(works())
+    # Also before the first step, which may take long.
+    assert [(share, count) for share, count, _ in moves] == [
+        (pytest.approx((index + step / 6) / 2), f"{step}/6") for index in range(2) for step in range(7)
     ]
-    assert all(text.startswith("x loss ") for _, _, text in moves)
+    assert [text for _, _, text in moves[::7]] == ["x the first step"] * 2
+    assert all(text.startswith("x loss ") for index, (_, _, text) in enumerate(moves) if index % 7)
 
 
-def test_a_silent_run_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Loop(linear_trainer(CONFIG), tmp_path, silent=True).go(works())
-    assert capsys.readouterr().err == ""
-    Loop(linear_trainer(CONFIG), tmp_path / "other", quiet=True).go(works())
+def test_a_run_says_what_its_bar_lets_it_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, bar in (("none", None), ("quiet", Bar(quiet=True))):
+        Loop(linear_trainer(CONFIG), tmp_path / name, bar=bar).go(works())
+        assert capsys.readouterr().err == ""
+    Loop(linear_trainer(CONFIG), tmp_path / "bar", bar=Bar()).go(works())
     assert "training from step 0 on" in capsys.readouterr().err
+
+
+def test_other_processes_than_the_first_show_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    trainer = linear_trainer(CONFIG)
+    trainer.ranks = replace(trainer.ranks, rank=1)
+    assert Loop(trainer, None, bar=Bar()).bar._quiet

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
+def check_writable(path: Path, suffixes: tuple[str, ...], *, force: bool = True) -> None:
     """See that a file can be written later, without touching it: a temporary one is made beside it.
 
     Args:
-        path: The file; replaced if it exists.
+        path: The file.
         suffixes: What its name may end in, in lower case.
+        force: Whether one that exists may be replaced; of a command that asks, what `--force` says.
 
     Raises:
         ValueError: In one line, if it cannot.
@@ -29,6 +31,8 @@ def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
         raise ValueError(f"the output {path} must end in {' or '.join(suffixes)}")
     if path.is_dir():
         raise ValueError(f"cannot write {path}: it is a folder; name a file in it")
+    if not force and os.path.lexists(path):
+        raise ValueError(f"{path} exists: --force replaces it, or choose another name")
     folder = path.parent
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "does not exist; make it first"
@@ -38,6 +42,40 @@ def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
             pass
     except OSError as error:
         raise ValueError(f"cannot write {path}: {error.strerror or error}; choose another folder") from error
+
+
+def check_results(
+    output: Sequence[Path], suffixes: tuple[str, ...], *, force: bool, folder: Path | None = None
+) -> None:
+    """As `check_writable`, for the files of a command that goes on in a folder.
+
+    Args:
+        output: The files; none is fine.
+        suffixes: As for `check_writable`.
+        force: What `--force` says.
+        folder: The run's. Where it holds one, the files are that run's too, and are replaced as it goes on.
+    """
+    goes_on = folder is not None and folder.is_dir() and any(folder.iterdir())
+    for path in output:
+        check_writable(path, suffixes, force=force or goes_on)
+
+
+def check_folder(path: Path, names: Sequence[str], *, force: bool) -> None:
+    """See that a folder can be made, or holds nothing that would be replaced.
+
+    Args:
+        path: The folder.
+        names: Files that it will get.
+        force: What `--force` says.
+
+    Raises:
+        ValueError: In one line, if it cannot or does.
+    """
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"cannot write {path}: it is no folder; choose another name")
+    there = next((name for name in names if os.path.lexists(path / name)), None)
+    if there is not None and not force:
+        raise ValueError(f"{path / there} exists: --force replaces it, or choose another folder")
 
 
 @contextmanager

@@ -1,111 +1,14 @@
-"""What commands show: steps under way on stderr, results on stdout."""
+"""What commands show on stdout: results. What is under way goes to stderr, by `ghn.common.progress`."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
 from ghn.common.text import printable
-
-
-class Steps:
-    """Tells on stderr which step is under way and for how long; silent where stderr is no terminal."""
-
-    def __init__(self, *, quiet: bool = False) -> None:
-        self.console = Console(file=sys.stderr)
-        self.shown = self.console.is_terminal and not quiet
-
-    @contextmanager
-    def step(self, text: str) -> Iterator[None]:
-        """Show `text` while the block runs."""
-        if not self.shown:
-            yield
-            return
-        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-        with Progress(*columns, console=self.console, transient=True) as progress:
-            progress.add_task(printable(text), total=None)
-            yield
-
-
-class Bar:
-    """Progress on stderr, as a context: a bar with the time left on a terminal, else a line for each piece of work.
-
-    Args:
-        text: What is under way before the work is known.
-        quiet: Show nothing.
-    """
-
-    def __init__(self, text: str, *, quiet: bool = False) -> None:
-        self._quiet = quiet
-        console = Console(file=sys.stderr)
-        self._total = self._done = 0
-        self._progress: Progress | None = None
-        if console.is_terminal and not quiet:
-            self._progress = Progress(
-                SpinnerColumn(),
-                BarColumn(bar_width=20),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-                TextColumn("{task.description}", markup=False),
-                console=console,
-                transient=True,
-                # Of all that was done: pieces of work differ.
-                speed_estimate_period=1e9,
-            )
-            # The text is cut, so that the numbers stay.
-            self._most = max(10, console.width - 60)
-            self._task = self._progress.add_task(self._cut(text), total=None)
-
-    def __enter__(self) -> Bar:
-        if self._progress is not None:
-            self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def begin(self, total: int, text: str) -> None:
-        """So many pieces of work are to be done."""
-        self._total = total
-        if self._progress is not None:
-            self._progress.reset(self._task, total=total, description=self._cut(text))
-
-    def advance(self, text: str) -> None:
-        """One more is done."""
-        self._done += 1
-        if self._progress is not None:
-            self._progress.update(self._task, advance=1, description=self._cut(text))
-        elif not self._quiet:
-            self._say(f"{self._done:,}/{self._total:,} {text}")
-
-    def close(self) -> None:
-        """Take it off the terminal."""
-        if self._progress is not None:
-            self._progress.stop()
-
-    def _cut(self, text: str) -> str:
-        line = printable(text)
-        return line if len(line) <= self._most else f"{line[: self._most - 1]}…"
-
-    def _say(self, text: str) -> None:
-        print(printable(text), file=sys.stderr, flush=True)
 
 
 class TextTable(Table):

@@ -26,7 +26,7 @@ def _run(job: Job) -> Found:
     values = {**job.settings["config"], "seed": job.seed, "data_root": job.data_root}
     config = MetaTrainingConfig.from_dict(values)
     images = training_images(config)
-    trainer = train(config, job.work, device=job.device, quiet=True, silent=True, images=images)
+    trainer = train(config, job.work, device=job.device, quiet=True, images=images)
     if trainer.progress < 1:
         raise StoppedError(f"stopped after step {trainer.step_count:,}")
     brought = images.few_shot(min(COUNT, len(images))) if isinstance(images, ImageSet) else None

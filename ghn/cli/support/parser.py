@@ -1,0 +1,141 @@
+"""From words to a command's options, by tyro; whatever does not fit is told in one line, on any terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType, UnionType
+from typing import Any, Union, get_args, get_type_hints
+
+WIDE = "2000"
+"""Columns for messages that are put on one line: narrower, they would be cut within words."""
+
+
+def parse(module: ModuleType, command: str, words: Sequence[str]) -> Any:
+    """The command's options, read from the words after its name.
+
+    Args:
+        module: The command's module. Its `Options` says what there is; `RENAMED`, where it has one, which options had
+            other names; and `described(words)`, where it has one, what the help says of these words: options as
+            defaults and a text, or None.
+        command: The command's name.
+        words: What the user gave.
+
+    Raises:
+        ValueError: In one line, if they do not fit.
+        SystemExit: After `--help`.
+    """
+    import tyro
+
+    known = renamed(words, getattr(module, "RENAMED", {}))
+    settings: dict[str, Any] = {"prog": f"ghn {command}", "config": (tyro.conf.FlagCreatePairsOff,)}
+    _with_plain_unions(module.Options)
+    if "-h" in known or "--help" in known:
+        described = module.described(known) if hasattr(module, "described") else None
+        if described is not None:
+            settings |= {"default": described[0], "description": described[1]}
+            known = [word for word in known if word in ("-h", "--help")]
+        with _shown_as_asked():
+            return tyro.cli(module.Options, args=known, **settings)
+    complaint = _Page("utf-8")
+    try:
+        with contextlib.redirect_stderr(complaint), contextlib.redirect_stdout(_Page("utf-8")), _on_a_wide_terminal():
+            return tyro.cli(module.Options, args=known, **settings)
+    except SystemExit:
+        raise ValueError(f"{complaint_line(complaint.getvalue())}; see `ghn {command} --help`") from None
+
+
+def renamed(words: Sequence[str], names: Mapping[str, str]) -> list[str]:
+    """The words with today's names of options."""
+    found = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        found.append(names.get(name.replace("_", "-"), name) + equals + value)
+    return found
+
+
+class _Page(io.StringIO):
+    """What is printed, as if to a file of an encoding: without colours, in boxes where that can hold them."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__()
+        self._encoding = encoding
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """That of the file it stands for."""
+        return self._encoding
+
+
+@contextlib.contextmanager
+def _shown_as_asked() -> Iterator[None]:
+    """Help in colours, unless the user asks for none (https://no-color.org)."""
+    if not os.environ.get("NO_COLOR"):
+        yield
+        return
+    page = _Page(sys.stdout.encoding)
+    try:
+        with contextlib.redirect_stdout(page):
+            yield
+    finally:
+        sys.stdout.write(page.getvalue())
+
+
+@contextlib.contextmanager
+def _on_a_wide_terminal() -> Iterator[None]:
+    """Context in which messages are not broken by the width of the user's terminal."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = WIDE
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
+
+
+def _with_plain_unions(options: type[Any]) -> None:
+    """Write `int | None` as `Optional[int]`: tyro would load a library of its own to check a default of the former."""
+    hints = get_type_hints(options, include_extras=True)
+    options.__annotations__ = {name: _plain(hints[name]) for name in options.__annotations__}
+
+
+def _plain(kind: Any) -> Any:
+    if isinstance(kind, UnionType):
+        return Union[tuple(map(_plain, get_args(kind)))]  # noqa: UP007
+    if hasattr(kind, "__metadata__"):
+        first, *_ = get_args(kind)
+        return kind if _plain(first) is first else kind.copy_with((_plain(first),))
+    return kind
+
+
+def complaint_line(text: str) -> str:
+    """The first part of tyro's boxed message, without the box, as one line."""
+    rows = text.splitlines()
+    if text.startswith("╭"):
+        rows = [re.sub(r"^│ ?|\s*│$", "", row) for row in rows if not row.startswith(("╭", "╰"))]
+    else:  # without UTF-8: a title and a rule, then rows indented by two
+        rows = [row[2:].rstrip() for row in rows[2:]]
+    parts = re.split(r"^[─-]+$", "\n".join(rows), flags=re.MULTILINE)
+    message = re.sub(r"^\s*Error parsing Options: ", "", parts[0]).split("\n\n")[0]
+    line = _joined([row for row in message.splitlines() if not row.startswith(" " * 8)])
+    if len(parts) > 1 and "Perhaps you meant" in parts[1]:
+        near = re.findall(r"^ {4}(?:-\w [\w|]+, )?(\S+)", parts[1], flags=re.MULTILINE)
+        line += f"; perhaps you meant {' or '.join(name for name in near if name.startswith('-'))}"
+    return line or "the options cannot be read"
+
+
+def _joined(rows: Sequence[str]) -> str:
+    """Rows as one line; indented ones are items of a list."""
+    line = ""
+    for row in rows:
+        if row.startswith("    "):
+            line += (" " if line.endswith(":") else ", ") + row.strip()
+        else:
+            line = f"{line} {row.strip()}".strip()
+    return line.removesuffix(".")
