@@ -30,11 +30,14 @@ from ghn.checkpoint.errors import CheckpointError
 from ghn.checkpoint.save import CONFIG_FILE, WEIGHTS_FILE
 from ghn.common.text import shown
 from ghn.common.untrusted.opening import exists
+from ghn.training.logbook import FILE as LOG
 
 FILE_SUFFIXES = (".pt", ".pth", ".pkl", ".pickle", ".joblib", ".gz", ".z", ".bz2", ".xz", ".lzma", ".safetensors")
 # The bases of this error include that of the HTTP library's errors; each version of huggingface_hub takes another one.
 _HTTP_ERRORS = cast("tuple[type[Exception], ...]", HfHubHTTPError.__bases__)
 _FETCH_ERRORS: tuple[type[Exception], ...] = (HFValidationError, OSError, *_HTTP_ERRORS)
+TRAINED = "hypernet"
+"""Where a training puts its hypernetwork, in its own folder."""
 Kind = Literal["bundled", "released", "hub", "folder", "file"]
 
 
@@ -91,7 +94,7 @@ def resolve(name_or_path: str | Path) -> Source:
         if text.removesuffix(".pt") in RELEASES:
             return Source(kind="released", name=text.removesuffix(".pt"))
     if exists(path):
-        return Source(kind="folder" if path.is_dir() else "file", name=text, path=path)
+        return Source(kind="folder", name=text, path=_home(path)) if path.is_dir() else _file(text, path)
     is_file_name = path.suffix in FILE_SUFFIXES
     if not local and not is_file_name and re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", text):
         return Source(kind="hub", name=text)
@@ -103,6 +106,26 @@ def resolve(name_or_path: str | Path) -> Source:
     raise ValueError(
         f"unknown hypernetwork {shown(text)!r}: {hint}there are {', '.join(names)}, hub repositories (user/repo), "
         "and local folders and files"
+    )
+
+
+def _file(text: str, path: Path) -> Source:
+    if path.suffix == ".safetensors" and not exists(path.parent / CONFIG_FILE):
+        raise CheckpointError(
+            f"{text} is no hypernetwork: no {CONFIG_FILE} is beside it. The parameters of a model are a start; a "
+            "hypernetwork is a name, or a folder that a training or a conversion wrote"
+        )
+    return Source(kind="file", name=text, path=path)
+
+
+def _home(folder: Path) -> Path:
+    """Where a folder's hypernetwork is: in it, or where a training put it at its end."""
+    if exists(folder / WEIGHTS_FILE) or not exists(folder / LOG):
+        return folder
+    if exists(folder / TRAINED / WEIGHTS_FILE):
+        return folder / TRAINED
+    raise CheckpointError(
+        f"{folder} holds a training that has not ended; ghn convert {folder} -o FOLDER makes a hypernetwork of it"
     )
 
 

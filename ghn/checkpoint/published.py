@@ -88,6 +88,8 @@ def _split(value: Any) -> tuple[dict[str, PlainTensor], dict[str, Any] | None]:
     if type(value) is not dict:
         raise CheckpointError(f"holds a value of type {type(value).__name__}, not a dictionary of tensors")
     config = None
+    if {"hypernet", "config", "step"} <= value.keys():
+        raise CheckpointError("is the state of a training; convert the training's folder instead")
     if "state_dict" in value:
         value, config = value["state_dict"], value.get("config")
         if type(value) is not dict:

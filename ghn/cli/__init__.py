@@ -1,6 +1,6 @@
 """The command `ghn`: one file a command, each with a dataclass `Options` and a function `run(options)`.
 
-To add a command, write `ghn/cli/<name>.py` and add a line to `COMMANDS`.
+To add a command, write `ghn/cli/<name>.py` and add a line to `COMMANDS` of `ghn/cli/support/commands.py`.
 """
 
 from __future__ import annotations
@@ -10,29 +10,11 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterator, Sequence
 
+from ghn.cli.support.commands import COMMANDS, module_of
 from ghn.cli.support.errors import CommandError
 from ghn.cli.support.parser import parse
-
-COMMANDS: Mapping[str, str] = MappingProxyType(
-    {
-        "predict": "predict the parameters of a model and save them",
-        "finetune": "train a model from a start, with the best of several learning rates",
-        "explore": "look at a model and its values in the browser",
-        "graph": "draw the computational graph of a model",
-        "info": "describe a hypernetwork, or list those there are",
-        "convert": "turn a released or training checkpoint into safetensors",
-        "train": "train a hypernetwork by a named recipe",
-        "evaluate": "accuracy of predicted networks without training them",
-        "compare": "train a model from several starts, and say which is ahead",
-        "experiment": "compute a table or figure of the paper, beside the published numbers",
-        "analyze": "scores, rankings, diversity, variance, filters and graphs",
-        "deepnets": "list, summarise and describe random architectures",
-    }
-)
-"""What `ghn --help` says of each command; the command's module has its name."""
 
 DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -101,9 +83,7 @@ def _libraries_silent(silent: bool) -> Iterator[None]:
 
 
 def _dispatch(words: list[str]) -> int:
-    if not words:
-        raise ValueError(f"no command given: use one of {', '.join(COMMANDS)}; see `ghn --help`")
-    command, *rest = words
+    command, *rest = words or ["--help"]
     if command in ("-h", "--help", "help"):
         print(_help())
         return DONE
@@ -118,7 +98,7 @@ def _dispatch(words: list[str]) -> int:
         near = difflib.get_close_matches(command, COMMANDS, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise ValueError(f"unknown command {command!r}: {hint}There are {', '.join(COMMANDS)}")
-    module = importlib.import_module(f"ghn.cli.{command}")
+    module = importlib.import_module(module_of(command))
     try:
         options = parse(module, command, rest)
     except SystemExit:

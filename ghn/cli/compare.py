@@ -136,14 +136,13 @@ def run(options: Options) -> None:
 
         look_in_current_folder()
         config = configured(options)
-        bar.begin(len(config.inits) * config.seeds, f"{options.name} on {options.data}")
         try:
             found = compare(
                 config,
                 options.folder,
                 workers=options.workers,
                 device=chosen_device(options.device, "--device"),
-                progress=lambda cell, *_: bar.advance(f"{cell.init}, seed {cell.seed}"),
+                bar=bar,
             )
         except InterruptedComparisonError as error:
             bar.close()

@@ -22,13 +22,14 @@ class Options:
     Nothing in the file is ever executed.
 
     Attributes:
-        file: Made by joblib.dump, pickle.dump or torch.save.
+        file: Made by joblib.dump, pickle.dump or torch.save; or the folder of a training (`ghn train`), of whose last
+            state a hypernetwork is made.
         output: The folder to write; made if it does not exist.
         data: Data set (cifar10, cifar100, digits) of which 64 training images come along, the classes as equally
             often as can be: predicted networks get batch-norm statistics from them.
     """
 
-    file: Annotated[Positional[Path], option("FILE")]
+    file: Annotated[Positional[Path], option("FILE|RUN")]
     output: Annotated[Path, option("FOLDER", short="-o")]
     force: Force = False
     data: Annotated[str | None, option("DATA", default="none")] = None
@@ -51,6 +52,8 @@ def run(options: Options) -> None:
         from ghn.checkpoint.save import FILES
         from ghn.cli.support.files import check_folder
         from ghn.data import load
+        from ghn.meta.export import export
+        from ghn.training.state import CURRENT
 
         check_folder(options.output, FILES, force=options.force)
         images = None
@@ -58,7 +61,11 @@ def run(options: Options) -> None:
             with bar.step(f"loading {options.data}"):
                 images = load(options.data, root=options.data_root, split="train").few_shot(COUNT)
         with bar.step(f"converting {options.file}"):
-            folder = convert_checkpoint(options.file, options.output, images=images)
+            if options.file.is_dir() or options.file.name == CURRENT:
+                run = options.file if options.file.is_dir() else options.file.parent
+                folder = export(run, options.output, images=images)
+            else:
+                folder = convert_checkpoint(options.file, options.output, images=images)
             described = describe(folder)
     if options.json:
         print(json.dumps(described, indent=2, default=str))

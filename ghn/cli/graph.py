@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from ghn.cli.support.models import BY_MODULES
 from ghn.cli.support.options import Force, ImageSize, Json, Model, NumClasses, OutputRequired, Quiet
 from ghn.common.progress import Bar
-
-BY_MODULES = "its forward pass could not be run: the graph is the order of its modules (docs/models.md)"
 
 
 @dataclass(frozen=True, kw_only=True)

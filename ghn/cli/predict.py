@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ghn.cli.support.hypernetworks import DEFAULT_HYPERNETWORK, chosen_name
+from ghn.cli.support.models import BY_MODULES
 from ghn.cli.support.options import (
     DataRoot,
     Device,
@@ -283,7 +284,8 @@ def _show(
         notes = _about_statistics(report.statistics)
     show(
         "",
-        f"traced by {report.traced_by}, total norm {report.total_norm:.4f}, {seconds:.2f} s",
+        *([BY_MODULES] if report.traced_by == "modules" else []),
+        f"{seconds:.2f} s",
         *notes,
         f"{options.output}: {len(tensors)} tensors, {size(bytes_)}",
     )

@@ -95,6 +95,11 @@ class Bar:
         elif not self._quiet:
             _print(f"{count} {text}")
 
+    def partly(self, share: float, text: str) -> None:
+        """Besides the pieces that are done, so much of others is."""
+        total = max(1, self._total)
+        self.move((self._done + share) / total, f"{self._done:,}/{self._total:,}", text)
+
     def move(self, share: float, count: str, text: str) -> None:
         """A share of the work is done, of which the first call says where it begins.
 
@@ -154,9 +159,7 @@ class Part(Bar):
 
     def move(self, share: float, count: str, text: str) -> None:
         """Of the piece."""
-        whole = self._whole
-        total = max(1, whole._total)
-        whole.move((whole._done + share) / total, f"{whole._done:,}/{total:,}", f"{self._name}: {count} {text}")
+        self._whole.partly(share, f"{self._name}: {count} {text}")
 
     def _show_text(self, text: str) -> None:
         self._whole._show_text(f"{self._name}: {text}")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,9 +14,11 @@ from torch import nn
 
 from ghn.common.files import write_text
 from ghn.common.optional import versions
+from ghn.common.progress import Bar
 from ghn.common.text import one_line, without_nan
 from ghn.common.untrusted.json_text import read_json
 from ghn.comparison.config import CompareConfig
+from ghn.comparison.told import Told, folder_of
 from ghn.data import DataError
 from ghn.finetuning import finetune
 from ghn.finetuning.images import Data
@@ -61,13 +61,6 @@ class CellResult:
     error: str | None = None
 
 
-def folder_of(folder: Path, init: str, seed: int) -> Path:
-    """Where a cell is kept: readable, and of its own for every start."""
-    readable = re.sub(r"[^\w.+-]+", "-", init)[:60].strip("-.")
-    digest = hashlib.sha256(init.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return folder / f"{readable}-{digest}" / f"seed-{seed}"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """What is compared, in a folder: gives and makes its cells.
@@ -77,7 +70,8 @@ class Task:
         folder: Where its cells are kept.
         build: Makes the model for so many classes; what it draws is governed by the seed.
         data: Training and test images.
-        device: "cpu" or "cuda", where models are trained; None for where they are built.
+        device: "cpu", "cuda" or "cuda:N", where models are trained; None for where they are built.
+        tells: Whether trainings say in their folders how far they are, for another process to show.
     """
 
     config: CompareConfig
@@ -85,6 +79,7 @@ class Task:
     build: Callable[[CompareConfig, int], nn.Module]
     data: Data
     device: str | None = None
+    tells: bool = False
 
     def finished(self, init: str, seed: int) -> CellResult | None:
         """What an ended cell found; None where it has not ended, or failed, or was of something else."""
@@ -96,13 +91,13 @@ class Task:
         except (OSError, ValueError, LookupError, TypeError):
             return None
 
-    def run(self, init: str, seed: int, *, quiet: bool = True) -> CellResult:
+    def run(self, init: str, seed: int, *, bar: Bar | None = None) -> CellResult:
         """Train one start from one seed, or take up where that was stopped.
 
         Args:
             init: The start.
             seed: Its seed.
-            quiet: No progress bar.
+            bar: Shows the progress; none by default, but for what `tells` says.
 
         Raises:
             DataError: When an image is damaged.
@@ -112,11 +107,12 @@ class Task:
         home, config = folder_of(self.folder, init, seed), self.config.cell(init, seed)
         # A training that has ended has its own points: others are another training.
         training = home / f"training-{config.validate_every}"
+        bar = Told(home) if bar is None and self.tells else bar
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = self.build(self.config, len(self.data.classes))
         try:
-            found = finetune(model, self.data, config, folder=training, device=self.device, quiet=quiet)
+            found = finetune(model, self.data, config, folder=training, device=self.device, bar=bar)
         except (DataError, StateError):
             raise
         except ValueError as error:

@@ -14,9 +14,11 @@ import torch
 from torch import nn
 
 from ghn.common.files import write_text
+from ghn.common.progress import Bar, Part
 from ghn.comparison.cell import CellResult, Task
 from ghn.comparison.config import CompareConfig
 from ghn.comparison.result import Comparison
+from ghn.comparison.told import watched
 from ghn.finetuning.images import Labelled, open_data
 from ghn.training.signals import StoppedError
 from ghn.training.state import locked
@@ -39,6 +41,7 @@ def compare(
     device: str | None = None,
     quiet: bool = True,
     progress: Progress | None = None,
+    bar: Bar | None = None,
 ) -> Comparison:
     """Train a model from each of several starts, with equal budget and equal tuning, over several seeds.
 
@@ -50,9 +53,10 @@ def compare(
         build: Makes the model from the config and a number of classes instead of `config.model`'s name; a function of
             a module, if there are several workers.
         workers: Processes that train at the same time, each with its share of the processor's threads.
-        device: "cpu" or "cuda", where models are trained; None for where they are built.
-        quiet: No progress bars of the trainings.
+        device: "cpu", "cuda" or "cuda:N", where models are trained; None for where they are built.
+        quiet: No progress bar.
         progress: Called after each training with its result, how many are done, and how many there are.
+        bar: Shows the progress, whatever `quiet` says; one that the caller has on the terminal already.
 
     Returns:
         The results. A start that cannot be made, or diverges with every learning rate, has its reason there.
@@ -74,7 +78,8 @@ def compare(
     with _home(folder) as home, locked(home):
         write_text(home / CONFIG, json.dumps(config.to_dict(), indent=2) + "\n")
         task = Task(config=config, folder=home, build=build or build_by_name, data=images, device=device)
-        results = _all_cells(task, workers, quiet, progress)
+        with nullcontext(bar) if bar is not None else Bar(quiet=quiet) as shown:
+            results = _all_cells(task, workers, shown, progress)
         found = Comparison(config=config, cells=results)
         write_text(home / RESULT, json.dumps(found.to_dict(), indent=1) + "\n")
     if all(cell.error is not None for cell in results):
@@ -110,7 +115,7 @@ def _home(folder: str | os.PathLike[str] | None) -> Iterator[Path]:
         yield Path(home)
 
 
-def _all_cells(task: Task, workers: int, quiet: bool, progress: Progress | None) -> tuple[CellResult, ...]:
+def _all_cells(task: Task, workers: int, bar: Bar, progress: Progress | None) -> tuple[CellResult, ...]:
     """Seed by seed, so that what is stopped has results of all starts."""
     config = task.config
     places = [(init, seed) for seed in range(config.seeds) for init in config.inits]
@@ -118,19 +123,22 @@ def _all_cells(task: Task, workers: int, quiet: bool, progress: Progress | None)
 
     def add(result: CellResult) -> None:
         done[result.init, result.seed] = result
+        bar.advance(f"{result.init}, seed {result.seed}")
         if progress is not None:
             progress(result, len(done), len(places))
 
+    bar.begin(len(places), f"{config.model} on {config.training.data}")
     for place in places:
         if (saved := task.finished(*place)) is not None:
             add(saved)
     left = [place for place in places if place not in done]
     try:
         if workers == 1 or len(left) < 2:
-            for place in left:
-                add(task.run(*place, quiet=quiet))
+            for init, seed in left:
+                add(task.run(init, seed, bar=Part(bar, f"{init}, seed {seed}")))
         else:
-            _in_processes(task, min(workers, len(left)), left, add)
+            with watched(task.folder, left, done, bar):
+                _in_processes(replace(task, tells=True), min(workers, len(left)), left, add)
     except (StoppedError, KeyboardInterrupt) as error:
         partial = Comparison(config=config, cells=_ordered(config, done))
         text = f"stopped after {len(done)} of {len(places)} trainings; the same command goes on"

@@ -11,7 +11,7 @@ def to_dot(graph: ComputationalGraph) -> str:
     """The graph in Graphviz's DOT language, nodes named by their index."""
     lines = ["digraph ghn {", '  node [shape=box, style="rounded,filled", fontname="monospace", fontsize=10];']
     for index, node in enumerate(graph.nodes):
-        label = label_of(node)
+        label = label_of(node, graph.parameters)
         text = _quote(f"{label.op} {label.shape}".strip() + (f"\n{label.name}" if label.name else ""))
         tooltip = _quote(tooltip_of(graph, index))
         lines.append(f'  {index} [label={text}, tooltip={tooltip}, fillcolor="{COLOURS[node.op]}"];')

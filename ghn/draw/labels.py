@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ghn.common.text import printable
-from ghn.graph.computational_graph import ComputationalGraph, Node
+from ghn.graph.computational_graph import ComputationalGraph, Node, ParameterSpec
 
 OP_SIZE, NAME_SIZE = 11.0, 9.0
 """Size of a node's first and second line, in pixels."""
@@ -49,16 +51,29 @@ class Label(NamedTuple):
     height: float
 
 
-def label_of(node: Node) -> Label:
+def label_of(node: Node, parameters: Mapping[str, ParameterSpec] = MappingProxyType({})) -> Label:
+    """What a node's box shows.
+
+    Args:
+        node: The node.
+        parameters: Those of its graph, which tell linear layers from convolutions: to a hypernetwork they are one.
+    """
+    op = "linear" if is_linear(node, parameters) else node.op
     shape = "×".join(map(str, node.shape)) if node.shape else ""
     if node.op in ("max_pool", "avg_pool") and node.shape:
         shape = "×".join(map(str, node.shape[2:]))
     elif len(node.shape or ()) == 4 and node.shape is not None and node.shape[2:] == (1, 1):
         shape = "×".join(map(str, node.shape[:2])) if node.shape[1] > 1 else str(node.shape[0])
     name = _short_name(node.parameters)
-    first = len(node.op) + (len(shape) + 1 if shape else 0)
+    first = len(op) + (len(shape) + 1 if shape else 0)
     width = max(first * OP_SIZE * CHARACTER, len(name) * NAME_SIZE * CHARACTER, 30.0) + 12
-    return Label(node.op, shape, name, round(width, 1), 30.0 if name else 19.0)
+    return Label(op, shape, name, round(width, 1), 30.0 if name else 19.0)
+
+
+def is_linear(node: Node, parameters: Mapping[str, ParameterSpec]) -> bool:
+    """Whether a node that the vocabulary calls a convolution is a linear layer: its weight is a matrix."""
+    spec = parameters.get(node.parameters[0]) if node.op == "conv" and node.parameters else None
+    return spec is not None and len(spec.shape) == 2
 
 
 def _short_name(parameters: tuple[str, ...]) -> str:
@@ -76,7 +91,8 @@ def _short_name(parameters: tuple[str, ...]) -> str:
 
 def tooltip_of(graph: ComputationalGraph, index: int) -> str:
     node = graph.nodes[index]
-    lines = [f"{index}: {node.op}"]
+    linear = " (a linear layer: to a hypernetwork, a convolution of 1×1)" if is_linear(node, graph.parameters) else ""
+    lines = [f"{index}: {node.op}{linear}"]
     if node.shape and not node.parameters:
         lines[0] += f" {node.shape}"
     for name in node.parameters:

@@ -36,7 +36,7 @@ def to_svg(graph: ComputationalGraph, *, predicted: Collection[str] | None = Non
     Returns:
         A standalone XML document with a transparent background.
     """
-    labels = [label_of(node) for node in graph.nodes]
+    labels = [label_of(node, graph.parameters) for node in graph.nodes]
     placement = place(graph.edges, [(label.width, label.height) for label in labels])
     width = max(placement.width, 360.0)
     predicted = None if predicted is None else frozenset(predicted)

@@ -37,12 +37,12 @@ class InitReport:
     statistics: StatisticsReport | None = None
 
     def __str__(self) -> str:
+        by_modules = self.traced_by == "modules"
         times = ", ".join(f"{part} {1000 * seconds:.0f} ms" for part, seconds in self.seconds.items())
         lines = [
             f"predicted   {len(self.predicted)} of {len(self.predicted) + len(self.kept)} parameters, "
             f"{100 * self.fraction:.2f} % of all elements",
-            f"total norm  {self.total_norm:.4f}",
-            f"traced by   {self.traced_by}",
+            *(["graph       the order of its modules: its forward pass could not be run"] if by_modules else []),
             f"seconds     {sum(self.seconds.values()):.3f} ({times})",
             *([f"statistics  {self.statistics}"] if self.statistics is not None else []),
         ]

@@ -66,7 +66,7 @@ class Hypernetwork:
         report = self.hypernet.initialize(model, images, seed=seed, statistics=True)
         assert report.statistics is not None
         notes = (
-            f"{100 * report.fraction:.2f} % of all elements predicted, traced by {report.traced_by}",
+            f"{100 * report.fraction:.2f} % of all elements predicted",
             str(report.statistics),
         )
         kept = {name: str(reason) for name, reason in report.kept.items()}

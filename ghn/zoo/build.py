@@ -44,4 +44,13 @@ def build_model(request: ModelRequest) -> BuiltModel:
     except UnknownNameError as error:
         # Which source was meant is not known.
         usages = [source.usage for source in SOURCES.values()]
-        raise UnknownNameError(f"{error}; models are named {', '.join(usages)} or {OTHER.usage}") from None
+        meant = "" if colon else _with_colon(name)
+        raise UnknownNameError(f"{error}; {meant}models are named {', '.join(usages)} or {OTHER.usage}") from None
+
+
+def _with_colon(name: str) -> str:
+    """What a name of a function or file, without the colon between, may be meant to be."""
+    if name.endswith(".py"):
+        return f"for a function of a file write {name}:FUNCTION; "
+    module, _, function = name.rpartition(".")
+    return f"for a function of a module write {module}:{function}; " if module.strip(".") and function else ""

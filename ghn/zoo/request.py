@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,10 +51,14 @@ class Source:
         usage: How its models are named, for messages.
         build: Makes the model of a request from the name after the colon and the constructor's options; raises
             `UnknownNameError` if there is none, another ValueError in one line if it cannot be built.
+        library: What it is installed by; None for what users write.
+        names: Gives the names of its models, without what stands before the colon.
     """
 
     usage: str
     build: Callable[[ModelRequest, str, dict[str, Any]], BuiltModel]
+    library: str | None = None
+    names: Callable[[], Sequence[str]] = tuple
 
 
 class UnknownNameError(ValueError):

@@ -16,7 +16,7 @@ Refused = Callable[..., str]
 def test_graph_as_a_picture(ghn: Ghn, tmp_path: Path) -> None:
     result = ghn("graph", "zoo:net", "-o", "OUT/x.svg")
     assert (result.code, result.err) == (0, "")
-    assert result.out.endswith("x.svg: 7 nodes, 6 edges (traced by meta)\n")
+    assert result.out.endswith("x.svg: 7 nodes, 6 edges\n")
     root = ElementTree.fromstring((tmp_path / "x.svg").read_text())
     assert root.tag.endswith("svg")
     assert [path.name for path in tmp_path.iterdir()] == ["x.svg"]

@@ -10,16 +10,18 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
+from tyro.conf import Positional
 
 import ghn.cli
 from ghn.cli import COMMANDS, main
+from ghn.cli.support.commands import module_of
 from tests.cli.conftest import Run
 
 
-@pytest.mark.parametrize("words", [[], ["--quiet"], ["predit"]])
+@pytest.mark.parametrize("words", [["--quiet"], ["predit"]])
 def test_without_a_known_command(words: list[str], refused: Callable[..., str]) -> None:
     line = refused(*words)
     assert all(command in line for command in COMMANDS)
@@ -29,9 +31,9 @@ def test_the_nearest_command_is_named(refused: Callable[..., str]) -> None:
     assert "did you mean predict?" in refused("predit")
 
 
-@pytest.mark.parametrize("word", ["-h", "--help", "help"])
-def test_help_lists_every_command(word: str, ghn: Callable[..., Run]) -> None:
-    result = ghn(word)
+@pytest.mark.parametrize("words", [["-h"], ["--help"], ["help"], []])
+def test_help_lists_every_command(words: list[str], ghn: Callable[..., Run]) -> None:
+    result = ghn(*words)
     assert result.code == 0
     assert result.err == ""
     for command, summary in COMMANDS.items():
@@ -45,16 +47,19 @@ def test_version(ghn: Callable[..., Run]) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_options_with_help(command: str, ghn: Callable[..., Run]) -> None:
-    module = import_module(f"ghn.cli.{command}")
+    module = import_module(module_of(command))
     assert callable(module.run)
     result = ghn(command, "--help")
     assert result.code == 0
     assert f"usage: ghn {command}" in result.out
     for field in module.Options.__dataclass_fields__.values():
-        assert re.search(rf"^ +{field.name}: \S", module.Options.__doc__, re.MULTILINE), (
-            f"{field.name} is not explained"
-        )
-        if not any(kind in str(field.type) for kind in ("Positional", "Subcommands")):
+        hint = get_type_hints(module.Options, include_extras=True)[field.name]
+        marks = getattr(hint, "__metadata__", ())
+        shared = any(getattr(mark, "help", None) for mark in marks)
+        explained = re.search(rf"^ +{field.name}: \S", module.Options.__doc__, re.MULTILINE)
+        assert shared or explained, f"{field.name} is not explained"
+        positional = Positional[str].__metadata__[0] in marks  # type: ignore[attr-defined]
+        if not positional and "Subcommands" not in str(field.type):
             name = field.name.replace("_", "-")
             assert f"--{name}" in result.out or f"--no-{name}" in result.out
     assert all(len(line) <= 80 for line in result.out.splitlines()[1:]), "wider than a terminal"
@@ -63,7 +68,7 @@ def test_every_command_has_options_with_help(command: str, ghn: Callable[..., Ru
 def test_help_shows_defaults_and_units(ghn: Callable[..., Run]) -> None:
     text = " ".join(re.sub("[│╭╮╰╯]", " ", ghn("predict", "--help").out).split())
     assert "(default: ghn3-t-cifar10)" in text
-    assert re.search(r"--image-size PIXELS .* pixels .*\(default: None\)", text)
+    assert re.search(r"--image-size PIXELS .*\(default: its own\)", text)
     assert re.search(r"--head \{keep,predict\} .*\(default: keep\)", text)
     assert "-o FILE, --output FILE" in text
 
@@ -90,7 +95,7 @@ def test_help_shows_defaults_and_units(ghn: Callable[..., Run]) -> None:
         ),
         (
             ["predict", "x", "-o", "OUT/y", "--min-fraction", "1.5"],
-            "--min-fraction must lie between 0 and 1, not 1.5; see `ghn predict --help`",
+            "--strict must lie between 0 and 1, not 1.5; see `ghn predict --help`",
         ),
         (
             ["predict", "x", "-o", "OUT/y", "--seed", str(2**63)],
@@ -154,7 +159,8 @@ def test_log_records_of_libraries_stay_off_the_terminal(
 
 def test_every_module_of_a_command_is_registered() -> None:
     folder = Path(ghn.cli.__file__).parent
-    with_options = {path.stem for path in folder.glob("*.py") if "\nclass Options" in path.read_text(encoding="utf-8")}
+    files = [*folder.glob("*.py"), *folder.glob("shell/*.py")]
+    with_options = {path.stem for path in files if "\nclass Options" in path.read_text(encoding="utf-8")}
     assert with_options == set(COMMANDS)
 
 

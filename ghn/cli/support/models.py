@@ -7,6 +7,9 @@ import sys
 
 from ghn.zoo import ModelRequest
 
+BY_MODULES = "its forward pass could not be run: the graph is the order of its modules (docs/models.md)"
+"""What there is to say of how a graph was read, where `traced_by` is "modules"."""
+
 
 def requested_model(name: str, *, num_classes: int | None, image_size: int | None, meta: bool = False) -> ModelRequest:
     """What to ask of the zoo; afterwards, modules in the current folder can be imported.

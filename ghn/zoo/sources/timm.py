@@ -18,4 +18,9 @@ def build(request: ModelRequest, name: str, options: dict[str, Any]) -> BuiltMod
     return build_image_model(lambda **given: timm.create_model(name, pretrained=False, **given), options, request)
 
 
-SOURCE = Source(usage="timm:NAME", build=build)
+def names() -> list[str]:
+    """All models of timm."""
+    return require("timm", "vision", "a list of its models").list_models()
+
+
+SOURCE = Source(usage="timm:NAME", build=build, library="timm", names=names)

@@ -23,4 +23,9 @@ def build(request: ModelRequest, name: str, options: dict[str, Any]) -> BuiltMod
     return build_image_model(lambda **given: builder(**dict.fromkeys(weights), **given), options, request)
 
 
-SOURCE = Source(usage="NAME (torchvision)", build=build)
+def names() -> list[str]:
+    """All models of torchvision."""
+    return require("torchvision", "vision", "a list of its models").models.list_models()
+
+
+SOURCE = Source(usage="NAME (torchvision)", build=build, library="torchvision", names=names)

@@ -97,4 +97,9 @@ def _available_memory() -> int | None:
     return int(match[1]) * 1024 if match else None
 
 
-SOURCE = Source(usage="hf:NAME", build=build)
+def names() -> list[str]:
+    """The types of models of transformers; names of their classes work as well."""
+    return sorted(require("transformers", "text", "a list of its models").CONFIG_MAPPING)
+
+
+SOURCE = Source(usage="hf:NAME", build=build, library="transformers", names=names)

@@ -9,6 +9,7 @@ import pytest
 
 from ghn.cli import COMMANDS
 from ghn.cli.support import options as shared
+from ghn.cli.support.commands import module_of
 from ghn.cli.support.options import check_seed, check_seen
 from tests.cli.conftest import Run
 
@@ -19,7 +20,7 @@ SAME = {"device": shared.Device, "quiet": shared.Quiet, "json": shared.Json, "fo
 
 
 def options_of(command: str) -> Any:
-    return import_module(f"ghn.cli.{command}").Options
+    return import_module(module_of(command)).Options
 
 
 def text_of(command: str, ghn: Callable[..., Run]) -> str:

@@ -1,0 +1,1 @@
+"""Commands that help to type others: names of models, completion."""

@@ -1,0 +1,153 @@
+"""What a user sees in a real terminal."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ghn.cli import COMMANDS
+from tests.cli.conftest import Run
+from tests.cli.terminals import in_a_terminal
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+@pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_bad_usage_is_the_same_line_in_every_terminal(columns: int, environment: dict[str, str]) -> None:
+    for words, line in (
+        (["predict"], "error: Missing from ghn predict: MODEL, -o FILE, --output FILE; see `ghn predict --help`"),
+        (
+            ["predict", "x", "-o", "y.safetensors", "--head", "both"],
+            "error: invalid choice 'both' for argument '--head'. Expected one of ('keep', 'predict'); "
+            "see `ghn predict --help`",
+        ),
+    ):
+        seen = in_a_terminal(*words, columns=columns, environment=environment)
+        assert (seen.code, seen.text.replace("\r\n", "\n")) == (2, f"{line}\n")
+
+
+def test_help_fits_a_terminal() -> None:
+    for columns in (80, 120):
+        seen = in_a_terminal("train", "--help", columns=columns)
+        assert seen.code == 0
+        assert max(map(len, seen.lines)) <= columns
+
+
+def test_the_command_alone_is_help() -> None:
+    seen = in_a_terminal()
+    assert seen.code == 0
+    assert seen.first < 1
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} ", seen.text, re.MULTILINE)
+
+
+def test_named_runs_are_a_line_each() -> None:
+    from ghn.meta.runs import RUNS
+
+    seen = in_a_terminal("train", columns=80)
+    assert seen.code == 0
+    assert len(seen.lines) <= len(RUNS) + 5
+    assert all(any(line.startswith(f"{name} ") for line in seen.lines) for name in RUNS)
+
+
+def test_a_training_shows_each_step_and_something_at_once(tmp_path: Path) -> None:
+    small = ["--layers", "1", "--hidden", "8", "--max-channels", "8", "--workers", "0", "--log-every", "50"]
+    words = ["train", "digits-smoke", "-o", f"{tmp_path}/run", "--steps", "3", "--validate-every", "0", *small]
+    seen = in_a_terminal(*words, "--device", "cpu", columns=80)
+    assert seen.code == 0, seen.text
+    assert seen.first < 1
+    assert "loading libraries" in seen.text
+    for step in range(4):
+        assert f"{step}/3" in seen.text, "the bar moves with every step"
+    assert "left" in seen.text
+    assert max(map(len, seen.lines)) <= 80
+
+
+def test_ctrl_c_keeps_what_there_is(folder: Path, tmp_path: Path) -> None:
+    words = ["evaluate", "--ghn", str(folder / "tiny"), "--models", "zoo:net,zoo:slow", "--data", "digits"]
+    (tmp_path / "zoo.py").write_text(
+        (folder / "zoo.py").read_text() + "\n\ndef slow(**options):\n    import time\n    time.sleep(60)\n"
+    )
+    words += ["--init", "default", "--test-images", "32", "--device", "cpu", "-o", "found.json"]
+    seen = in_a_terminal(*words, folder=str(tmp_path), interrupt=lambda text: "1/2" in text)
+    assert seen.code == 130, seen.text
+    assert "error: interrupted" in seen.lines[-1]
+    assert len(json.loads((tmp_path / "found.json").read_text())["networks"]) == 1
+    assert any("1 of 2 done" in line for line in seen.lines)
+
+
+# The same everywhere, without a terminal
+
+DEVICES = {
+    "predict": ["zoo:net", "-o", "OUT/x.safetensors", "--ghn", "TINY"],
+    "finetune": ["zoo:net"],
+    "train": ["digits-smoke", "-o", "OUT/run"],
+    "evaluate": ["TINY", "--data", "digits"],
+    "compare": ["zoo:net"],
+}
+
+
+@pytest.mark.parametrize("command", DEVICES)
+def test_a_device_that_is_not_there_is_the_same_line(
+    command: str, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    line = "--device cuda: PyTorch finds no CUDA device; choose another, or cpu"
+    assert refused(command, *DEVICES[command], "--device", "cuda") == line
+    assert refused(command, *DEVICES[command], "--device", "gpu") == "--device must be cpu, cuda or cuda:N, not 'gpu'"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["predict", "zoo:net", "--ghn", "TINY", "-o", "there.safetensors"],
+        ["graph", "zoo:net", "-o", "there.svg"],
+        ["finetune", "zoo:net", "-o", "there.safetensors"],
+        ["evaluate", "TINY", "-o", "there.json"],
+        ["compare", "zoo:net", "-o", "there.json"],
+        ["deepnets", "test", "-o", "there.json"],
+    ],
+)
+def test_what_exists_is_refused_before_any_work(
+    words: list[str], ghn: Callable[..., Run], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ghn.zoo.build.build_model", lambda *_: pytest.fail("work has begun"))
+    there = folder / words[-1]
+    there.write_text("mine")
+    result = ghn(*words)
+    assert (result.code, result.out) == (2, "")
+    assert result.err == f"error: {words[-1]} exists: --force replaces it, or choose another name\n"
+    assert there.read_text() == "mine"
+    there.unlink()
+
+
+@pytest.mark.parametrize("words", [["evaluate", "TINY"], ["compare", "zoo:net"], ["finetune", "zoo:net"]])
+def test_a_result_for_nobody_is_refused(words: list[str], refused: Callable[..., str]) -> None:
+    assert refused(*words, "--quiet").startswith("--quiet shows no result, and nothing keeps it")
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["train", "digitsmoke", "-o", "OUT/x"], "unknown run 'digitsmoke': did you mean digits-smoke?"),
+        (["predict", "zoo.net", "-o", "OUT/x.safetensors"], "for a function of a module write zoo:net"),
+        (["predict", "zoo.py", "-o", "OUT/x.safetensors"], "for a function of a file write zoo.py:FUNCTION"),
+    ],
+)
+def test_what_was_meant_is_said(words: list[str], part: str, refused: Callable[..., str]) -> None:
+    assert part in refused(*words)
+
+
+def test_without_torchvision(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "torchvision", None)
+    line = refused("predict", "resnet18", "-o", "OUT/x.safetensors", "--ghn", "TINY")
+    assert "torchvision" in line
+    assert "pip install" in line
+
+
+@pytest.mark.parametrize("words", [["train", "digits-smoke", "--image-size", "31"], ["finetune", "zoo:nothing"]])
+def test_a_start_that_fails_leaves_nothing(words: list[str], ghn: Callable[..., Run], tmp_path: Path) -> None:
+    flag = "-o" if words[0] == "train" else "--folder"
+    assert ghn(*words, flag, "OUT/run", "--device", "cpu").code == 2
+    assert not list(tmp_path.iterdir())
