@@ -1,5 +1,6 @@
 """The hypernetwork as users know it."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -183,3 +184,20 @@ def test_the_functions_stay_functions_whatever_is_imported() -> None:
         "assert type(ghn.finetune).__name__ == 'function'\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_signatures_say_all_that_can_be_given() -> None:
+    common = {"model", "example_inputs", "seed", "head", "strict"}
+    for function in (ghn.initialize, ghn.predict, ghn.GHN.initialize, ghn.GHN.predict):
+        parameters = inspect.signature(function).parameters
+        assert common <= set(parameters)
+        assert not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+
+
+def test_the_example_of_the_package_runs(hypernet: ghn.GHN, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ghn.__doc__ is not None
+    code = ghn.__doc__.partition("\n")[2]
+    monkeypatch.setattr("ghn.model.from_pretrained", lambda name: hypernet)
+    seen: dict[str, Any] = {"model": nn.Sequential(nn.Flatten(), nn.Linear(3 * 224 * 224, 10))}
+    exec(compile(code, "ghn", "exec"), seen)
+    assert seen["report"].predicted

@@ -218,9 +218,11 @@ def _columns(estimate: _Estimate | None) -> tuple[Any, ...]:
     if estimate is None:
         return SpinnerColumn(), text, TimeElapsedColumn()
 
+    known = estimate
+
     class Left(ProgressColumn):
         def render(self, task: Task) -> Text:
-            left = estimate.left()
+            left = known.left()
             return Text(f"left {'-:--:--' if left is None else _clock(left)}", style="progress.remaining")
 
     count = TextColumn("{task.fields[count]}", markup=False, style="progress.download")

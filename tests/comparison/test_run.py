@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -67,7 +68,7 @@ def test_what_is_there_is_not_done_again_and_more_can_be_asked_for(
     done: list[tuple[str, int]] = []
     real = Task.run
 
-    def counted(task: Task, init: str, seed: int, **options: bool) -> CellResult:
+    def counted(task: Task, init: str, seed: int, **options: Any) -> CellResult:
         done.append((init, seed))
         return real(task, init, seed, **options)
 

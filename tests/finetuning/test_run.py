@@ -214,7 +214,7 @@ class Asserting(nn.Linear):
     [
         (a_network, {"init": "gnh"}, "unknown initialiser 'gnh'; did you mean ghn?"),
         (a_network, {"optimizer": "addam"}, "unknown optimizer 'addam'; did you mean"),
-        (a_network, {"device": "tpu"}, "device 'tpu' is asked for: trainings run on cpu or cuda"),
+        (a_network, {"device": "tpu"}, "device must be cpu, cuda or cuda:N, not 'tpu'"),
         (lambda: a_network(7), {}, "Sequential has 7 outputs, digits has 10 classes; build it for 10 classes"),
         (lambda: a_network().append(nn.Unflatten(1, (5, 2))), {}, "output is of shape (2, 5, 2), and no scores"),
         (lambda: a_network().to("meta"), {}, "the model is on meta: trainings run on cpu or cuda"),
@@ -236,7 +236,7 @@ def test_what_cannot_be_is_one_line(network: Any, settings: dict[str, Any], mess
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="it is there")
 def test_a_device_that_is_not_there() -> None:
-    with pytest.raises(ValueError, match="no CUDA device is there; take device cpu"):
+    with pytest.raises(ValueError, match="device cuda: PyTorch finds no CUDA device; choose another, or cpu"):
         finetune(a_network(), digits(), device="cuda", **QUICK)
 
 

@@ -30,7 +30,7 @@ NOTHING = Validation(values={}, line="nothing")
 
 def make(config: TrainingConfig, folder: Path | None) -> Loop[Rows]:
     """With a model that draws from the process's random state."""
-    return Loop(linear_trainer(config, dropout=0.5), folder)
+    return Loop(linear_trainer(config, dropout=0.5), folder, bar=Bar())
 
 
 def run(config: TrainingConfig, folder: Path | None, bad: Any = lambda _: False, **options: Any) -> Trainer[Rows]:

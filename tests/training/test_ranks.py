@@ -200,13 +200,13 @@ def test_processes_share_the_cards_of_a_machine(processes: int, cards: int, expe
 
 
 def test_without_a_card_there_is_no_place() -> None:
-    with pytest.raises(ValueError, match="no CUDA device is there; take device cpu"):
+    with pytest.raises(ValueError, match="device cuda: PyTorch finds no CUDA device; choose another, or cpu"):
         ranks.place(0, 2, 0)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="it is there")
 def test_a_card_that_is_not_there_is_one_line() -> None:
-    with pytest.raises(ValueError, match="no CUDA device is there; take device cpu"):
+    with pytest.raises(ValueError, match="device cuda: PyTorch finds no CUDA device; choose another, or cpu"):
         Ranks.from_environment("cuda")
 
 

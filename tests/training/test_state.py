@@ -11,7 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -312,3 +312,18 @@ def test_states_that_ask_for_more_than_they_hold(tmp_path: Path, case: str) -> N
     with pytest.raises(StateError, match=r"state\.pt is damaged"):
         load_state(tmp_path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64_000  # KiB
+
+
+def test_a_start_that_fails_leaves_no_folder_that_it_made(tmp_path: Path) -> None:
+    for name, made, content in (("new", False, None), ("old", True, None), ("full", False, "log")):
+        folder = tmp_path / name
+        if made:
+            folder.mkdir()
+        with suppress(KeyError), locked(folder):
+            if content is not None:
+                (folder / content).touch()
+            raise KeyError
+        assert folder.exists() is (made or content is not None)
+    with locked(tmp_path / "new"):
+        pass
+    assert (tmp_path / "new").exists(), "what did not fail stays"

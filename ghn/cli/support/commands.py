@@ -8,7 +8,7 @@ from types import MappingProxyType
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "predict": "predict the parameters of a model and save them",
-        "finetune": "train a model from a start, with the best of several learning rates",
+        "finetune": "train a model from a start, with the best learning rate of several",
         "explore": "look at a model and its values in the browser",
         "graph": "draw the computational graph of a model",
         "info": "describe a hypernetwork, or list those there are",

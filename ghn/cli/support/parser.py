@@ -107,7 +107,9 @@ def _with_plain_unions(options: type[Any]) -> None:
 
 def _plain(kind: Any) -> Any:
     if isinstance(kind, UnionType):
-        return Union[tuple(map(_plain, get_args(kind)))]  # noqa: UP007
+        # None first: it is most defaults, and is found before the others are looked at.
+        others = [_plain(other) for other in get_args(kind) if other is not type(None)]
+        return Union[tuple([None, *others] if len(others) < len(get_args(kind)) else others)]  # noqa: UP007
     if hasattr(kind, "__metadata__"):
         first, *_ = get_args(kind)
         return kind if _plain(first) is first else kind.copy_with((_plain(first),))

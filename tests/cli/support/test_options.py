@@ -13,7 +13,7 @@ from ghn.cli.support.commands import module_of
 from ghn.cli.support.options import check_seed, check_seen
 from tests.cli.conftest import Run
 
-SAME = {"device": shared.Device, "quiet": shared.Quiet, "json": shared.Json, "force": shared.Force} | {
+SAME: dict[str, Any] = {"device": shared.Device, "quiet": shared.Quiet, "json": shared.Json, "force": shared.Force} | {
     "data_root": shared.DataRoot
 }
 """Options, and the type that they have wherever they are."""

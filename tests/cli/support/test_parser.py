@@ -1,7 +1,7 @@
 """From words to options, on terminals of any kind."""
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Annotated, Literal
 
@@ -22,7 +22,6 @@ class Options:
     size: Annotated[int | None, option("N", default="its own", help="Of the thing.")] = None
     rates: Annotated[tuple[float, ...] | None, option("RATE...", default="some", help="Of the thing.")] = None
     on: Annotated[bool, switch("Leave it off.")] = True
-    plain: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
