@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ class Bar:
     def __init__(self, text: str = "", *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._total = self._done = 0
-        self._estimate = _Estimate()
+        self._estimate, self._measured = _Estimate(), False
         self._text = text
         self._last_line = time.monotonic()
         self._live: Progress | None = None
@@ -84,6 +84,7 @@ class Bar:
     def begin(self, total: int, text: str) -> None:
         """So many pieces of work are to be done."""
         self._total, self._done = total, 0
+        self._estimate = _Estimate()
         self.move(0.0, f"0/{total:,}", text)
 
     def advance(self, text: str) -> None:
@@ -104,15 +105,15 @@ class Bar:
         """A share of the work is done, of which the first call says where it begins.
 
         Args:
-            share: 0 to 1.
+            share: 0 to 1; a smaller one than before counts as that.
             count: The same in words: `12/60`.
             text: What there is to say of it.
         """
         self._text = text
-        self._estimate.move(share)
+        share = self._estimate.move(share)
         if self._live is not None:
-            if not self._live.tasks[self._task].fields["count"]:
-                self._live.columns = _columns(self._estimate)
+            if not self._measured:
+                self._live.columns, self._measured = _columns(lambda: self._estimate.left()), True
             self._live.update(self._task, completed=share, count=count, description=self._cut(text))
         elif not self._quiet and share < 1 and time.monotonic() - self._last_line >= LINE_SECONDS:
             self._last_line = time.monotonic()
@@ -173,11 +174,14 @@ class _Estimate:
         self._from = self._share = 0.0
         self._at = 0.0
 
-    def move(self, share: float) -> None:
+    def move(self, share: float) -> float:
+        """The share that counts: pieces that are under way at once may end in any order."""
         now = time.monotonic()
-        if self._began is None or share < self._share:
+        if self._began is None:
             self._began, self._from = now, share
-        self._share, self._at = share, now
+        if share > self._share:
+            self._share, self._at = share, now
+        return self._share
 
     def left(self) -> float | None:
         """Seconds; None where nothing is known yet."""
@@ -209,20 +213,19 @@ def _live_line() -> tuple[Progress, int]:
     return progress, max(LEAST_TEXT, console.width - AROUND_TEXT)
 
 
-def _columns(estimate: _Estimate | None) -> tuple[Any, ...]:
-    """What the line consists of; the time left once something is known of it."""
+def _columns(seconds_left: Callable[[], float | None] | None) -> tuple[Any, ...]:
+    """What the line consists of, with the time left where it is asked for."""
     from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.text import Text
 
     text = TextColumn("{task.description}", markup=False)
-    if estimate is None:
+    if seconds_left is None:
         return SpinnerColumn(), text, TimeElapsedColumn()
-
-    known = estimate
+    left_now = seconds_left
 
     class Left(ProgressColumn):
         def render(self, task: Task) -> Text:
-            left = known.left()
+            left = left_now()
             return Text(f"left {'-:--:--' if left is None else _clock(left)}", style="progress.remaining")
 
     count = TextColumn("{task.fields[count]}", markup=False, style="progress.download")

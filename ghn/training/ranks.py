@@ -199,7 +199,7 @@ def place(local_rank: int, processes: int, cards: int) -> int:
         ValueError: When there is no card.
     """
     if cards < 1:
-        raise ValueError("no CUDA device is there; take device cpu")
+        raise ValueError("device cuda: PyTorch finds no CUDA device; choose another, or cpu")
     return local_rank * cards // processes if processes > cards else local_rank
 
 

@@ -128,9 +128,20 @@ def test_the_time_left_counts_from_where_the_work_began(start: float, clock: lis
     assert estimate.left() == pytest.approx(10 / 0.1 * (0.9 - start))
     clock[0] += 5
     assert estimate.left() == pytest.approx(10 / 0.1 * (0.9 - start) - 5), "it goes on while nothing moves"
-    # The next of several works begins anew.
-    estimate.move(0.0)
-    assert estimate.left() is None
+    # What is less far than before is as far.
+    assert estimate.move(0.0) == start + 0.1
+    assert estimate.left() == pytest.approx(10 / 0.1 * (0.9 - start) - 5)
+
+
+def test_the_next_of_several_works_begins_anew(clock: list[float]) -> None:
+    bar = Bar(quiet=True)
+    for _ in range(2):
+        bar.begin(2, "x")
+        assert bar._estimate.left() is None
+        clock[0] += 10
+        bar.advance("x")
+        bar.partly(0.0, "x")
+        assert bar._estimate.left() == pytest.approx(10)
 
 
 def test_lines_stand_above_what_moves(terminal: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
