@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -127,7 +128,9 @@ def run(options: Options) -> None:
     output = [] if options.output is None else [options.output]
     check_seen(quiet=options.quiet, json=options.json, kept=bool(output or options.folder))
     check_results(output, (".json",), force=options.force, folder=options.folder)
-    with Bar("loading libraries", quiet=options.quiet or _rank() > 0) as bar:
+    # Off a terminal a bar is a line for each network, which whoever wants JSON does not expect.
+    silent = options.quiet or _rank() > 0 or (options.json and not sys.stderr.isatty())
+    with Bar("loading libraries", quiet=silent) as bar:
         evaluation, ended_by = _evaluated(options, chosen_name(options.name), bar)
     if evaluation is not None and _rank() == 0:
         _report(options, evaluation)

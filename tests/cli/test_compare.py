@@ -21,7 +21,7 @@ pytest.importorskip("sklearn")
 
 QUICK = (
     "--data", "digits", "--steps", "4", "--seeds", "2", "--batch-size", "16", "--learning-rates", "0.05",
-    "--few-shot", "64", "--test-images", "50", "--quiet",
+    "--few-shot", "64", "--test-images", "50",
 )  # fmt: skip
 
 MODEL = """
@@ -113,8 +113,7 @@ def test_bad_input_is_one_line(words: list[str], message: str, capsys: pytest.Ca
 
 @pytest.mark.parametrize("columns", ["80", "120"])
 def test_in_a_terminal_a_bar_moves_and_the_table_fits(model: str, tmp_path: Path, columns: str) -> None:
-    quick = [word for word in QUICK if word != "--quiet"]
-    words = [sys.executable, "-m", "ghn", "compare", "--model", model, "--init", "default,orthogonal", *quick]
+    words = [sys.executable, "-m", "ghn", "compare", "--model", model, "--init", "default,orthogonal", *QUICK]
     here, there = pty.openpty()
     environment = {**os.environ, "COLUMNS": columns, "LINES": "40", "TERM": "xterm-256color"}
     process = subprocess.Popen(words, stdout=there, stderr=there, stdin=there, env=environment)

@@ -116,7 +116,7 @@ def test_every_setting_is_an_option_with_its_default() -> None:
     # One of the learning rates that are tried.
     del config["learning_rate"]
     assert {name: options[name] for name in config} == config
-    assert set(options) - set(config) == {"model", "output", "folder", "device", "quiet", "json"}
+    assert set(options) - set(config) == {"model", "output", "force", "folder", "device", "quiet", "json"}
 
 
 def heed_ctrl_c() -> None:

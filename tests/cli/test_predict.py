@@ -83,7 +83,7 @@ def test_the_table_tells_what_was_predicted_and_kept(columns: int, ghn: Ghn, mon
 
 def test_seed_governs_what_is_kept_and_nothing_else_of_the_process(ghn: Ghn, tmp_path: Path) -> None:
     def head(seed: str) -> Tensor:
-        assert ghn("predict", "zoo:net", *OPTIONS, "--num-classes", "7", "--seed", seed, "--quiet").code == 0
+        assert ghn("predict", "zoo:net", *OPTIONS, "--num-classes", "7", "--seed", seed, "--quiet", "--force").code == 0
         return load_file(tmp_path / "x.safetensors")["5.weight"]
 
     before = torch.random.get_rng_state()
@@ -167,7 +167,7 @@ def test_old_files_survive_a_failure(ghn: Ghn, tmp_path: Path, monkeypatch: pyte
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("safetensors.torch.save_file", full)
-    result = ghn("predict", "zoo:net", *OPTIONS)
+    result = ghn("predict", "zoo:net", *OPTIONS, "--force")
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith("error: cannot write ")
     assert result.err.endswith("x.safetensors: No space left on device; nothing was written\n")

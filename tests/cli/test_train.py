@@ -15,7 +15,7 @@ from ghn.hypernet.config import GHNConfig
 from ghn.meta import MetaTrainingConfig
 from ghn.training.ranks import RankLostError
 
-SMALL = ("--hidden", "8", "--layers", "1", "--device", "cpu", "--quiet")
+SMALL = ("--hidden", "8", "--layers", "1", "--device", "cpu")
 
 
 def options(*words: str) -> train.Options:
@@ -116,7 +116,7 @@ def test_a_run_that_cannot_go_on_is_told_in_a_line(
 def test_every_option_of_a_config_is_one_of_its_fields() -> None:
     known = {field.name for kind in (MetaTrainingConfig, GHNConfig, Space) for field in fields(kind)}
     options = {field.name for field in fields(train.Options)}
-    assert options - known == {"run", "output", "device", "quiet"}
+    assert options - known == {"run", "output", "device", "quiet", "json"}
     # And the other way round: every setting of a named run can be given.
     assert known - options == {"hypernet", "space", "encoder", "heads"}
 

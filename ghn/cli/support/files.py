@@ -72,7 +72,7 @@ def check_folder(path: Path, names: Sequence[str], *, force: bool) -> None:
         ValueError: In one line, if it cannot or does.
     """
     if path.exists() and not path.is_dir():
-        raise ValueError(f"cannot write {path}: it is no folder; choose another name")
+        raise ValueError(f"cannot write {path}: it is a file, not a folder; choose another name")
     there = next((name for name in names if os.path.lexists(path / name)), None)
     if there is not None and not force:
         raise ValueError(f"{path / there} exists: --force replaces it, or choose another folder")
