@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
 from ghn.cli.support.options import option
-
-WHERE: Mapping[str, str] = MappingProxyType(
-    {
-        "bash": 'eval "$(ghn completion bash)" in ~/.bashrc',
-        "zsh": 'eval "$(ghn completion zsh)" in ~/.zshrc, after compinit',
-        "fish": "ghn completion fish | source in ~/.config/fish/config.fish",
-    }
-)
-"""How each shell reads it."""
+from ghn.common.progress import Bar
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Print what completes commands, options, their values and names of models in a shell.
 
-    bash: eval "$(ghn completion bash)" in ~/.bashrc
+    bash: ghn completion bash > ~/.local/share/bash-completion/completions/ghn
 
-    zsh: eval "$(ghn completion zsh)" in ~/.zshrc, after compinit
+    zsh: ghn completion zsh > FOLDER/_ghn, of a folder in $fpath
 
-    fish: ghn completion fish | source in ~/.config/fish/config.fish
+    fish: ghn completion fish > ~/.config/fish/completions/ghn.fish
 
     Names of models are those that `ghn models` has gathered last.
     """
@@ -39,7 +29,11 @@ class Options:
 
 def run(options: Options) -> None:
     """Run the command."""
-    from ghn.cli.shell.scripts import SCRIPTS
-    from ghn.cli.shell.words import all_commands
+    with Bar("gathering what can be typed"):
+        from ghn.cli.shell.scripts import SCRIPTS
+        from ghn.cli.shell.words import all_commands
+        from ghn.zoo.catalogue import all_models
 
-    print(SCRIPTS[options.shell](all_commands()), end="")
+        all_models()
+        script = SCRIPTS[options.shell](all_commands())
+    print(script, end="")

@@ -13,7 +13,7 @@ CATALOGUE = '"${XDG_CACHE_HOME:-$HOME/.cache}/ghn/models.txt"'
 
 def bash(commands: Sequence[Command]) -> str:
     """For bash 4 or later."""
-    return f"""# Completion of ghn for bash: eval "$(ghn completion bash)"
+    return f"""# Completion of ghn for bash
 _ghn() {{
   local line="${{COMP_LINE:0:COMP_POINT}}" words cur prev command replies=() models=0
   read -ra words <<< "$line"
@@ -37,7 +37,7 @@ _ghn() {{
         fi ;;
     esac
   fi
-  local before="${{cur%"${{cur##*[,:]}}"}}" reply
+  local reply
   if (( models )); then
     # Of several names, separated by commas, the last is completed.
     local list="" last="$cur"
@@ -63,7 +63,7 @@ def zsh(commands: Sequence[Command]) -> str:
     """For zsh, after compinit."""
     names = [f"{each.name}:{each.summary}" for each in commands]
     return f"""#compdef ghn
-# Completion of ghn for zsh: eval "$(ghn completion zsh)"
+# Completion of ghn for zsh
 _ghn_models() {{
   local models=(${{(f)"$(grep -v '^#' {CATALOGUE} 2>/dev/null)"}})
   compadd -a models
@@ -72,8 +72,8 @@ _ghn_models() {{
 _ghn() {{
   local command=$words[2] previous=$words[CURRENT-1]
   if (( CURRENT == 2 )); then
-    local commands=({_words(names)})
-    _describe command commands
+    local names=({_words(names)})
+    _describe command names
     return
   fi
   case "$command $previous" in
@@ -96,7 +96,7 @@ if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _ghn "$@"; else compdef _gh
 
 def fish(commands: Sequence[Command]) -> str:
     """For fish 3 or later."""
-    return "\n".join(["# Completion of ghn for fish: ghn completion fish | source", *_fish(commands)]) + "\n"
+    return "\n".join(["# Completion of ghn for fish", *_fish(commands)]) + "\n"
 
 
 SCRIPTS: Mapping[str, Callable[[Sequence[Command]], str]] = MappingProxyType({"bash": bash, "zsh": zsh, "fish": fish})

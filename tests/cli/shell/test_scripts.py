@@ -15,7 +15,7 @@ MODELS = ["resnet18", "resnet50", "timm:resnet50d", "timm:regnety_004", "hf:vit"
 
 BASH = r"""
 source "$1"
-COMP_LINE="$2" COMP_POINT=${#2}
+COMP_LINE="$2" COMP_POINT=${#2} COMP_WORDBREAKS=$' \t\n"><=;|&(:'
 _ghn
 printf '%s\n' "${COMPREPLY[@]}"
 """
