@@ -1,4 +1,4 @@
-"""What the README shows is so: its programs, its commands followed to the letter, its numbers."""
+"""What the README shows is so: its programs, its commands followed to the letter."""
 
 import json
 import re
@@ -97,25 +97,7 @@ def test_readme_gives_no_more_than_three_commands_after_the_installation() -> No
     assert all("photos" in words for words in own_commands())
 
 
-# Numbers
-
-
-def test_the_table_holds_what_was_measured() -> None:
-    record = json.loads((ROOT / "benchmarks/results/2026-11-26_calibration.json").read_text())
-    starts = {
-        "random": "default",
-        "random, calibrated": "default+calibrate",
-        "predicted": "ghn:ghn3-t-cifar10-wide+statistics",
-        "predicted, calibrated": "ghn:ghn3-t-cifar10-wide+calibrate",
-    }
-    header, *rows = re.findall(r"^\| (model \| random .*|(?:ResNet|DenseNet)-\d+ \|.*) \|$", README, re.MULTILINE)
-    assert header.split(" | ")[1:] == list(starts)
-    assert len(rows) == 3
-    for row in rows:
-        name, *shown = row.split(" | ")
-        model = name.lower().replace("-", "")
-        measured = {line["start"]: line["evaluation"] for line in record["rows"] if line["model"] == model}
-        assert shown == [f"{measured[start]:.1f}" for start in starts.values()]
+# Installation
 
 
 def test_the_extras_are_those_that_there_are() -> None:

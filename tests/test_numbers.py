@@ -1,0 +1,113 @@
+"""Numbers in README and in the documentation are those of the result files."""
+
+from __future__ import annotations
+
+import json
+import re
+from statistics import fmean, stdev
+from typing import Any
+
+import pytest
+
+from tests.documents import ROOT, text
+
+HELPS = "docs/explanation/helps.md"
+
+
+def record(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def table(page: str, first: str) -> list[list[str]]:
+    """Cells of the table whose head begins with these cells, the head included."""
+    (found,) = re.findall(rf"^\| {re.escape(first)}.*\n\|[-| ]+\n(?:\|.*\n)+", text(page), re.MULTILINE)
+    rows = found.splitlines()
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in (rows[0], *rows[2:])]
+
+
+@pytest.mark.parametrize("page", ["README.md", HELPS])
+def test_accuracy_before_any_training(page: str) -> None:
+    starts = {
+        "random": "default",
+        "random, calibrated": "default+calibrate",
+        "predicted": "ghn:ghn3-t-cifar10-wide+statistics",
+        "predicted, calibrated": "ghn:ghn3-t-cifar10-wide+calibrate",
+    }
+    head, *rows = table(page, "model | random | random, calibrated")
+    assert head[1:] == list(starts)
+    assert len(rows) == 3
+    lines = record("2026-11-26_calibration")["rows"]
+    for name, *shown in rows:
+        model = name.lower().replace("-", "")
+        measured = {line["start"]: line["evaluation"] for line in lines if line["model"] == model}
+        assert shown == [f"{measured[start]:.1f}" for start in starts.values()]
+
+
+def test_accuracy_in_the_first_steps() -> None:
+    head, random, predicted, ahead = table(HELPS, "| at once | after a tenth")
+    lines = record("2026-11-23_starting_points")["rows"]
+    for place, moment in enumerate(("at_once", "tenth", "epoch"), start=1):
+        own = {kind: [line[f"{kind}_{moment}"] for line in lines] for kind in ("random", "predicted")}
+        for row, kind in ((random, "random"), (predicted, "predicted")):
+            assert row[place] == f"{fmean(own[kind]):.1f} ± {stdev(own[kind]):.1f}"
+        better = sum(b > a for a, b in zip(own["random"], own["predicted"], strict=True))
+        assert ahead[place] == f"{better} of {len(lines)}"
+    assert len(head) == 4
+
+
+def test_accuracy_of_networks_written_by_hand() -> None:
+    _, *rows = table(HELPS, "network | at once | after 100")
+    names = {"DenseNet-like": "densenet", "MobileNet-like": "mobilenet", "ViT-like": "vit", "thin ResNet": "thin"}
+    lines = {(line["network"], line["start"]): line for line in record("2026-11-26_weight_selection")["rows"]}
+    assert [row[0] for row in rows] == list(names)
+    for name, *shown in rows:
+        random, predicted = (lines[names[name], start] for start in ("random", "ghn"))
+        for cell, moment in zip(shown, ("at_once", "tenth", "all"), strict=True):
+            assert cell == f"{random[moment]:.1f} → {predicted[moment]:.1f}"
+
+
+def test_accuracy_of_an_own_architecture() -> None:
+    found = record(max(path.stem for path in (ROOT / "benchmarks" / "results").glob("*_own_architecture.json")))
+    head, *rows = table(HELPS, "start | at once")
+    steps = [0, *(int(re.sub(r"\D", "", cell)) for cell in head[2:5])]
+    starts = found["config"]["inits"]
+    assert len(rows) == len(starts)
+    for row, start in zip(rows, starts, strict=True):
+        cells = [cell for cell in found["rows"] if cell["init"] == start]
+        for shown, step in zip(row[1:5], steps, strict=True):
+            accuracies = [100 * cell["accuracies"][cell["steps"].index(step)] for cell in cells]
+            assert shown == f"{fmean(accuracies):.1f} ± {stdev(accuracies):.1f}"
+
+
+def test_accuracy_of_the_hypernetworks_in_the_package() -> None:
+    _, *rows = table(HELPS, "networks | `ghn3-t-cifar10`")
+    cards = {
+        name: (ROOT / "ghn" / "pretrained" / name / "README.md").read_text(encoding="utf-8")
+        for name in ("ghn3-t-cifar10", "ghn3-t-cifar10-wide")
+    }
+    assert len(rows) == 6
+    for _, own, wide, published in rows:
+        assert f"| {own}" in cards["ghn3-t-cifar10"]
+        assert f"| {wide}" in cards["ghn3-t-cifar10-wide"]
+        assert f"| {published} |" in cards["ghn3-t-cifar10"]
+
+
+def test_the_sentence_under_the_picture() -> None:
+    _, _, calibrated, predicted = table(HELPS, "start | at once")
+    sentence = " ".join(text("README.md").split())
+    assert f"{predicted[4]} % after 150 steps from a calibrated prediction" in sentence
+    assert f"{calibrated[4]} % from a calibrated random start" in sentence
+
+
+def test_the_picture_is_of_the_last_result() -> None:
+    from xml.etree import ElementTree
+
+    pictures = ROOT / "docs" / "pictures"
+    overview = ElementTree.parse(pictures / "overview.svg").getroot()
+    halves = [child for child in overview if child.tag.endswith("svg")]
+    graph, curves = (ElementTree.parse(pictures / f"{name}.svg").getroot() for name in ("graph", "curves"))
+    assert [len(list(half.iter())) for half in halves] == [len(list(whole.iter())) for whole in (graph, curves)]
+    starts = record(max(path.stem for path in (ROOT / "benchmarks/results").glob("*_own_architecture.json")))["config"]
+    written = (pictures / "curves.svg").read_text(encoding="utf-8")
+    assert all(f"<!-- {start} -->" in written for start in starts["inits"])
