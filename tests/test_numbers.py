@@ -111,3 +111,15 @@ def test_the_picture_is_of_the_last_result() -> None:
     starts = record(max(path.stem for path in (ROOT / "benchmarks/results").glob("*_own_architecture.json")))["config"]
     written = (pictures / "curves.svg").read_text(encoding="utf-8")
     assert all(f"<!-- {start} -->" in written for start in starts["inits"])
+
+
+def test_accuracy_by_family() -> None:
+    files = sorted((ROOT / "benchmarks" / "results").glob("*_calibrated_training.md"))
+    if not files:
+        pytest.skip("families were not measured yet")
+    measured = files[-1].read_text(encoding="utf-8")
+    first = re.search(r"^\| family \| model \|.*$", measured, re.MULTILINE)
+    assert first is not None
+    rows = [line for line in measured.splitlines() if line.startswith("|")][2:]
+    shown = table(HELPS, "family | model")[1:]
+    assert shown == [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
