@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ghn.initializers import calibrate
     from ghn.model import GHN, from_pretrained, initialize, initialize_many, predict, predict_many
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "GHN",
