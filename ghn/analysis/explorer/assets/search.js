@@ -14,21 +14,21 @@ class Search {
   }
 
   makeEntries() {
-    const { data } = this.tree;
+    const { parameters } = this.tree.data;
     const entries = [];
     this.tree.visit(this.tree.root, (item) => {
       if (item === this.tree.root) return;
       const kind = item.kind === "node" ? item.op : item.type || "module";
-      entries.push({ item, name: item.full || `node ${item.index}`, kind, shape: item.shape || "" });
+      // A node is found by the names of its parameters as well.
+      const names = item.kind === "node" ? item.parameters.map((index) => parameters[index].name).join(" ") : "";
+      entries.push({ item, name: item.full || `node ${item.index}`, kind, shape: item.shape || "", names });
     });
-    const shown = new Set(entries.map((entry) => entry.name));
-    data.parameters.forEach((parameter, index) => {
-      if (shown.has(parameter.name)) return;
-      const item = parameter.node >= 0 ? this.tree.nodes[parameter.node] : this.tree.drawnModule(parameter.module);
-      entries.push({ item, name: parameter.name, kind: parameter.node >= 0 ? "parameter" : "not in the graph",
-        shape: parameter.shape.join("×"), parameter: index });
-    });
-    for (const entry of entries) entry.text = `${entry.name} ${entry.kind} ${entry.shape}`.toLowerCase();
+    for (const { name, module, node, shape } of parameters) {
+      if (node >= 0) continue;
+      const item = this.tree.drawnModule(module);
+      entries.push({ item, name, kind: "not in the graph", shape: shape.join("×"), names: "" });
+    }
+    for (const entry of entries) entry.text = `${entry.name} ${entry.kind} ${entry.shape} ${entry.names}`.toLowerCase();
     return entries;
   }
 

@@ -12,6 +12,7 @@ class Views {
     this.y = 0;
     this.pending = false;
     this.frames = 0;
+    this.firstFrame = null; // when it was drawn, in milliseconds since the page was asked for
   }
 
   add(canvas, start) {
@@ -66,6 +67,7 @@ class Views {
       });
     }
     this.frames += 1;
+    this.firstFrame ??= performance.now();
   }
 
   get front() {
