@@ -14,13 +14,17 @@ from ghn.common.progress import Bar
 class Options:
     """Draw the computational graph of a model, or write it as JSON or DOT.
 
+    In pictures, equal blocks that follow each other are drawn once, with the number of times.
+
     Attributes:
-        output: The file to write; its suffix chooses the format: .svg (a picture), .json or .dot.
+        output: The file to write; its suffix chooses the format: .svg, .png or .pdf (pictures), .json or .dot.
+        fold: Draw equal blocks that follow each other once.
     """
 
     model: Model
     output: OutputRequired
     force: Force = False
+    fold: bool = True
     num_classes: NumClasses = None
     image_size: ImageSize = None
     quiet: Quiet = False
@@ -49,7 +53,7 @@ def run(options: Options) -> None:
         with bar.step(f"tracing {options.model}"):
             graph = trace(built.model, built.example_inputs)
         with bar.step(f"writing {options.output}"):
-            save(graph, options.output)
+            save(graph, options.output, fold=options.fold)
     counts = {"nodes": len(graph), "edges": len(graph.edges)}
     if options.json:
         print(json.dumps({"output": str(options.output), **counts, "traced_by": graph.traced_by}, indent=2))

@@ -26,6 +26,8 @@ PORT = 6.0
 MARGIN = 12.0
 FOLD_HEIGHT = 760.0
 """A drawing lower than this is not folded."""
+DIVIDED = 1.5
+"""Cost of a cut within a block, as that of a column about two thirds too high."""
 
 
 class Point(NamedTuple):
@@ -73,6 +75,7 @@ def place(
     *,
     aspect: float = 1.6,
     fold_height: float = FOLD_HEIGHT,
+    blocks: Sequence[Sequence[int]] = (),
 ) -> Placement:
     """Place the nodes of a graph and route its edges.
 
@@ -81,19 +84,29 @@ def place(
         sizes: Width and height of each node's box, in pixels.
         aspect: Width over height to aim at where the drawing has to be folded.
         fold_height: Pixels; a drawing lower than this is not folded.
+        blocks: Nodes that had better stay in one column.
 
     Returns:
         The geometry; `routes` in the order of `edges`.
     """
     tracks = Tracks(edges, sizes)
-    return _Sheet(tracks, sizes, aspect, fold_height).placement()
+    return _Sheet(tracks, sizes, aspect, fold_height, blocks).placement()
 
 
 class _Sheet:
     """Turns tracks into pixels: heights of rows and gaps, columns, corners of the edges."""
 
-    def __init__(self, tracks: Tracks, sizes: Sequence[tuple[float, float]], aspect: float, fold_height: float) -> None:
+    def __init__(
+        self,
+        tracks: Tracks,
+        sizes: Sequence[tuple[float, float]],
+        aspect: float,
+        fold_height: float,
+        blocks: Sequence[Sequence[int]],
+    ) -> None:
         self.tracks, self.sizes = tracks, sizes
+        rows = [sorted(tracks.row[node] for node in block) for block in blocks]
+        self.within = {row for block in rows for row in range(block[0] + 1, block[-1] + 1)}
         self._set_levels()
         self._measure_rows()
         self.columns = self._columns(self._fold(aspect, fold_height))
@@ -174,6 +187,7 @@ class _Sheet:
                 if height > 1.6 * target and options:
                     break
                 cut = 0.3 * math.sqrt(max(len(self.tracks.wires[start - 1]) - 1, 0)) if start else 0.0
+                cut += DIVIDED * (start in self.within)
                 excess = height / target - 1
                 weight = 0.5 if end == rows and excess < 0 else 3.0
                 options.append((best[start][0] + weight * excess * excess + cut, start))

@@ -22,6 +22,22 @@ def test_graph_as_a_picture(ghn: Ghn, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.svg"]
 
 
+@pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_graph_as_other_pictures(ghn: Ghn, tmp_path: Path, suffix: str, start: bytes) -> None:
+    pytest.importorskip("matplotlib")
+    assert ghn("graph", "zoo:net", "-o", f"OUT/x.{suffix}").code == 0
+    assert (tmp_path / f"x.{suffix}").read_bytes().startswith(start)
+
+
+def test_graph_draws_equal_blocks_once(ghn: Ghn, tmp_path: Path) -> None:
+    boxes = []
+    for flag in ("--fold", "--no-fold"):
+        assert ghn("graph", "resnet50", "-o", "OUT/x.svg", flag).code == 0
+        boxes.append((tmp_path / "x.svg").read_text().count('class="node"'))
+    assert boxes[1] == 127
+    assert boxes[0] < 90
+
+
 def test_graph_as_json(ghn: Ghn, tmp_path: Path) -> None:
     assert ghn("graph", "resnet18", "-o", "OUT/x.json", "--quiet") == Run(code=0, out="", err="")
     graph = from_json((tmp_path / "x.json").read_text())
@@ -40,7 +56,7 @@ def test_graph_of_other_sizes(ghn: Ghn, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (["zoo:net", "-o", "OUT/x.png"], "must end in .svg or .json or .dot or .gv"),
+        (["zoo:net", "-o", "OUT/x.gif"], "must end in .svg or .png or .pdf or .json or .dot or .gv"),
         (["zoo:net", "-o", "OUT/no/x.svg"], "no does not exist"),
         (["zoo:nett", "-o", "OUT/x.svg"], "did you mean net"),
         (["zoo:empty", "-o", "OUT/x.svg"], "has no parameters"),

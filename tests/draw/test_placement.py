@@ -143,3 +143,15 @@ def test_a_producer_with_many_consumers_has_one_line() -> None:
     placement, _ = draw(12, dense(12))
     verticals = {a.x for route in placement.routes for a, b in segments(route) if a.x == b.x}
     assert len(verticals) <= 12 + 2
+
+
+def test_blocks_stay_in_one_column() -> None:
+    pairs, sizes = np.array(chain(60)), [(60.0, 19.0)] * 60
+    blocks = [range(start, start + 7) for start in range(3, 52, 7)]
+
+    def divided(placement: Placement) -> int:
+        return sum(len({placement.centres[node].x for node in block}) > 1 for block in blocks)
+
+    assert divided(place(pairs, sizes)) > 0
+    assert divided(place(pairs, sizes, blocks=blocks)) == 0
+    assert len({centre.x for centre in place(pairs, sizes, blocks=blocks).centres}) > 1

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ghn.draw.save import WRITERS, save
+from ghn.draw.save import PICTURES, WRITERS, save
+from ghn.graph.files import from_json
 from tests.draw.graphs import awkward_graph
+from tests.draw.test_folding import graph_of
 
 
 @pytest.mark.parametrize("suffix", [*WRITERS, ".SVG"])
@@ -13,7 +15,11 @@ def test_the_suffix_chooses(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"graph{suffix}"
     path.write_text("old")
     save(awkward_graph(), str(path))
-    assert path.read_text(encoding="utf-8") == WRITERS[suffix.lower()](awkward_graph())
+    content = path.read_bytes()
+    if suffix in (".png", ".pdf"):
+        assert content.startswith({".png": b"\x89PNG", ".pdf": b"%PDF"}[suffix])
+    else:
+        assert content.decode("utf-8") == WRITERS[suffix.lower()](awkward_graph())
     assert list(tmp_path.iterdir()) == [path], "nothing else is left"
 
 
@@ -21,12 +27,28 @@ def test_the_suffix_chooses(tmp_path: Path, suffix: str) -> None:
     ("suffix", "start"), [(".svg", "<svg"), (".json", "{"), (".dot", "digraph"), (".gv", "digraph")]
 )
 def test_each_suffix_means_its_format(suffix: str, start: str) -> None:
-    assert WRITERS[suffix](awkward_graph()).startswith(start)
+    assert str(WRITERS[suffix](awkward_graph())).startswith(start)
 
 
-@pytest.mark.parametrize("name", ["graph.png", "graph"])
+@pytest.mark.parametrize("suffix", PICTURES)
+def test_pictures_fold_unless_told_not_to(tmp_path: Path, suffix: str) -> None:
+    graph = graph_of("x" + "abcde" * 20)
+    sizes = []
+    for fold in (True, False):
+        save(graph, tmp_path / f"x{suffix}", fold=fold)
+        sizes.append((tmp_path / f"x{suffix}").stat().st_size)
+    assert sizes[0] < 0.6 * sizes[1]
+
+
+def test_what_is_read_back_is_whole(tmp_path: Path) -> None:
+    graph = graph_of("x" + "abcde" * 20)
+    save(graph, tmp_path / "x.json", fold=True)
+    assert len(from_json((tmp_path / "x.json").read_text())) == len(graph)
+
+
+@pytest.mark.parametrize("name", ["graph.gif", "graph"])
 def test_other_suffixes_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match=r"use \.svg, \.json or \.dot"):
+    with pytest.raises(ValueError, match=r"use \.svg, \.png, \.pdf, \.json or \.dot"):
         save(awkward_graph(), tmp_path / name)
     assert not list(tmp_path.iterdir())
 
