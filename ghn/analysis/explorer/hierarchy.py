@@ -6,7 +6,7 @@ compute from what: they are put where the data flow suggests, which is where wel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ghn.graph.computational_graph import ComputationalGraph
 
@@ -32,7 +32,7 @@ def modules_of(graph: ComputationalGraph) -> list[Path]:
     consumers: list[list[int]] = [[] for _ in graph.nodes]
     for producer, consumer in graph.edges.tolist():
         consumers[producer].append(consumer)
-    following = _following(graph, consumers)
+    following, ends = _following(graph, consumers), _ends(graph)
     places: list[Path] = []
     for index, node in enumerate(graph.nodes):
         if node.parameters:
@@ -47,8 +47,11 @@ def modules_of(graph: ComputationalGraph) -> list[Path]:
             met = {other for consumer in consumers[index] for other in producers[consumer] if other != index}
             shared += [_common(place, following[other]) for other in met for place in beside]
             places.append(max(shared, key=len))
+        elif tables := [other for other in producers[index] if other and not producers[other]]:
+            # What a module holds and does not compute (a table of positions) it adds itself.
+            places.append(places[tables[-1]])
         else:
-            places.append(_meeting(graph, producers[index], consumers, places))
+            places.append(_meeting(graph, producers[index], consumers, places, ends))
     return places
 
 
@@ -62,12 +65,16 @@ def _following(graph: ComputationalGraph, consumers: Sequence[list[int]]) -> lis
 
 
 def _meeting(
-    graph: ComputationalGraph, inputs: Sequence[int], consumers: Sequence[list[int]], places: Sequence[Path]
+    graph: ComputationalGraph,
+    inputs: Sequence[int],
+    consumers: Sequence[list[int]],
+    places: Sequence[Path],
+    ends: Mapping[Path, int],
 ) -> Path:
     """Where a node of several inputs stands."""
     *others, last = sorted(inputs)
     place = shared = places[last]
-    entered = 0
+    entered: Path | None = None
     for other in others:
         # What has parameters of its own (attention in one module) adds nothing to its output: what holds it does.
         entries = [
@@ -75,12 +82,26 @@ def _meeting(
             for consumer in consumers[other]
             if consumer < len(places)
         ]
-        deepest = max((len(_common(entry, place)) for entry in entries), default=0)
-        if deepest > len(_common(places[other], place)):
-            entered = max(entered, deepest)
+        deepest = max((_common(entry, place) for entry in entries), key=len, default=())
+        outside = len(_common(places[other], place))
+        if len(deepest) > outside:
+            modules = [deepest[:length] for length in range(outside + 1, len(deepest) + 1)]
+            # The outermost one of which nothing is left to run; the innermost one where there is more in all of them.
+            module = next((module for module in modules if ends[module] < len(places)), deepest)
+            entered = max(module, entered or (), key=len)
         else:
             shared = _common(shared, places[other])
-    return shared[:entered] if entered else shared
+    return shared if entered is None else _common(shared, entered)
+
+
+def _ends(graph: ComputationalGraph) -> dict[Path, int]:
+    """For each module the last node with parameters in it."""
+    ends: dict[Path, int] = {}
+    for index, node in enumerate(graph.nodes):
+        path = owner(node.parameters[0]) if node.parameters else ()
+        for length in range(len(path) + 1):
+            ends[path[:length]] = index
+    return ends
 
 
 def _common(first: Path, second: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +44,14 @@ class Tab:
         self.page.on("console", self._note)
         self.page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
         self.page.goto(address)
-        self.page.wait_for_function(ready)
+        self.wait(ready)
+
+    def wait(self, condition: str, seconds: float = 20.0) -> None:
+        """Wait until JavaScript is true; asked through the debugger's door, since the page allows no `eval`."""
+        end = time.monotonic() + seconds
+        while not self.page.evaluate(condition):
+            assert time.monotonic() < end, f"never came true: {condition}"
+            self.page.wait_for_timeout(20)
 
     def _note(self, message: Any) -> None:
         # Tests look at pixels, which is slow on a canvas that is made for drawing; the page itself never does.

@@ -93,14 +93,27 @@ def test_attention_is_in_its_module() -> None:
             "resnet50",
             [f"layer{stage}.{block}" for stage, count in enumerate((3, 4, 6, 3), 1) for block in range(count)],
         ),
-        ("vit_b_16", [f"encoder.layers.encoder_layer_{layer}" for layer in range(12) for _ in range(2)]),
+        ("vit_b_16", ["encoder", *(f"encoder.layers.encoder_layer_{layer}" for layer in range(12) for _ in range(2))]),
     ],
 )
 def test_sums_of_known_models_are_where_these_compute_them(name: str, sums: list[str]) -> None:
     models = pytest.importorskip("torchvision.models")
     with torch.device("meta"):
-        # Before the layers, the vision transformer adds the table of positions.
-        assert places(models.get_model(name), "sum")[-len(sums) :] == sums
+        assert places(models.get_model(name), "sum") == sums
+
+
+def test_sums_of_efficientnet_end_its_blocks() -> None:
+    models = pytest.importorskip("torchvision.models")
+    with torch.device("meta"):
+        model = models.efficientnet_v2_s()
+    blocks = [
+        name
+        for name, module in model.named_modules()
+        if type(module).__name__ in ("FusedMBConv", "MBConv")
+        if module.use_res_connect
+    ]
+    assert places(model, "sum") == blocks
+    assert set(places(model, "cse")) <= {f"{name}.block" for name, _ in model.named_modules()}
 
 
 def test_concatenations_of_inception() -> None:

@@ -122,7 +122,7 @@ def test_search_finds_a_layer_and_shows_its_shape_and_norm(opened: Open, model: 
         shown_norms = shown[shown.index("norm") :].split()[1:3]
         # Eight orthonormal rows.
         assert [float(number) for number in shown_norms] == pytest.approx([norm, 8**0.5], rel=1e-3)
-        assert "predicted" in shown
+        assert "orthogonal: set" in shown
         assert tab.page.locator("#details figure path.filled").count() == 1
         assert tab.page.locator("#details figure path.own").count() == 1
         assert "body.3.conv2" in boxes(tab), "its module was opened"

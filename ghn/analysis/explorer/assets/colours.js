@@ -51,7 +51,7 @@ class Colours {
     const { values } = this.data.starts[start];
     this.tree.visit(this.tree.root, (item) => {
       const known = item.parameters.map((index) => values[index]).filter(Boolean);
-      if (known.length) found.set(item, Math.hypot(...known.map((value) => value[VALUE.norm])));
+      if (known.length) found.set(item, Math.sqrt(known.reduce((sum, value) => sum + value[VALUE.norm] ** 2, 0)));
     });
     return found;
   }

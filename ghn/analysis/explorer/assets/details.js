@@ -119,7 +119,7 @@ class Details {
     const head = [element("th", { scope: "col" }, "values"), ...this.data.starts.map((start, at) => (
       element("th", { scope: "col" }, swatch(at), start.name)))];
     const states = this.data.starts.slice(1).map((start) => element("p", { class: "state" },
-      element("b", {}, start.name), ": ", start.kept[index] < 0 ? "predicted" : "kept – " + this.data.reasons[start.kept[index]]));
+      element("b", {}, start.name), ": ", start.kept[index] < 0 ? deed(start) : "kept – " + this.data.reasons[start.kept[index]]));
     const strange = this.data.starts.filter((start) => start.values[index]?.[VALUE.strange]).map((start) => element("p",
       { class: "state" }, `${start.name}: ${start.values[index][VALUE.strange]} elements are not finite`));
     return element("div", { class: "wide", role: "group", tabindex: "0", "aria-label": "values" }, ...states, ...strange,
@@ -165,7 +165,7 @@ class Details {
       return element("tr", {}, element("th", { scope: "row" }, swatch(at), start.name), element("td", {}, share),
         element("td", {}, norm === undefined ? "–" : number(norm)));
     });
-    const head = ["start", "predicted", "norm"].map((name) => element("th", { scope: "col" }, name));
+    const head = ["start", "set", "norm"].map((name) => element("th", { scope: "col" }, name));
     return element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
   }
 
@@ -186,6 +186,11 @@ class Details {
       element("b", {}, start.name), ": ", start.notes.join("; ")));
     return shown.length ? element("section", {}, element("h3", {}, "Starts"), element("ul", {}, ...shown)) : null;
   }
+}
+
+// What a start does to a parameter that it does not keep.
+function deed(start) {
+  return /^ghn(:|\+|$)/.test(start.name) ? "predicted" : "set";
 }
 
 function percent(part, whole) {
