@@ -1,0 +1,100 @@
+"use strict";
+// One quantity over training steps, as SVG: a curve for each run, axes with round numbers and units.
+
+const WIDTH = 440, HEIGHT = 250, LEFT = 62, RIGHT = 12, TOP = 10, BOTTOM = 40;
+
+function made(name, properties = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (value !== null && value !== false) element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children);
+  return element;
+}
+
+function drawn(name, properties, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(properties)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+
+function unitOf(name) {
+  if (name.startsWith("seconds_") || name === "elapsed") return "s";
+  if (name.endsWith("_gb")) return "GB";
+  return /accuracy|top\d/.test(name) ? "share, 0 to 1" : "";
+}
+
+function short(value) {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size >= 1e6 || size < 1e-3) return value.toExponential(1);
+  return size >= 1000 ? value.toLocaleString("en", { maximumFractionDigits: 0 }) : String(Number(value.toPrecision(3)));
+}
+
+// Round numbers between two values, about as many as are asked for.
+function ticks(low, high, count) {
+  const rough = (high - low) / count;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999);
+  const found = [];
+  for (let at = Math.ceil(low / step - 1e-9); at * step <= high + step * 1e-9; at += 1) found.push(at * step);
+  return found;
+}
+
+function extent(values) {
+  let low = Infinity, high = -Infinity;
+  for (const value of values) {
+    if (value === null) continue;
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  if (low === high) return [low - (Math.abs(low) || 1) / 2, high + (Math.abs(high) || 1) / 2];
+  return [low, high];
+}
+
+// runs: [{name, steps, values, colour, dash}]
+function chart(name, runs, logarithmic) {
+  const lifted = (value) => (value === null || !logarithmic ? value : value > 0 ? Math.log10(value) : null);
+  const curves = runs.map((run) => ({ ...run, values: run.values.map(lifted) }));
+  const [low, high] = extent(curves.flatMap((run) => run.values));
+  const [begin, end] = extent(curves.flatMap((run) => run.steps));
+  const unit = unitOf(name);
+  const caption = made("figcaption", {}, name, made("span", {}, (unit ? ` (${unit})` : "") + (logarithmic ? ", log scale" : "")));
+  if (!Number.isFinite(low)) return made("figure", {}, caption, made("p", {}, "no finite value yet"));
+  const x = (step) => LEFT + ((step - begin) / (end - begin)) * (WIDTH - LEFT - RIGHT);
+  const y = (value) => HEIGHT - BOTTOM - ((value - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
+  const parts = [];
+  for (const value of ticks(low, high, 4)) {
+    const shown = short(logarithmic ? 10 ** value : value);
+    parts.push(drawn("path", { class: "grid", d: `M${LEFT} ${y(value)}H${WIDTH - RIGHT}` }));
+    parts.push(drawn("text", { x: LEFT - 7, y: y(value) + 4, "text-anchor": "end" }, shown));
+  }
+  for (const step of ticks(begin, end, 5).filter((at) => Number.isInteger(at))) {
+    parts.push(drawn("path", { class: "axis", d: `M${x(step)} ${HEIGHT - BOTTOM}v5` }));
+    parts.push(drawn("text", { x: x(step), y: HEIGHT - BOTTOM + 19, "text-anchor": "middle" }, short(step)));
+  }
+  parts.push(drawn("path", { class: "axis", d: `M${LEFT} ${TOP}V${HEIGHT - BOTTOM}H${WIDTH - RIGHT}` }));
+  parts.push(drawn("text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 3, "text-anchor": "middle" }, "training step"));
+  for (const run of curves) parts.push(...curve(run, x, y));
+  const label = `${name} over training steps, of ${runs.length} ${runs.length === 1 ? "training" : "trainings"}`;
+  return made("figure", {}, caption, drawn("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label }, ...parts));
+}
+
+// A line, broken where a value was not finite; a single point is a dot.
+function curve(run, x, y) {
+  const pieces = [[]];
+  run.values.forEach((value, at) => {
+    if (value === null) pieces.push([]);
+    else pieces[pieces.length - 1].push(`${x(run.steps[at]).toFixed(1)} ${y(value).toFixed(1)}`);
+  });
+  return pieces.filter((piece) => piece.length).map((piece) => {
+    const d = piece.length === 1 ? `M${piece[0]}h0.01` : "M" + piece.join("L");
+    const path = drawn("path", { class: "curve", d, "stroke-dasharray": piece.length === 1 ? "none" : run.dash });
+    path.style.stroke = run.colour;
+    if (piece.length === 1) Object.assign(path.style, { strokeWidth: "5", strokeLinecap: "round" });
+    path.append(drawn("title", {}, run.name));
+    return path;
+  });
+}
