@@ -200,6 +200,13 @@ def test_lines_of_what_is_chosen_are_marked(opened: Open) -> None:
     )
 
 
+@pytest.mark.parametrize(("name", "shown"), [("body.4.conv2", "body.4.conv2"), ("nothing", "a net"), ("%E0", "a net")])
+def test_an_address_may_name_a_layer(browser: Any, page: Path, name: str, shown: str) -> None:
+    with Tab(browser, f"{page.as_uri()}#{name}", READY, viewport=WIDE) as tab:
+        assert text(tab).startswith(shown)
+        assert ("body.4.conv2" in boxes(tab)) == (shown == name)
+
+
 def test_colours_say_primitive_state_and_norm(opened: Open, tmp_path: Path) -> None:
     with opened() as tab:
         tab.page.click("#open-all")

@@ -1,7 +1,12 @@
 "use strict";
 // One quantity over training steps, as SVG: a curve for each run, axes with round numbers and units.
 
-const WIDTH = 440, HEIGHT = 250, LEFT = 62, RIGHT = 12, TOP = 10, BOTTOM = 40;
+const WIDTH = 440,
+  HEIGHT = 250,
+  LEFT = 62,
+  RIGHT = 12,
+  TOP = 10,
+  BOTTOM = 40;
 
 function made(name, properties = {}, ...children) {
   const element = document.createElement(name);
@@ -44,7 +49,8 @@ function ticks(low, high, count) {
 }
 
 function extent(values) {
-  let low = Infinity, high = -Infinity;
+  let low = Infinity,
+    high = -Infinity;
   for (const value of values) {
     if (value === null) continue;
     low = Math.min(low, value);
@@ -61,7 +67,12 @@ function chart(name, runs, logarithmic) {
   const [low, high] = extent(curves.flatMap((run) => run.values));
   const [begin, end] = extent(curves.flatMap((run) => run.steps));
   const unit = unitOf(name);
-  const caption = made("figcaption", {}, name, made("span", {}, (unit ? ` (${unit})` : "") + (logarithmic ? ", log scale" : "")));
+  const caption = made(
+    "figcaption",
+    {},
+    name,
+    made("span", {}, (unit ? ` (${unit})` : "") + (logarithmic ? ", log scale" : "")),
+  );
   if (!Number.isFinite(low)) return made("figure", {}, caption, made("p", {}, "no finite value yet"));
   const x = (step) => LEFT + ((step - begin) / (end - begin)) * (WIDTH - LEFT - RIGHT);
   const y = (value) => HEIGHT - BOTTOM - ((value - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
@@ -79,7 +90,12 @@ function chart(name, runs, logarithmic) {
   parts.push(drawn("text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 3, "text-anchor": "middle" }, "training step"));
   for (const run of curves) parts.push(...curve(run, x, y));
   const label = `${name} over training steps, of ${runs.length} ${runs.length === 1 ? "training" : "trainings"}`;
-  return made("figure", {}, caption, drawn("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label }, ...parts));
+  return made(
+    "figure",
+    {},
+    caption,
+    drawn("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label }, ...parts),
+  );
 }
 
 // A line, broken where a value was not finite; a single point is a dot.
@@ -89,12 +105,14 @@ function curve(run, x, y) {
     if (value === null) pieces.push([]);
     else pieces[pieces.length - 1].push(`${x(run.steps[at]).toFixed(1)} ${y(value).toFixed(1)}`);
   });
-  return pieces.filter((piece) => piece.length).map((piece) => {
-    const d = piece.length === 1 ? `M${piece[0]}h0.01` : "M" + piece.join("L");
-    const path = drawn("path", { class: "curve", d, "stroke-dasharray": piece.length === 1 ? "none" : run.dash });
-    path.style.stroke = run.colour;
-    if (piece.length === 1) Object.assign(path.style, { strokeWidth: "5", strokeLinecap: "round" });
-    path.append(drawn("title", {}, run.name));
-    return path;
-  });
+  return pieces
+    .filter((piece) => piece.length)
+    .map((piece) => {
+      const d = piece.length === 1 ? `M${piece[0]}h0.01` : "M" + piece.join("L");
+      const path = drawn("path", { class: "curve", d, "stroke-dasharray": piece.length === 1 ? "none" : run.dash });
+      path.style.stroke = run.colour;
+      if (piece.length === 1) Object.assign(path.style, { strokeWidth: "5", strokeLinecap: "round" });
+      path.append(drawn("title", {}, run.name));
+      return path;
+    });
 }

@@ -35,8 +35,9 @@ class Watch {
     document.title = data.folder;
     const names = [...new Set(data.runs.flatMap((run) => Object.keys(run.curves)))];
     const rank = (name) => FIRST.findIndex((word) => name.includes(word));
-    const first = names.filter((name) => rank(name) >= 0 || name === "learning_rate").sort((one, other) => (
-      (rank(one) < 0 ? 9 : rank(one)) - (rank(other) < 0 ? 9 : rank(other))));
+    const first = names
+      .filter((name) => rank(name) >= 0 || name === "learning_rate")
+      .sort((one, other) => (rank(one) < 0 ? 9 : rank(one)) - (rank(other) < 0 ? 9 : rank(other)));
     get("main").replaceChildren(...first.map((name) => this.chart(name)));
     const rest = names.filter((name) => !first.includes(name));
     get("others").replaceChildren(...(get("more").open ? rest.map((name) => this.chart(name)) : []));
@@ -45,8 +46,9 @@ class Watch {
     const count = data.runs.length;
     const left = data.left_out ? `, ${data.left_out} older ones left out` : "";
     if (this.seconds !== null) {
-      get("state").textContent = count ? `${count} ${count === 1 ? "training" : "trainings"}${left}` :
-        "no training has written a line yet";
+      get("state").textContent = count
+        ? `${count} ${count === 1 ? "training" : "trainings"}${left}`
+        : "no training has written a line yet";
     }
   }
 
@@ -55,22 +57,37 @@ class Watch {
   }
 
   chart(name) {
-    const runs = this.data.runs.map((run, at) => ({ run, at })).filter(({ run }) => (
-      run.curves[name] && !this.hidden.has(run.name)));
-    const curves = runs.map(({ run, at }) => (
-      { name: run.name, steps: run.curves[name][0], values: run.curves[name][1], ...this.style(at) }));
+    const runs = this.data.runs
+      .map((run, at) => ({ run, at }))
+      .filter(({ run }) => run.curves[name] && !this.hidden.has(run.name));
+    const curves = runs.map(({ run, at }) => ({
+      name: run.name,
+      steps: run.curves[name][0],
+      values: run.curves[name][1],
+      ...this.style(at),
+    }));
     return chart(name, curves, get("log").checked && name.includes("loss"));
   }
 
   // The table keeps its boxes from one look to the next, so that the keyboard's place is not lost.
   table(first) {
     const columns = first.slice(0, 6);
-    const head = made("thead", {}, made("tr", {}, ...["training", "step", ...columns, "last line"].map((name) => (
-      made("th", { scope: "col" }, name)))));
+    const head = made(
+      "thead",
+      {},
+      made(
+        "tr",
+        {},
+        ...["training", "step", ...columns, "last line"].map((name) => made("th", { scope: "col" }, name)),
+      ),
+    );
     const focused = document.activeElement?.dataset?.run;
     const rows = this.data.runs.map((run, at) => this.row(run, at, columns));
     get("runs").replaceChildren(head, made("tbody", {}, ...rows));
-    if (focused !== undefined) get("runs").querySelector(`[data-run="${CSS.escape(focused)}"]`)?.focus();
+    if (focused !== undefined)
+      get("runs")
+        .querySelector(`[data-run="${CSS.escape(focused)}"]`)
+        ?.focus();
   }
 
   row(run, at, columns) {
@@ -82,20 +99,37 @@ class Watch {
     const key = drawn("svg", { class: "key", viewBox: "0 0 26 8", "aria-hidden": "true" }, line);
     const last = (name) => {
       const values = run.curves[name]?.[1] || [];
-      return values.length ? (values[values.length - 1] === null ? "not finite" : short(values[values.length - 1])) : "–";
+      return values.length
+        ? values[values.length - 1] === null
+          ? "not finite"
+          : short(values[values.length - 1])
+        : "–";
     };
     const steps = Object.values(run.curves).map(([at]) => at[at.length - 1]);
-    return made("tr", {}, made("td", {}, made("label", {}, box, key, run.name),
-      run.dropped ? ` (${run.dropped} lines cannot be read)` : ""),
-    made("td", {}, steps.length ? Math.max(...steps).toLocaleString("en") : "–"),
-    ...columns.map((name) => made("td", {}, last(name))), made("td", {}, this.age(run)));
+    return made(
+      "tr",
+      {},
+      made(
+        "td",
+        {},
+        made("label", {}, box, key, run.name),
+        run.dropped ? ` (${run.dropped} lines cannot be read)` : "",
+      ),
+      made("td", {}, steps.length ? Math.max(...steps).toLocaleString("en") : "–"),
+      ...columns.map((name) => made("td", {}, last(name))),
+      made("td", {}, this.age(run)),
+    );
   }
 
   age(run) {
     const seconds = Math.max(0, Date.now() / 1000 - run.changed);
     if (!run.changed) return "–";
-    const text = seconds < QUIET ? `${Math.round(seconds)} s ago` : seconds < 5400 ? `${Math.round(seconds / 60)} min ago` :
-      new Date(1000 * run.changed).toLocaleString();
+    const text =
+      seconds < QUIET
+        ? `${Math.round(seconds)} s ago`
+        : seconds < 5400
+          ? `${Math.round(seconds / 60)} min ago`
+          : new Date(1000 * run.changed).toLocaleString();
     return text;
   }
 

@@ -29,8 +29,19 @@ class App {
     document.title = `${data.title} – explorer`;
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.restyle());
     this.views.fit();
-    this.choose(null);
+    this.choose(this.named(), true);
     this.refresh();
+  }
+
+  // What the address names behind its #, as in page.html#layer1.0.conv1.
+  named() {
+    let name = location.hash.slice(1);
+    try {
+      name = decodeURIComponent(name);
+    } catch {
+      /* it stays as it is */
+    }
+    return [...this.tree.byId.values()].find((item) => name && item.full === name) || null;
   }
 
   // Starts and panes
@@ -40,7 +51,8 @@ class App {
     this.shownStarts = [this.start, this.data.starts.length > 1 ? second : 0];
     [0, 1].forEach((pane) => {
       const select = get("start-" + pane);
-      this.data.starts.forEach((start, index) => select.append(element("option", { value: String(index) }, start.name)));
+      const options = this.data.starts.map((start, at) => element("option", { value: String(at) }, start.name));
+      select.append(...options);
       select.value = String(this.shownStarts[pane]);
       select.addEventListener("change", () => {
         this.shownStarts[pane] = Number(select.value);
@@ -63,12 +75,18 @@ class App {
 
   controls() {
     const buttons = {
-      "zoom-in": () => this.views.zoom(1.3), "zoom-out": () => this.views.zoom(1 / 1.3), "fit": () => this.views.fit(true),
-      "open-all": () => this.changeDepth(Infinity), "close-all": () => this.changeDepth(0),
-      "theme": () => this.switchTheme(), "save-svg": () => this.saveSvg(), "save-png": () => this.savePng(),
-      "beside": () => this.putBeside(get("beside").getAttribute("aria-pressed") !== "true"),
-      "help": () => get("keys").showModal(), "close-keys": () => get("keys").close(),
-      "more": () => this.showControls(get("more").getAttribute("aria-expanded") !== "true"),
+      "zoom-in": () => this.views.zoom(1.3),
+      "zoom-out": () => this.views.zoom(1 / 1.3),
+      fit: () => this.views.fit(true),
+      "open-all": () => this.changeDepth(Infinity),
+      "close-all": () => this.changeDepth(0),
+      theme: () => this.switchTheme(),
+      "save-svg": () => this.saveSvg(),
+      "save-png": () => this.savePng(),
+      beside: () => this.putBeside(get("beside").getAttribute("aria-pressed") !== "true"),
+      help: () => get("keys").showModal(),
+      "close-keys": () => get("keys").close(),
+      more: () => this.showControls(get("more").getAttribute("aria-expanded") !== "true"),
     };
     for (const [id, act] of Object.entries(buttons)) get(id).addEventListener("click", act);
     get("colour").addEventListener("change", () => this.setMode(get("colour").value));
@@ -122,7 +140,9 @@ class App {
 
   isInSight(box) {
     const { x, y, scale, front } = this.views;
-    return box.x < x + front.width / scale && box.x + box.w > x && box.y < y + front.height / scale && box.y + box.h > y;
+    const right = x + front.width / scale,
+      bottom = y + front.height / scale;
+    return box.x < right && box.x + box.w > x && box.y < bottom && box.y + box.h > y;
   }
 
   announce(text) {
@@ -137,9 +157,16 @@ class App {
       const colour = (name) => style.getPropertyValue(name).trim();
       const theme = { module: colour("--module") };
       this.looks.set(start, {
-        background: colour("--canvas"), line: colour("--wire"), border: colour("--border"), ink: colour("--ink"),
-        accent: colour("--accent"), groups: [colour("--group1"), colour("--group2")], data: this.data,
-        paint: this.colours.painter(this.mode, start, theme), selected: this.chosen, marks: this.marks,
+        background: colour("--canvas"),
+        line: colour("--wire"),
+        border: colour("--border"),
+        ink: colour("--ink"),
+        accent: colour("--accent"),
+        groups: [colour("--group1"), colour("--group2")],
+        data: this.data,
+        paint: this.colours.painter(this.mode, start, theme),
+        selected: this.chosen,
+        marks: this.marks,
       });
     }
     return this.looks.get(start);
@@ -148,11 +175,13 @@ class App {
   refresh() {
     this.looks.clear();
     const entries = this.colours.legend(this.mode, this.shownStarts[0]);
-    get("legend").replaceChildren(...entries.map(([colour, text]) => {
-      const sample = element("span", { class: "sample", "aria-hidden": "true" });
-      sample.style.background = colour;
-      return element("li", {}, sample, text);
-    }));
+    get("legend").replaceChildren(
+      ...entries.map(([colour, text]) => {
+        const sample = element("span", { class: "sample", "aria-hidden": "true" });
+        sample.style.background = colour;
+        return element("li", {}, sample, text);
+      }),
+    );
     this.views.draw();
   }
 
@@ -185,11 +214,17 @@ class App {
     if (event.ctrlKey || event.metaKey || event.altKey) return false;
     const steps = { ArrowUp: [0, -80], ArrowDown: [0, 80], ArrowLeft: [-80, 0], ArrowRight: [80, 0] };
     const keys = {
-      "+": () => this.views.zoom(1.3), "=": () => this.views.zoom(1.3), "-": () => this.views.zoom(1 / 1.3),
-      "0": () => this.views.fit(true), "Enter": () => this.chosen && this.toggle(this.chosen),
-      " ": () => this.chosen && this.toggle(this.chosen), "Home": () => this.go(0, true), "End": () => this.go(-1, true),
-      "e": () => this.changeDepth(Infinity), "c": () => this.changeDepth(0),
-      "u": () => this.chosen && this.choose(this.chosen.parent, this.chosen.parent !== this.tree.root),
+      "+": () => this.views.zoom(1.3),
+      "=": () => this.views.zoom(1.3),
+      "-": () => this.views.zoom(1 / 1.3),
+      0: () => this.views.fit(true),
+      Enter: () => this.chosen && this.toggle(this.chosen),
+      " ": () => this.chosen && this.toggle(this.chosen),
+      Home: () => this.go(0, true),
+      End: () => this.go(-1, true),
+      e: () => this.changeDepth(Infinity),
+      c: () => this.changeDepth(0),
+      u: () => this.chosen && this.choose(this.chosen.parent, this.chosen.parent !== this.tree.root),
     };
     if (event.shiftKey && steps[event.key]) this.views.pan(...steps[event.key]);
     else if (event.key === "ArrowDown" || event.key === "ArrowRight") this.go(1);
@@ -204,7 +239,8 @@ class App {
     const items = this.scene.boxes.map((box) => box.item);
     if (!items.length) return;
     const at = items.indexOf(this.chosen);
-    const next = end ? (step + items.length) % items.length : at < 0 ? 0 : Math.min(Math.max(at + step, 0), items.length - 1);
+    const last = items.length - 1;
+    const next = end ? (step < 0 ? last : 0) : at < 0 ? 0 : Math.min(Math.max(at + step, 0), last);
     this.choose(items[next]);
   }
 
@@ -214,12 +250,13 @@ class App {
     const { scene } = this;
     const look = { ...this.look(this.shownStarts[0]), selected: null, marks: new Map() };
     const entries = this.colours.legend(this.mode, this.shownStarts[0]);
-    const meaning = { primitive: "coloured by primitive", state: "coloured by what is predicted", norm: "coloured by norm" };
+    const meaning = { primitive: "primitive", state: "what is set", norm: "norm" }[this.mode];
     const start = this.mode === "primitive" ? "" : `, ${this.data.starts[this.shownStarts[0]].name}`;
-    const caption = `${this.data.title}: ${this.tree.nodes.length} nodes, ${meaning[this.mode]}${start}`;
+    const caption = `${this.data.title}: ${this.tree.nodes.length} nodes, coloured by ${meaning}${start}`;
     const width = Math.max(scene.width, textWidth(caption, 14, 600), 320) + 40;
     const places = [];
-    let x = 20, y = 52;
+    let x = 20,
+      y = 52;
     for (const [colour, text] of entries) {
       const size = textWidth(text, 12, 400) + 34;
       if (x > 20 && x + size > width - 20) [x, y] = [20, y + 20];
@@ -228,7 +265,9 @@ class App {
     }
     const top = y + 24;
     return {
-      width, height: top + scene.height + 20, caption,
+      width,
+      height: top + scene.height + 20,
+      caption,
       draw: () => {
         painter().box(0, 0, width, top + scene.height + 20, { radius: 0, fill: look.background });
         painter().text(caption, 20, 28, { size: 14, weight: 600, fill: look.ink });
@@ -269,7 +308,11 @@ class App {
   }
 
   fileName(suffix) {
-    return (this.data.title.replace(/[^\w.-]+/g, "-").replace(/^[-.]+|[-.]+$/g, "").slice(0, 60) || "model") + "." + suffix;
+    const name = this.data.title
+      .replace(/[^\w.-]+/g, "-")
+      .replace(/^[-.]+|[-.]+$/g, "")
+      .slice(0, 60);
+    return `${name || "model"}.${suffix}`;
   }
 }
 
@@ -279,7 +322,11 @@ function shifted(painter, dx, dy) {
   return {
     box: (x, y, w, h, style) => painter.box(x + dx, y + dy, w, h, style),
     line: (steps, style) => painter.line(steps.map(step), style),
-    triangle: (points, fill) => painter.triangle(points.map(([x, y]) => [x + dx, y + dy]), fill),
+    triangle: (points, fill) =>
+      painter.triangle(
+        points.map(([x, y]) => [x + dx, y + dy]),
+        fill,
+      ),
     text: (text, x, y, style) => painter.text(text, x + dx, y + dy, style),
   };
 }

@@ -1,10 +1,13 @@
 "use strict";
 // What an item's colour says: its primitive, whether its parameters are predicted, or their norm.
 //
-// All fills are told apart by the colour-blind (Okabe & Ito 2008; cividis, Nuñez et al. 2018), and text on them is black
-// or white, whichever has the greater contrast.
+// All fills are told apart by the colour-blind (Okabe & Ito 2008; cividis, Nuñez et al. 2018), and text on them is
+// black or white, whichever has the greater contrast.
 
-const SET = "#56b4e9", PART = "#e8e0a8", KEPT = "#e69f00", BARE = "#c3c8d0";
+const SET = "#56b4e9",
+  PART = "#e8e0a8",
+  KEPT = "#e69f00",
+  BARE = "#c3c8d0";
 const CIVIDIS = ["#00224e", "#2a3f6d", "#575d6d", "#7d7c78", "#a59c74", "#d2c060", "#fee838"];
 
 const VALUE = { norm: 0, mean: 1, std: 2, least: 3, most: 4, strange: 5, counts: 6 };
@@ -23,8 +26,11 @@ function inkOn(colour) {
 
 function mixed(one, other, share) {
   const part = (at) => {
-    const from = parseInt(one.slice(at, at + 2), 16), to = parseInt(other.slice(at, at + 2), 16);
-    return Math.round(from + (to - from) * share).toString(16).padStart(2, "0");
+    const from = parseInt(one.slice(at, at + 2), 16),
+      to = parseInt(other.slice(at, at + 2), 16);
+    return Math.round(from + (to - from) * share)
+      .toString(16)
+      .padStart(2, "0");
   };
   return "#" + part(1) + part(3) + part(5);
 }
@@ -40,7 +46,9 @@ class Colours {
     this.tree = tree;
     this.data = tree.data;
     this.norms = this.data.starts.map((_, start) => this.normsOf(start));
-    const all = this.norms.flatMap((norms) => [...norms.values()]).filter((norm) => norm > 0);
+    // The scale is that of nodes; modules of a greater norm have the colour of its end.
+    const every = this.norms.flatMap((norms) => this.tree.nodes.map((node) => norms.get(node)));
+    const all = every.filter((norm) => norm > 0);
     this.least = all.reduce((least, norm) => Math.min(least, norm), Infinity);
     this.most = all.reduce((most, norm) => Math.max(most, norm), 0);
   }
@@ -58,7 +66,8 @@ class Colours {
 
   // Elements of an item's parameters that a start set, and of all.
   share(item, start) {
-    let set = 0, all = 0;
+    let set = 0,
+      all = 0;
     for (const index of item.parameters) {
       const { elements } = this.data.parameters[index];
       all += elements;
@@ -99,17 +108,29 @@ class Colours {
   legend(mode, start) {
     if (mode === "primitive") {
       const used = new Set(this.tree.nodes.map((node) => node.op));
-      return Object.entries(this.data.colours).filter(([op]) => used.has(op)).map(([op, colour]) => [colour, op]);
+      return Object.entries(this.data.colours)
+        .filter(([op]) => used.has(op))
+        .map(([op, colour]) => [colour, op]);
     }
     if (mode === "state") {
       const first = start === 0 ? "the model's own" : "set by the start";
-      if (start === 0) return [[KEPT, first], [BARE, "no parameters"]];
-      return [[SET, first], [PART, "partly"], [KEPT, "kept as the model has it"], [BARE, "no parameters"]];
+      if (start === 0)
+        return [
+          [KEPT, first],
+          [BARE, "no parameters"],
+        ];
+      return [
+        [SET, first],
+        [PART, "partly"],
+        [KEPT, "kept as the model has it"],
+        [BARE, "no parameters"],
+      ];
     }
     if (!(this.most > 0)) return [[BARE, "no values"]];
     const steps = this.most > this.least ? [0, 0.25, 0.5, 0.75, 1] : [1];
     const norm = (step) => Math.exp(Math.log(this.least) + step * (Math.log(this.most) - Math.log(this.least)));
-    const scale = steps.map((step) => [onScale(step), "norm " + norm(step).toPrecision(2)]);
+    const text = (step) => `norm ${Number(norm(step).toPrecision(2))}${step === 1 ? " or more" : ""}`;
+    const scale = steps.map((step) => [onScale(step), text(step)]);
     return [...scale, [BARE, "no parameters"]];
   }
 }

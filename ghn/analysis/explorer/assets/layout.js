@@ -6,7 +6,12 @@
 // to, as far as the order and the widths of its row allow (isotonic regression: pool adjacent violators).
 // Lines that lead back to what runs earlier (a module that is called twice) go around the side.
 
-const PAD = 12, HEAD = 26, GAP_X = 14, GAP_Y = 26, LANE = 10, SWEEPS = 4;
+const PAD = 12,
+  HEAD = 26,
+  GAP_X = 14,
+  GAP_Y = 26,
+  LANE = 10,
+  SWEEPS = 4;
 const MOST_LANES = 40000; // cells of lanes in one module; further lines are drawn straight
 
 function layoutModule(module, measure) {
@@ -113,7 +118,10 @@ function connect(from, to, producer, consumers, start, end) {
 }
 
 function orderRows(rows) {
-  const number = (row) => row.forEach((cell, place) => { cell.place = place / Math.max(row.length - 1, 1); });
+  const number = (row) =>
+    row.forEach((cell, place) => {
+      cell.place = place / Math.max(row.length - 1, 1);
+    });
   rows.forEach(number);
   const sweep = (row, side, end) => {
     if (row.length < 2) return;
@@ -162,7 +170,10 @@ function settle(row, side, end) {
     const wish = lines.length ? median(lines, end) : cell.x;
     const weight = lines.length ? lines.reduce((sum, line) => sum + line.weight, 0) : 0.1;
     let block = { sum: weight * (wish - offsets[index]), weight, count: 1 };
-    while (blocks.length && blocks[blocks.length - 1].sum / blocks[blocks.length - 1].weight > block.sum / block.weight) {
+    while (
+      blocks.length &&
+      blocks[blocks.length - 1].sum / blocks[blocks.length - 1].weight > block.sum / block.weight
+    ) {
       const before = blocks.pop();
       block = { sum: before.sum + block.sum, weight: before.weight + block.weight, count: before.count + block.count };
     }
@@ -170,7 +181,8 @@ function settle(row, side, end) {
   });
   let index = 0;
   for (const block of blocks) {
-    for (let count = 0; count < block.count; count += 1, index += 1) row[index].x = block.sum / block.weight + offsets[index];
+    for (let count = 0; count < block.count; count += 1, index += 1)
+      row[index].x = block.sum / block.weight + offsets[index];
   }
 }
 
@@ -189,7 +201,8 @@ function median(lines, end) {
 
 // Places within the module, whose own upper left corner is (0, 0).
 function measured(module, units, rows, backward) {
-  let left = Infinity, right = -Infinity;
+  let left = Infinity,
+    right = -Infinity;
   for (const row of rows) {
     for (const cell of row) {
       left = Math.min(left, cell.x - cell.w / 2);
@@ -213,12 +226,13 @@ function measured(module, units, rows, backward) {
     y += height + (first ? GAP_Y / 2 : index === rows.length - 1 ? 0 : GAP_Y);
   });
   const h = y + (module.exits.size ? 0 : PAD);
-  const boxes = units.filter((one) => one.item).map((one) => (
-    { item: one.item, inner: one.inner, x: one.x - one.w / 2, y: one.y, w: one.w, h: one.h }));
+  const boxes = units
+    .filter((one) => one.item)
+    .map((one) => ({ item: one.item, inner: one.inner, x: one.x - one.w / 2, y: one.y, w: one.w, h: one.h }));
   const lines = rows.flatMap((row) => row.flatMap((cell) => cell.down.map(drawnLine)));
   for (const one of units) {
-    for (const other of one.straight) lines.push(drawnLine(
-      { from: one, to: other, producer: one, consumers: [other], start: 0, end: 1 }));
+    for (const other of one.straight)
+      lines.push(drawnLine({ from: one, to: other, producer: one, consumers: [other], start: 0, end: 1 }));
   }
   for (const [from, to] of backward) lines.push(lineBack(units[from], units[to], w));
   return { w, h, boxes, lines };
@@ -227,16 +241,32 @@ function measured(module, units, rows, backward) {
 function drawnLine(line) {
   const { from, to } = line;
   return {
-    x1: from.x, y1: from.lane ? from.bottom : from.y + from.h, bend: from.bottom, land: to.y, x2: to.x,
+    x1: from.x,
+    y1: from.lane ? from.bottom : from.y + from.h,
+    bend: from.bottom,
+    land: to.y,
+    x2: to.x,
     // A lane goes on through its row.
     y2: to.lane ? to.bottom : to.y,
-    arrow: to.item !== null, producer: line.producer.item, consumers: line.consumers, start: line.start, end: line.end,
+    arrow: to.item !== null,
+    producer: line.producer.item,
+    consumers: line.consumers,
+    start: line.start,
+    end: line.end,
   };
 }
 
 function lineBack(from, to, w) {
   return {
-    x1: from.x + from.w / 2, y1: from.y + from.h / 2, x2: to.x + to.w / 2, y2: to.y + to.h / 2, back: w - 6,
-    arrow: true, producer: from.item, consumers: [to], start: 0, end: 1,
+    x1: from.x + from.w / 2,
+    y1: from.y + from.h / 2,
+    x2: to.x + to.w / 2,
+    y2: to.y + to.h / 2,
+    back: w - 6,
+    arrow: true,
+    producer: from.item,
+    consumers: [to],
+    start: 0,
+    end: 1,
   };
 }

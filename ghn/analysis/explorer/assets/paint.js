@@ -49,7 +49,8 @@ class CanvasPainter {
 
   // Four thin rectangles take a fraction of the time that a stroke takes.
   frame(x, y, w, h, stroke, width) {
-    const context = this.context, half = width / 2;
+    const context = this.context,
+      half = width / 2;
     context.fillStyle = stroke;
     context.fillRect(x - half, y - half, w + width, width);
     context.fillRect(x - half, y + h - half, w + width, width);
@@ -113,14 +114,18 @@ class SvgPainter {
     const anchor = { left: "start", center: "middle", right: "end" }[align];
     const width = textWidth(text, size, weight);
     const fit = text.length > 1 ? ` textLength="${round(width)}" lengthAdjust="spacingAndGlyphs"` : "";
-    this.parts.push(`<text x="${round(x)}" y="${round(y)}" font-size="${size}" font-weight="${weight}" ` +
-      `text-anchor="${anchor}" fill="${fill}"${fit}>${escaped(text)}</text>`);
+    this.parts.push(
+      `<text x="${round(x)}" y="${round(y)}" font-size="${size}" font-weight="${weight}" ` +
+        `text-anchor="${anchor}" fill="${fill}"${fit}>${escaped(text)}</text>`,
+    );
   }
 
   document(width, height, title) {
-    return `<svg xmlns="http://www.w3.org/2000/svg" width="${Math.ceil(width)}" height="${Math.ceil(height)}" ` +
+    return (
+      `<svg xmlns="http://www.w3.org/2000/svg" width="${Math.ceil(width)}" height="${Math.ceil(height)}" ` +
       `viewBox="0 0 ${Math.ceil(width)} ${Math.ceil(height)}" font-family="${escaped(FONT)}" role="img">` +
-      `<title>${escaped(title)}</title>\n${this.parts.join("\n")}\n</svg>\n`;
+      `<title>${escaped(title)}</title>\n${this.parts.join("\n")}\n</svg>\n`
+    );
   }
 }
 

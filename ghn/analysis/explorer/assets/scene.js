@@ -14,7 +14,11 @@ function moduleTitle(module) {
 }
 
 function quantity(count) {
-  for (const [unit, size] of [["G", 1e9], ["M", 1e6], ["k", 1e3]]) {
+  for (const [unit, size] of [
+    ["G", 1e9],
+    ["M", 1e6],
+    ["k", 1e3],
+  ]) {
     if (count >= 0.9995 * size) return (count / size).toPrecision(3) + " " + unit;
   }
   return String(count);
@@ -38,7 +42,10 @@ class Scene {
 
   measure(item) {
     if (item.kind === "module") {
-      const texts = [[moduleTitle(item), 12, 600], [moduleNote(item, this.tree.data), 11, 400]];
+      const texts = [
+        [moduleTitle(item), 12, 600],
+        [moduleNote(item, this.tree.data), 11, 400],
+      ];
       return { w: Math.max(...texts.map((text) => textWidth(...text))) + 44, h: 42 };
     }
     const [op, shape] = nodeTitle(item);
@@ -90,8 +97,10 @@ class Scene {
     if (!item) return marks;
     const own = new Set(item.nodes);
     for (const node of item.nodes) {
-      const edges = [...this.tree.producers[node].map((other) => [other, node]),
-        ...this.tree.consumers[node].map((other) => [node, other])];
+      const edges = [
+        ...this.tree.producers[node].map((other) => [other, node]),
+        ...this.tree.consumers[node].map((other) => [node, other]),
+      ];
       for (const [from, to] of edges) {
         if (own.has(from) && own.has(to)) continue;
         for (const [module, one, other] of this.tree.pieces(from, to)) {
@@ -106,8 +115,8 @@ class Scene {
   }
 
   draw(painter, look, view) {
-    const inside = (left, top, right, bottom) => (
-      right >= view.left && left <= view.right && bottom >= view.top && top <= view.bottom);
+    const inside = (left, top, right, bottom) =>
+      right >= view.left && left <= view.right && bottom >= view.top && top <= view.bottom;
     const boxes = this.boxes.filter((box) => inside(box.x, box.y, box.x + box.w, box.y + box.h));
     for (const box of boxes) if (box.item.open) drawGroup(painter, box, look, view.scale);
     const marked = [];
@@ -136,20 +145,50 @@ function isMarked(placed, marks) {
 
 function drawLine(painter, { line, x, y }, stroke, thickness, scale) {
   const width = Math.max(thickness, 0.7 / scale);
-  const x1 = x + line.x1, x2 = x + line.x2, y1 = y + line.y1, y2 = y + line.y2;
+  const x1 = x + line.x1,
+    x2 = x + line.x2,
+    y1 = y + line.y1,
+    y2 = y + line.y2;
   if (line.back !== undefined) {
     const out = x + line.back;
-    painter.line([["M", x1, y1], ["C", out, y1, out, y1, out, (y1 + y2) / 2], ["C", out, y2, out, y2, x2, y2]],
-      { stroke, width, dash: [5, 3] });
-    if (scale > 0.2) painter.triangle([[x2, y2], [x2 + 7, y2 - 3.5], [x2 + 7, y2 + 3.5]], stroke);
+    painter.line(
+      [
+        ["M", x1, y1],
+        ["C", out, y1, out, y1, out, (y1 + y2) / 2],
+        ["C", out, y2, out, y2, x2, y2],
+      ],
+      { stroke, width, dash: [5, 3] },
+    );
+    if (scale > 0.2)
+      painter.triangle(
+        [
+          [x2, y2],
+          [x2 + 7, y2 - 3.5],
+          [x2 + 7, y2 + 3.5],
+        ],
+        stroke,
+      );
     return;
   }
-  const bend = y + line.bend, land = y + line.land, middle = (bend + land) / 2;
-  const steps = [["M", x1, y1], ["L", x1, bend]];
+  const bend = y + line.bend,
+    land = y + line.land,
+    middle = (bend + land) / 2;
+  const steps = [
+    ["M", x1, y1],
+    ["L", x1, bend],
+  ];
   if (Math.abs(x1 - x2) > 0.5) steps.push(scale < COARSE ? ["L", x2, land] : ["C", x1, middle, x2, middle, x2, land]);
   steps.push(["L", x2, y2]);
   painter.line(steps, { stroke, width });
-  if (line.arrow && scale > 0.2) painter.triangle([[x2, y2], [x2 - 3.5, y2 - 7], [x2 + 3.5, y2 - 7]], stroke);
+  if (line.arrow && scale > 0.2)
+    painter.triangle(
+      [
+        [x2, y2],
+        [x2 - 3.5, y2 - 7],
+        [x2 + 3.5, y2 - 7],
+      ],
+      stroke,
+    );
 }
 
 // From afar a large module's name stands in it at the size of the screen's texts.
@@ -161,7 +200,12 @@ function drawFarName(painter, box, ink, scale) {
 
 function drawGroup(painter, box, look, scale) {
   const fill = look.groups[(box.item.depth - 1) % look.groups.length];
-  painter.box(box.x, box.y, box.w, box.h, { radius: scale < COARSE ? 0 : 8, fill, stroke: look.border, width: Math.max(1, 0.7 / scale) });
+  painter.box(box.x, box.y, box.w, box.h, {
+    radius: scale < COARSE ? 0 : 8,
+    fill,
+    stroke: look.border,
+    width: Math.max(1, 0.7 / scale),
+  });
   if (scale < READABLE) {
     // What it holds covers the rest, where it is near the border.
     if (HEAD * scale > 6) drawFarName(painter, box, look.ink, scale);

@@ -39,11 +39,21 @@ class Search {
     this.at = this.found.length ? 0 : -1;
     this.list.replaceChildren(...this.found.map((entry, index) => this.option(entry, index)));
     if (words.length && !all.length) {
-      this.list.append(element("li", { role: "option", "aria-disabled": "true", "aria-selected": "false", class: "none" },
-        "nothing of that name, primitive or shape"));
+      this.list.append(
+        element(
+          "li",
+          { role: "option", "aria-disabled": "true", "aria-selected": "false", class: "none" },
+          "nothing of that name, primitive or shape",
+        ),
+      );
     } else if (all.length > MOST_FOUND) {
-      this.list.append(element("li", { role: "option", "aria-disabled": "true", "aria-selected": "false", class: "none" },
-        `and ${all.length - MOST_FOUND} more`));
+      this.list.append(
+        element(
+          "li",
+          { role: "option", "aria-disabled": "true", "aria-selected": "false", class: "none" },
+          `and ${all.length - MOST_FOUND} more`,
+        ),
+      );
     }
     this.list.hidden = !words.length;
     this.input.setAttribute("aria-expanded", String(!this.list.hidden));
@@ -51,13 +61,20 @@ class Search {
   }
 
   option(entry, index) {
-    return element("li", {
-      role: "option", id: `found-${index}`, "aria-selected": "false",
-      onpointerdown: (event) => {
-        event.preventDefault();
-        this.take(index);
+    return element(
+      "li",
+      {
+        role: "option",
+        id: `found-${index}`,
+        "aria-selected": "false",
+        onpointerdown: (event) => {
+          event.preventDefault();
+          this.take(index);
+        },
       },
-    }, element("span", { class: "name" }, entry.name), element("span", { class: "kind" }, ` ${entry.kind} ${entry.shape}`));
+      element("span", { class: "name" }, entry.name),
+      element("span", { class: "kind" }, ` ${entry.kind} ${entry.shape}`),
+    );
   }
 
   mark() {

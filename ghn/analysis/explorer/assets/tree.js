@@ -2,15 +2,27 @@
 // The model as a tree: modules, with the nodes of the graph as leaves; and the edges as each module sees them.
 //
 // An item is a module or a node: {kind, id, label, full, parent, children, first, nodes, parameters, open}. `children`
-// are in the order in which they run, as far as it suits the edges. What is drawn of an edge between two nodes: in the innermost module that holds
-// both, a line between the children that hold them; in the modules further in, lines to or from the module's border.
+// are in the order in which they run, as far as it suits the edges. What is drawn of an edge between two nodes: in the
+// innermost module that holds both, a line between the children that hold them; in the modules further in, lines to or
+// from the module's border.
 
 class Tree {
   constructor(data) {
     this.data = data;
     this.modules = data.modules.map((module, index) => ({
-      kind: "module", id: "m" + index, type: module.kind, name: module.name, parent: null, children: [],
-      full: "", label: "", first: Infinity, nodes: [], parameters: [], open: false, depth: 0,
+      kind: "module",
+      id: "m" + index,
+      type: module.kind,
+      name: module.name,
+      parent: null,
+      children: [],
+      full: "",
+      label: "",
+      first: Infinity,
+      nodes: [],
+      parameters: [],
+      open: false,
+      depth: 0,
     }));
     data.modules.forEach((module, index) => {
       if (module.parent < 0) return;
@@ -42,8 +54,19 @@ class Tree {
   makeNode(node, index) {
     const module = this.modules[node.module];
     const item = {
-      kind: "node", id: "n" + index, index, op: node.op, shape: node.shape, parent: module, children: [],
-      parameters: node.parameters, first: index, nodes: [index], depth: 0, label: "", full: "",
+      kind: "node",
+      id: "n" + index,
+      index,
+      op: node.op,
+      shape: node.shape,
+      parent: module,
+      children: [],
+      parameters: node.parameters,
+      first: index,
+      nodes: [index],
+      depth: 0,
+      label: "",
+      full: "",
     };
     module.children.push(item);
     return item;
@@ -51,11 +74,13 @@ class Tree {
 
   // Order, labels and sums, from the leaves up. A module of one child is left out: the child takes its name along.
   finish(module) {
-    module.children = module.children.map((child) => {
-      if (child.kind === "node") return child;
-      this.finish(child);
-      return child.children.length === 1 ? child.children[0] : child;
-    }).filter((child) => child.kind === "node" || child.children.length > 0);
+    module.children = module.children
+      .map((child) => {
+        if (child.kind === "node") return child;
+        this.finish(child);
+        return child.children.length === 1 ? child.children[0] : child;
+      })
+      .filter((child) => child.kind === "node" || child.children.length > 0);
     module.children.sort((one, other) => one.first - other.first);
     module.nodes = module.children.flatMap((child) => child.nodes);
     module.first = module.children.length ? module.children[0].first : Infinity;
@@ -102,7 +127,9 @@ class Tree {
         else module.edges.get(one).add(other);
       }
     }
-    this.visit(this.root, (item) => { if (item.kind === "module") item.children = inOrder(item); });
+    this.visit(this.root, (item) => {
+      if (item.kind === "module") item.children = inOrder(item);
+    });
   }
 
   // The lines that an edge between two nodes consists of: [module, child or null for its border, child or null].
@@ -154,7 +181,10 @@ class Tree {
 
   // Open what an item is in; returns whether anything changed.
   reveal(item) {
-    return this.chain(item).slice(0, -1).map((module) => this.setOpen(module, true)).some(Boolean);
+    return this.chain(item)
+      .slice(0, -1)
+      .map((module) => this.setOpen(module, true))
+      .some(Boolean);
   }
 
   // The innermost module with a box of its own, or the root, that holds a module of the model.

@@ -1,7 +1,8 @@
 "use strict";
 // One or two canvases that show the scene under the same transform: pan, zoom, choose; drawn when something changed.
 
-const LEAST_SCALE = 0.01, MOST_SCALE = 4;
+const LEAST_SCALE = 0.01,
+  MOST_SCALE = 4;
 
 class Views {
   constructor(act) {
@@ -62,7 +63,10 @@ class Views {
       const scale = this.scale * view.ratio;
       context.setTransform(scale, 0, 0, scale, -this.x * scale, -this.y * scale);
       this.act.scene().draw(new CanvasPainter(context), look, {
-        left: this.x, top: this.y, right: this.x + view.width / this.scale, bottom: this.y + view.height / this.scale,
+        left: this.x,
+        top: this.y,
+        right: this.x + view.width / this.scale,
+        bottom: this.y + view.height / this.scale,
         scale: this.scale,
       });
     }
@@ -77,10 +81,12 @@ class Views {
   // The whole drawing, or its upper part where it would be too small to read.
   fit(whole = false) {
     const { width, height } = this.act.scene();
-    const across = this.front.width / (width + 40), down = this.front.height / (height + 40);
+    const across = this.front.width / (width + 40),
+      down = this.front.height / (height + 40);
     this.scale = Math.min(Math.max(Math.min(across, down), whole ? LEAST_SCALE : Math.min(across, 0.55)), 1.25);
     this.x = width / 2 - this.front.width / this.scale / 2;
-    this.y = height * this.scale <= this.front.height ? (height - this.front.height / this.scale) / 2 : -60 / this.scale;
+    this.y =
+      height * this.scale <= this.front.height ? (height - this.front.height / this.scale) / 2 : -60 / this.scale;
     this.draw();
   }
 
@@ -134,7 +140,8 @@ class Views {
     const [px, py] = this.point(view, event);
     const lines = event.deltaMode === 1 ? 20 : 1;
     if (event.shiftKey) this.pan(event.deltaY * lines, 0);
-    else this.zoom(Math.exp(-Math.max(-120, Math.min(120, event.deltaY * lines)) / (event.ctrlKey ? 100 : 400)), px, py);
+    else
+      this.zoom(Math.exp(-Math.max(-120, Math.min(120, event.deltaY * lines)) / (event.ctrlKey ? 100 : 400)), px, py);
   }
 
   press(view, event) {
