@@ -1,7 +1,7 @@
 "use strict";
 // One or two canvases that show the scene under the same transform: pan, zoom, choose; drawn when something changed.
 
-const LEAST_SCALE = 0.01,
+const LEAST_SCALE = 0.001,
   MOST_SCALE = 4;
 
 class Views {
