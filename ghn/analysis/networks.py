@@ -104,8 +104,7 @@ class Networks:
     @property
     def shown(self) -> str:
         """The images in a few words."""
-        source = "noise" if self.config.data == NOISE else f"images of {self.config.data}"
-        return f"{len(self.batch[0])} {source}, {self.image_size} pixels".replace("noise", "images of noise")
+        return f"{len(self.batch[0])} images of {Path(self.config.data).name}, {self.image_size} pixels"
 
     def digest(self, start: str) -> str:
         """Of the files that a start reads."""

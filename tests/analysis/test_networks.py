@@ -45,6 +45,7 @@ def test_images_of_a_folder_get_the_size_that_is_asked_for(tmp_path: Path) -> No
     networks = Networks(AnalysisConfig(models=(SMALL,), data=str(tmp_path), image_size=16, images=4))
     assert networks.batch[0].shape == (4, 3, 16, 16)
     assert networks.classes == 2
+    assert networks.shown == f"4 images of {tmp_path.name}, 16 pixels"
 
 
 def test_the_same_seed_gives_the_same_start_and_leaves_the_random_state() -> None:

@@ -72,7 +72,7 @@ def run(options: Options) -> None:
         accuracies = known if known is not None else _trained(options, networks, steps, bar)
         rows = correlations(found, accuracies, resamples=options.resamples, seed=options.seed)
     published = published_beside(networks, options.against)
-    about = f"{count} networks, scores on {networks.shown}, against {options.against}"
+    about = f"{count} networks, scores on {networks.shown}, against {Path(options.against).name}"
     record = {
         "task": "rank",
         "config": networks.config.to_dict(),
