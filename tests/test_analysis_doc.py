@@ -19,7 +19,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 TEXT = (DOCS / "analysis.md").read_text(encoding="utf-8")
 BLOCKS = [block.replace("\\\n", "").strip() for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)]
 SMALL, PAPER = BLOCKS[:-1], BLOCKS[-1].splitlines()
-QUICK = ("scores", "diversity", "filters")
+QUICK = ("filters",)
 
 
 def check(command: str, capsys: pytest.CaptureFixture[str]) -> None:

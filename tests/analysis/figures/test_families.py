@@ -14,7 +14,7 @@ from ghn.analysis.statistics import GraphStatistics
 
 def test_a_map_has_a_colour_for_each_family_and_its_shares(drawn: Callable[..., Any]) -> None:
     generator = np.random.default_rng(0)
-    count = 60
+    count = 45
     found = ArchitectureMap(
         models=tuple(f"network_{number}" for number in range(count)),
         families=tuple(f"Family{number % 30}" for number in range(count)),
@@ -22,7 +22,7 @@ def test_a_map_has_a_colour_for_each_family_and_its_shares(drawn: Callable[..., 
         explained=(0.61, 0.2),
         similarities=np.eye(count),
     )
-    figure = drawn(lambda file: draw_map(found, file, "60 networks"))
+    figure = drawn(lambda file: draw_map(found, file, "45 networks"))
     (axes,) = figure.axes
     assert "61 % of the variance" in axes.get_xlabel()
     assert sum(len(points.get_offsets()) for points in axes.collections) == count
