@@ -28,15 +28,15 @@ CONFIG = DetectionConfig(
 
 def test_the_backbone_is_the_start_s() -> None:
     torch.manual_seed(0)
-    detector, seconds = make_detector(replace(CONFIG, init="ghn:ghn3-t-cifar10"))
+    detector, seconds = make_detector(replace(CONFIG, init="default+noise:0.1", seed=3))
     torch.manual_seed(0)
     classifier = build_model(ModelRequest(name="resnet18", num_classes=10)).model
-    create("ghn:ghn3-t-cifar10")(classifier, [(torch.zeros(2, 3, 224, 224), torch.zeros(2, dtype=torch.int64))])
+    create("default+noise:0.1")(classifier, seed=3)
     found = detector.get_submodule("backbone.body").state_dict()
     assert not any(name.startswith("fc.") for name in found)
     assert len(found) > 100
     assert all(torch.equal(value, classifier.state_dict()[name]) for name, value in found.items())
-    assert seconds > 0
+    assert seconds >= 0
     with pytest.raises(ValueError, match="must be a ResNet of torchvision"):
         make_detector(replace(CONFIG, backbone="vgg11"))
 
