@@ -136,9 +136,20 @@ class GHN(
         return initialization.predict_each(self, models, example_inputs, complete=complete, **options)
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> "GHN":  # type: ignore[override]
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        name_or_path: str | Path,
+        *,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype | None = torch.float32,
+    ) -> "GHN":
         """Load a hypernetwork; the same as `ghn.from_pretrained`, which see."""
-        return from_pretrained(name_or_path, **options)
+        return from_pretrained(
+            name_or_path, revision=revision, cache_dir=cache_dir, token=token, device=device, dtype=dtype
+        )
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """Write tensors, configuration and model card for the hub mixin's `save_pretrained` and `push_to_hub`."""

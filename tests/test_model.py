@@ -192,6 +192,8 @@ def test_signatures_say_all_that_can_be_given() -> None:
         parameters = inspect.signature(function).parameters
         assert common <= set(parameters)
         assert not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    ours = inspect.signature(ghn.GHN.from_pretrained)
+    assert ours.parameters == inspect.signature(ghn.from_pretrained).parameters
 
 
 def test_the_example_of_the_package_runs(hypernet: ghn.GHN, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Names of all models, gathered and kept."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,9 @@ def gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(library)
         return [f"{library}_net", "resnet50"]
 
-    bare = replace(build.BARE, names=lambda: names("torchvision"))
+    bare = replace(build.BARE, names=partial(names, "torchvision"))
     sources = {
-        prefix: bare if source is build.BARE else replace(source, names=lambda source=source: names(source.library))
+        prefix: bare if source is build.BARE else replace(source, names=partial(names, str(source.library)))
         for prefix, source in build.SOURCES.items()
     }
     monkeypatch.setattr(catalogue, "SOURCES", sources)
