@@ -21,7 +21,7 @@ export OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1
 
 measure() {
     python3 -m pytest -q -m gpu -p no:cacheprovider tests/test_gpu.py tests/meta/test_gpu.py \
-        tests/common/test_shared_sum.py >"$results/tests.txt" 2>&1 &
+        tests/common/parallel/test_shared_sum.py >"$results/tests.txt" 2>&1 &
     tests=$!
     python3 -m benchmarks.cold_shapes --networks "${NETWORKS:-8}" --device "$device" || echo "cold shapes failed"
     wait $tests || echo "tests failed"

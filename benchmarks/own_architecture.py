@@ -114,10 +114,12 @@ def last_result() -> Comparison:
     if not files:
         raise SystemExit(f"there is no result yet: python -m benchmarks.{NAME}")
     record = json.loads(files[-1].read_text(encoding="utf-8"))
-    cells = [
-        CellResult(**{name: tuple(value) if isinstance(value, list) else value for name, value in row.items()})
-        for row in record["rows"]
-    ]
+    cells = []
+    for row in record["rows"]:
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in row.items()
+        }
+        cells.append(CellResult(**fields))
     return Comparison(config=CompareConfig.from_dict(record["config"]), cells=tuple(cells))
 
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
 
 from ghn.cli.support.errors import CommandError
+from ghn.cli.support.options import DataRoot, Device, Force, Json, Quiet, option, switch
 
 if TYPE_CHECKING:
-    from ghn.cli.support.terminal import Bar
+    from ghn.common.progress import Bar
     from ghn.experiments.declared.experiment import Experiment
     from ghn.experiments.grid.drive import Progress
     from ghn.experiments.grid.executors import Executor
@@ -37,36 +38,33 @@ class Options:
     and several of these commands share the work of one folder.
 
     Attributes:
-        name: The experiment, e.g. table4; None lists them.
+        name: The experiment, e.g. table4.
         scale: small: two processor cores take minutes to an hour; paper: the paper's settings, on ImageNet.
-        data: Another data set of as many classes: digits, cifar10; None for the scale's own.
-        data_root: Folder that holds the data sets.
+        data: Another data set of as many classes: digits, cifar10.
         folder: Where results are kept: a folder, or an address of fsspec such as s3://bucket/results.
         workers: Cells at the same time, each in a process of its own.
         ray: Ray cluster that computes the cells: local, auto, HOST:PORT or ray://HOST:PORT.
         gpus: GPUs that a cell needs on Ray; parts of one are shared.
         threads: Processor threads of a cell; numbers depend on them to rounding.
-        device: cpu or cuda; None for CUDA where there is any.
         output: File for the result (.json, .md) or the figure (.svg, .png, .pdf); several may be given.
         cells: Only count the cells, and those that are finished.
-        json: Print JSON instead of a table.
-        quiet: No progress.
     """
 
-    name: Annotated[Positional[str | None], arg(metavar="NAME")] = None
+    name: Annotated[Positional[str | None], option("NAME", default="list them")] = None
     scale: Literal["small", "paper"] = "small"
-    data: Annotated[str | None, arg(metavar="DATA")] = None
-    data_root: Annotated[str | None, arg(metavar="FOLDER")] = None
-    folder: Annotated[str, arg(metavar="FOLDER|ADDRESS")] = "runs/experiments"
-    workers: Annotated[int, arg(metavar="N")] = 1
-    ray: Annotated[str | None, arg(metavar="ADDRESS|local")] = None
-    gpus: Annotated[float, arg(metavar="N")] = 0.0
-    threads: Annotated[int, arg(metavar="N")] = 1
-    device: Literal["cpu", "cuda"] | None = None
-    output: Annotated[tuple[Path, ...], arg(aliases=["-o"], metavar="FILE...")] = ()
-    cells: bool = False
-    json: bool = False
-    quiet: bool = False
+    data: Annotated[str | None, option("DATA", default="the scale's own")] = None
+    data_root: DataRoot = None
+    folder: Annotated[str, option("FOLDER|ADDRESS")] = "runs/experiments"
+    workers: Annotated[int, option("N")] = 1
+    ray: Annotated[str | None, option("ADDRESS|local", default="none")] = None
+    gpus: Annotated[float, option("N")] = 0.0
+    threads: Annotated[int, option("N")] = 1
+    device: Device = None
+    output: Annotated[tuple[Path, ...], option("FILE...", default="none", short="-o")] = ()
+    force: Force = False
+    cells: Annotated[bool, switch()] = False
+    json: Json = False
+    quiet: Quiet = False
 
 
 def run(options: Options) -> None:
@@ -81,11 +79,11 @@ def run(options: Options) -> None:
         return
     from ghn.cli.support.files import check_writable
     from ghn.cli.support.models import look_in_current_folder
-    from ghn.cli.support.terminal import Bar
+    from ghn.common.progress import Bar
 
     _check(options)
     for file in options.output:
-        check_writable(file, (".json", ".md", ".svg", ".png", ".pdf"))
+        check_writable(file, (".json", ".md", ".svg", ".png", ".pdf"), force=options.force)
     with Bar("loading libraries", quiet=options.quiet or options.cells) as bar:
         from ghn.experiments.catalogue import experiment_named
         from ghn.experiments.run import InterruptedExperimentError
@@ -131,7 +129,7 @@ def _check_figures(options: Options, experiment: Experiment, scale: Scale) -> No
 def _computed(options: Options, experiment: Experiment, scale: Scale, bar: Bar) -> Done:
     import torch
 
-    from ghn.cli.support.terminal import Bar
+    from ghn.common.progress import Bar
     from ghn.experiments.grid.place import open_place
     from ghn.experiments.grid.store import Store
     from ghn.experiments.run import run_experiment

@@ -6,10 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import Positional, arg
+from ghn.cli.support.options import (
+    DataRoot,
+    Force,
+    ImageSize,
+    Model,
+    NumClasses,
+    Quiet,
+    Seed,
+    check_seed,
+    option,
+    switch,
+)
+from ghn.common.progress import Bar
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from ghn.analysis.explorer.page import Page
+    from ghn.zoo.request import ModelRequest
 
 SUFFIXES = (".html", ".htm")
 
@@ -19,47 +34,40 @@ OWN = "default"
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Look at a model in the browser: modules that open and close, search, shapes, and the values that starts give.
+    """Look at a model in the browser: its modules, shapes, and what starts give it.
 
     The page is one file that needs no network and no server.
 
     Attributes:
-        model: A model, as for `ghn predict`: NAME (torchvision), timm:NAME, hf:TYPE, package.module:factory
-            or file.py:factory.
-        output: The .html file to write; None for the model's name in the current folder.
+        output: The .html file to write.
         init: Starts whose values stand beside the model's own, with commas or blanks between them, e.g. ghn,orthogonal
             (`ghn compare --list` lists them); default shows the model's own alone.
         graph_only: Show no values: the model is built without numbers, whatever its size.
-        depth: Levels of modules that are open at first, 0 for none; None for as many as stay clear.
-        num_classes: Outputs of the model's classification head; None for its own number.
-        image_size: Side in pixels of the square images the model is built for and traced with; None for its own.
-        seed: Governs the model's own initialisation and what starts draw.
+        depth: Levels of modules that are open at first, 0 for none.
         data: Data set (cifar10, cifar100, digits) or folder of <class>/*.jpg, for starts that need images.
         data_images: How many.
-        data_root: Folder that holds the data set; None for the default.
-        quiet: Show nothing but errors.
     """
 
-    model: Annotated[Positional[str], arg(metavar="MODEL")]
-    output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE")] = None
-    init: Annotated[tuple[str, ...], arg(metavar="A,B")] = ("ghn",)
-    graph_only: bool = False
-    depth: Annotated[int | None, arg(metavar="N")] = None
-    num_classes: Annotated[int | None, arg(metavar="N")] = None
-    image_size: Annotated[int | None, arg(metavar="PIXELS")] = None
-    seed: Annotated[int, arg(metavar="N")] = 0
-    data: Annotated[str | None, arg(metavar="DATA|FOLDER")] = None
-    data_images: Annotated[int, arg(metavar="N")] = 512
-    data_root: Annotated[Path | None, arg(metavar="FOLDER")] = None
-    quiet: bool = False
+    model: Model
+    output: Annotated[Path | None, option("FILE", default="the model's name, in this folder", short="-o")] = None
+    force: Force = False
+    init: Annotated[tuple[str, ...], option("A,B")] = ("ghn",)
+    graph_only: Annotated[bool, switch()] = False
+    depth: Annotated[int | None, option("N", default="as many as stay clear")] = None
+    num_classes: NumClasses = None
+    image_size: ImageSize = None
+    seed: Seed = 0
+    data: Annotated[str | None, option("DATA|FOLDER", default="none")] = None
+    data_images: Annotated[int, option("N")] = 512
+    data_root: DataRoot = None
+    quiet: Quiet = False
 
     def __post_init__(self) -> None:
         if self.depth is not None and self.depth < 0:
             raise ValueError(f"--depth must be at least 0, not {self.depth}")
         if self.data_images < 1:
             raise ValueError(f"--data-images must be at least 1, not {self.data_images}")
-        if not -(2**63) <= self.seed < 2**63:
-            raise ValueError(f"--seed must fit in 64 bits, not {self.seed}")
+        check_seed(self.seed)
 
 
 def run(options: Options) -> None:
@@ -70,21 +78,35 @@ def run(options: Options) -> None:
     """
     from ghn.cli.support.files import check_writable
     from ghn.cli.support.models import requested_model
-    from ghn.cli.support.terminal import Steps, show, size
-    from ghn.zoo import build_model
-    from ghn.zoo.names import split_names
+    from ghn.cli.support.terminal import show, size
 
     output = options.output or Path(file_name(options.model))
-    check_writable(output, SUFFIXES)
+    check_writable(output, SUFFIXES, force=options.force)
     request = requested_model(
         options.model, num_classes=options.num_classes, image_size=options.image_size, meta=options.graph_only
     )
-    steps = Steps(quiet=options.quiet)
-    with steps.step("loading libraries"):
-        import torch
+    with Bar("loading libraries", quiet=options.quiet) as bar:
+        page = _page(options, request, bar)
+        with bar.step(f"writing {output}"):
+            page.save(output)
+    if not options.quiet:
+        starts = ", ".join(start["name"] for start in page.document["starts"])
+        nodes, edges = (len(page.document[part]) for part in ("nodes", "edges"))
+        show(
+            f"{output}: {nodes} nodes, {edges} edges, {'no values' if options.graph_only else f'values by {starts}'}, "
+            f"{size(output.stat().st_size)}; open it in a browser"
+        )
 
-        from ghn.analysis import explore
-        from ghn.initializers import create
+
+def _page(options: Options, request: ModelRequest, bar: Bar) -> Page:
+    """Build the model and look at it from each start."""
+    import torch
+
+    from ghn.analysis import explore
+    from ghn.initializers import create
+    from ghn.zoo import build_model
+    from ghn.zoo.names import split_names
+
     inits = [] if options.graph_only else [name for text in options.init for name in split_names(text) if name != OWN]
     # Whether there are such starts is found out before anything is built.
     needed = max((create(name).needs_images for name in inits), default=0)
@@ -92,11 +114,11 @@ def run(options: Options) -> None:
         raise ValueError(f"{', '.join(inits)}: a start needs images; name some with --data DATA|FOLDER")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
-        with steps.step(f"building {options.model}"):
+        with bar.step(f"building {options.model}"):
             built = build_model(request)
         batches = _batches(options, built.example_inputs) if needed else None
-        with steps.step(f"looking at {options.model}"):
-            page = explore(
+        with bar.step(f"looking at {options.model}"):
+            return explore(
                 built.model,
                 built.example_inputs,
                 inits=inits,
@@ -105,15 +127,6 @@ def run(options: Options) -> None:
                 title=options.model,
                 depth=options.depth,
             )
-    with steps.step(f"writing {output}"):
-        page.save(output)
-    if not options.quiet:
-        starts = ", ".join(start["name"] for start in page.document["starts"])
-        nodes, edges = (len(page.document[part]) for part in ("nodes", "edges"))
-        show(
-            f"{output}: {nodes} nodes, {edges} edges, {'no values' if options.graph_only else f'values by {starts}'}, "
-            f"{size(output.stat().st_size)}; open it in a browser"
-        )
 
 
 def file_name(model: str) -> str:
@@ -128,4 +141,10 @@ def _batches(options: Options, example: object) -> list[tuple[Tensor, Tensor]]:
 
     assert options.data is not None
     side = options.image_size or (example.shape[-1] if hasattr(example, "shape") else 224)
-    return sample_batches(options.data, options.data_images, root=options.data_root, image_size=side, seed=options.seed)
+    return sample_batches(
+        options.data,
+        options.data_images,
+        root=None if options.data_root is None else Path(options.data_root),
+        image_size=side,
+        seed=options.seed,
+    )

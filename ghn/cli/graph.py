@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Annotated
 
 from ghn.cli.support.models import BY_MODULES
-from ghn.cli.support.options import Force, ImageSize, Json, Model, NumClasses, OutputRequired, Quiet
+from ghn.cli.support.options import Force, ImageSize, Json, Model, NumClasses, OutputRequired, Quiet, switch
 from ghn.common.progress import Bar
+
+FOLDED = "Draw every block. Otherwise equal blocks that follow each other are drawn once, with the number of times."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Draw the computational graph of a model, or write it as JSON or DOT.
 
-    In pictures, equal blocks that follow each other are drawn once, with the number of times.
-
     Attributes:
         output: The file to write; its suffix chooses the format: .svg, .png or .pdf (pictures), .json or .dot.
-        fold: Draw equal blocks that follow each other once.
     """
 
     model: Model
     output: OutputRequired
     force: Force = False
-    fold: bool = True
+    fold: Annotated[bool, switch(FOLDED)] = True
     num_classes: NumClasses = None
     image_size: ImageSize = None
     quiet: Quiet = False

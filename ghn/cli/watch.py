@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
+
+from ghn.cli.support.options import Force, Output, Quiet, option, switch
 
 SUFFIXES = (".html", ".htm")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Show the curves of trainings in the browser, while they run: those of ghn train, finetune and compare.
+    """Show the curves of trainings in the browser, while they run.
 
-    Serves a page to this machine alone until Ctrl-C; what is trained is not touched.
+    Those of ghn train, finetune and compare. The page is served to this machine
+
+    alone until Ctrl-C; what is trained is not touched.
 
     Attributes:
         folder: The folder of a training or of a comparison, or one with several below it.
@@ -23,15 +27,15 @@ class Options:
         port: At which the page is; the next free one where it is taken, 0 for any.
         seconds: Between the page's looks for more.
         open: Open the page in the browser.
-        quiet: Show nothing but errors.
     """
 
-    folder: Annotated[Positional[Path], arg(metavar="FOLDER")]
-    output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE")] = None
-    port: Annotated[int, arg(metavar="N")] = 8040
-    seconds: Annotated[float, arg(metavar="SECONDS")] = 3.0
-    open: bool = False
-    quiet: bool = False
+    folder: Annotated[Positional[Path], option("FOLDER")]
+    output: Output = None
+    force: Force = False
+    port: Annotated[int, option("N")] = 8040
+    seconds: Annotated[float, option("SECONDS")] = 3.0
+    open: Annotated[bool, switch()] = False
+    quiet: Quiet = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65515:
@@ -55,7 +59,7 @@ def run(options: Options) -> None:
         what = "is no folder" if options.folder.exists() else "does not exist; start a training first"
         raise ValueError(f"{options.folder} {what}")
     if options.output is not None:
-        check_writable(options.output, SUFFIXES)
+        check_writable(options.output, SUFFIXES, force=options.force)
         logs = Logs(options.folder)
         text = page_of(logs, seconds=None)
         with replaced(options.output) as partial:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ghn.common.processes import start_worker
+from ghn.common.parallel.processes import start_worker
 from ghn.data import subsets
 from ghn.data.augment import Policy, policy_transform
 from ghn.data.decode import read_image

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from ghn.common.processes import share, start_worker
+from ghn.common.parallel.processes import share, start_worker
 from ghn.deepnets.dataset import DeepNets
 from ghn.deepnets.genotype import NetworkArguments
 from ghn.deepnets.network import Network

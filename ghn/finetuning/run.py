@@ -19,7 +19,7 @@ from ghn.common.devices import chosen_device
 from ghn.common.files import write_text
 from ghn.common.memory import is_out_of_memory
 from ghn.common.modules import modes_kept
-from ghn.common.processes import share
+from ghn.common.parallel.processes import share
 from ghn.common.progress import Bar
 from ghn.data.sample import first_batches
 from ghn.evaluate.accuracy import Scores, score_batches, scores_of

@@ -15,7 +15,7 @@ What is given up is summing during the backward pass. The hypernetwork's is a sm
 into the target networks, so there is little to hide a sum behind.
 
 Several processes may share a card: small networks keep a GPU waiting for the launches of one process. NCCL refuses
-that; then gloo sets the group up, and sums are those of `ghn.common.shared_sum`, on the card itself.
+that; then gloo sets the group up, and sums are those of `ghn.common.parallel.shared_sum`, on the card itself.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ghn.common.devices import chosen_device
+from ghn.common.parallel.processes import share
+from ghn.common.parallel.shared_sum import SharedSum
 from ghn.common.private_torch import foreach_copy_
-from ghn.common.processes import share
-from ghn.common.shared_sum import SharedSum
 
 Kind = TypeVar("Kind")
 

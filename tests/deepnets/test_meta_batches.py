@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ghn.common.processes import share
+from ghn.common.parallel.processes import share
 from ghn.deepnets import DeepNets, MetaBatch, MetaBatches, Space
 from ghn.deepnets.cost import megamacs
 from ghn.deepnets.plan import plan_network

@@ -67,7 +67,8 @@ def test_texts_of_nodes_lie_in_one_box_and_counts_in_none(picture: Picture) -> N
 
 
 def test_all_lies_in_the_picture(picture: Picture) -> None:
-    for shape in (*picture.boxes, *picture.texts):
+    shapes: list[Box | Text] = [*picture.boxes, *picture.texts]
+    for shape in shapes:
         left, top, right, bottom = rectangle(shape)
         assert 0 <= left <= right <= picture.width
         assert 0 <= top <= bottom <= picture.height

@@ -48,7 +48,7 @@ PROGRAM = """
 import sys
 import torch
 import torch.distributed as dist
-from ghn.common.processes import share
+from ghn.common.parallel.processes import share
 from ghn.finetuning.batch_norm import SynchronisedBatchNorm
 from tests.finetuning.test_batch_norm import BATCH, Network, two_steps
 

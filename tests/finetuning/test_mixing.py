@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ghn.common.processes import share
+from ghn.common.parallel.processes import share
 from ghn.finetuning.mixing import Mix, places
 
 pytest.importorskip("torchvision")

@@ -15,7 +15,7 @@ from ghn.cli.analyses.shared import StartOptions, check_outputs, failures, give,
 if TYPE_CHECKING:
     from ghn.analysis.networks import Networks
     from ghn.analysis.ranking import Correlation
-    from ghn.cli.support.terminal import Bar
+    from ghn.common.progress import Bar
 
 PUBLISHED_ROWS = {"ghn2": "ghn2-m8", "ghn3-t": "ghn3-t-m8", "ghn3-xl": "ghn3-xl-m16"}
 

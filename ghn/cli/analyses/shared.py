@@ -17,7 +17,7 @@ from tyro.conf import Positional, arg
 if TYPE_CHECKING:
     from ghn.analysis.networks import Networks
     from ghn.analysis.records import Record
-    from ghn.cli.support.terminal import Bar
+    from ghn.common.progress import Bar
 
 PICTURES = (".svg", ".png", ".pdf")
 TABLES = (".json", ".csv")
@@ -158,7 +158,7 @@ def working(options: NetworkOptions) -> Iterator[Bar]:
     Raises:
         KeyboardInterrupt: When it was interrupted, with a line on what is kept.
     """
-    from ghn.cli.support.terminal import Bar
+    from ghn.common.progress import Bar
 
     with Bar("loading libraries", quiet=options.quiet or options.json) as bar:
         try:

@@ -13,7 +13,7 @@ from ghn.common.progress import Bar
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Print what completes commands, options, their values and names of models in a shell.
+    """Print what completes commands, options and names of models in a shell.
 
     bash: ghn completion bash > ~/.local/share/bash-completion/completions/ghn
 

@@ -17,7 +17,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "evaluate": "accuracy of predicted networks without training them",
         "compare": "train a model from several starts, and say which is ahead",
         "watch": "curves of trainings in the browser, while they run",
-        "experiment": "compute a table or figure of the paper, beside the published numbers",
+        "experiment": "compute a table or figure of the paper, beside what was published",
         "analyze": "scores, rankings, diversity, variance, filters and graphs",
         "deepnets": "list, summarise and describe random architectures",
         "models": "list models by name",

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn.common.optional import require
+from ghn.common.progress import Bar
 from ghn.data.errors import DataError
 from ghn.finetuning.detection.config import DetectionConfig
 from ghn.finetuning.detection.penn_fudan import PennFudan, Target
@@ -83,7 +84,7 @@ def train_detector(
         def remember(report: StepReport) -> None:
             stepper.losses.append(report.loss)
 
-        loop = Loop(trainer, folder, quiet=quiet, silent=quiet)
+        loop = Loop(trainer, folder, bar=Bar(quiet=quiet))
         loop.go(
             lambda first, last: (_batch(images, config, count, step, device) for step in range(first, last)),
             after_step=remember,

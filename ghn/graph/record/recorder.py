@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 
+from ghn.common.parallel.thread_stack import ThreadStack
 from ghn.common.private_torch import (
     OperatorMode,
     WeakIdKeyDictionary,
@@ -24,7 +25,6 @@ from ghn.common.private_torch import (
     without_levels,
 )
 from ghn.common.tensors import extent, storage_of
-from ghn.common.thread_stack import ThreadStack
 from ghn.graph.record.guesses import NeedsValuesError, counts, depends_on_values, guess, is_decision
 from ghn.graph.record.known import KnownTensors
 from ghn.graph.record.op_graph import GRADIENT, WRITE, Operation, OpGraph, Ref, Value

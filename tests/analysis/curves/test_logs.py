@@ -27,7 +27,7 @@ def points(log: Log, name: str = "loss") -> list[tuple[int, float | None]]:
 
 
 def test_what_a_training_writes_is_read_as_it_comes(tmp_path: Path, file: Path) -> None:
-    book, log = Logbook(tmp_path, quiet=True), Log(file)
+    book, log = Logbook(tmp_path), Log(file)
     assert points(log) == []
     book.write(1, {"loss": 2.0, "accuracy": 0.1})
     assert points(log) == [(1, 2.0)]

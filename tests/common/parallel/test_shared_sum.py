@@ -14,7 +14,7 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 import torch, torch.distributed as dist
-from ghn.common import shared_sum
+from ghn.common.parallel import shared_sum
 from ghn.training.ranks import Ranks
 
 folder, unable, device = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]

@@ -13,7 +13,7 @@ PROGRAM = """
 import os, time
 import torch
 from torch.utils.data import DataLoader
-from ghn.common.processes import start_worker
+from ghn.common.parallel.processes import start_worker
 
 class Numbers(torch.utils.data.Dataset):
     def __getitem__(self, index):

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from ghn.common.thread_stack import ThreadStack
+from ghn.common.parallel.thread_stack import ThreadStack
 
 
 def test_each_thread_has_its_own() -> None:
