@@ -33,9 +33,9 @@ class Options:
 
     Each cell of its grid is stored as soon as it is finished, by what it computes:
 
-    the same command goes on where it was stopped, other experiments use the same cells,
+    the same command goes on where it was stopped, others use the same cells,
 
-    and several of these commands share the work of one folder.
+    and several commands share the work of one folder.
 
     Attributes:
         name: The experiment, e.g. table4.
