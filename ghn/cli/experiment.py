@@ -263,6 +263,7 @@ def _show(options: Options, report: Report) -> None:
     title = f"{report.name}: {report.title} ({report.scale}, {report.data}; in brackets the paper)"
     table = make_table(title, "", *report.columns)
     for row in report.rows:
-        # One below the other: tables of the paper are wide.
-        table.add_row(row.name, *(report.cell(row, column, "\n") for column in range(len(report.columns))))
+        # Narrow, and one below the other: tables of the paper are wide.
+        cells = [report.cell(row, column, "\n").replace(" ± ", "±") for column in range(len(report.columns))]
+        table.add_row(row.name, *cells)
     show(table, "", *report.notes, *(f"failed: {line}" for line in report.failed), *map(str, options.output))
