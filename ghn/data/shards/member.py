@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, BinaryIO
+from typing import Any
 
 from ghn.common.optional import require
 from ghn.common.untrusted.errors import FormatError
@@ -44,7 +44,7 @@ class Member:
             if "://" in self.shard:
                 content = bytes(file_system(self.shard).cat_file(self.shard, self.offset, self.offset + self.size))
             else:
-                content = os.pread(_opened(self.shard).fileno(), self.size, self.offset)
+                content = os.pread(_opened(self.shard).descriptor, self.size, self.offset)
         except OSError as error:
             raise FormatError(f"cannot be read ({error.strerror or error})") from None
         if len(content) != self.size:
@@ -65,6 +65,18 @@ def file_system(address: str) -> Any:
         raise ValueError(f"{address} cannot be opened: {error}") from error
 
 
+class _Opened:
+    """A file that is open as long as it is held; unlike Python's, nobody complains when it is let go."""
+
+    def __init__(self, path: str) -> None:
+        with open_regular(path) as file:
+            self.descriptor = os.dup(file.fileno())
+
+    def __del__(self) -> None:
+        if hasattr(self, "descriptor"):
+            os.close(self.descriptor)
+
+
 @lru_cache(maxsize=OPEN_SHARDS)
-def _opened(shard: str) -> BinaryIO:
-    return open_regular(shard)
+def _opened(shard: str) -> _Opened:
+    return _Opened(shard)
