@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -32,7 +31,10 @@ class Place(Protocol):
     local: bool
 
     def create(self, name: str, content: bytes) -> bool:
-        """Make a file; False where there is one of that name already, whoever made it."""
+        """Make a small file; False where there is one of that name already, whoever made it.
+
+        Others may see it empty for a moment; for ever where this process is killed in that moment.
+        """
         ...
 
     def put(self, name: str, content: bytes) -> None:
@@ -91,17 +93,21 @@ class FolderPlace:
 
     def create(self, name: str, content: bytes) -> bool:
         path = self._root / name
-        # Its content must be there when its name is.
-        temporary = self._written(path, content)
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return False
-        except OSError:
-            return _create_here(path, content)
-        finally:
-            os.unlink(temporary)
-        return True
+        for _ in range(2):
+            try:
+                # For a moment it is there and empty.
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            except FileExistsError:
+                return False
+            except FileNotFoundError:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                continue
+            try:
+                os.write(descriptor, content)
+            finally:
+                os.close(descriptor)
+            return True
+        raise FileNotFoundError(f"the folder {path.parent} was removed")
 
     def put(self, name: str, content: bytes) -> None:
         path = self._root / name
@@ -166,27 +172,6 @@ class FolderPlace:
     def folder(self, name: str) -> Path | None:
         found = self._root / name
         return found if found.is_dir() else None
-
-    def _written(self, path: Path, content: bytes) -> str:
-        """A file of that content beside `path`, under a name of its own."""
-        try:
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
-        with open(descriptor, "wb") as file:
-            file.write(content)
-        return temporary
-
-
-def _create_here(path: Path, content: bytes) -> bool:
-    """As `FolderPlace.create`, where the file system has no hard links; for a moment the file is empty."""
-    try:
-        with open(path, "xb") as file:
-            file.write(content)
-    except FileExistsError:
-        return False
-    return True
 
 
 class Beat:

@@ -40,18 +40,6 @@ def test_files_are_made_once_replaced_read_and_removed(place: Place) -> None:
     assert place.read("a/b") == b"again"
 
 
-def test_files_are_made_once_also_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", refused)
-    place = open_place(tmp_path)
-    assert place.create("a/b", b"first")
-    assert not place.create("a/b", b"second")
-    assert place.read("a/b") == b"first"
-    assert [file.name for file in (tmp_path / "a").iterdir()] == ["b"]
-
-
 def test_lines_are_added(place: Place) -> None:
     for count, line in enumerate([b"one\n", b"two\n", b"three\n"]):
         place.add("results/me", line, count)

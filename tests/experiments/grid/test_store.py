@@ -109,7 +109,7 @@ def test_on_another_machine_only_its_signs_of_life_count(tmp_path: Path, monkeyp
 
 
 def test_a_claim_without_an_owner_is_left_alone_for_a_lease(tmp_path: Path) -> None:
-    """As it is for a moment where the file system has no hard links, or for ever after a kill in that moment."""
+    """As it is for a moment, and for ever where its driver was killed in that moment."""
     (tmp_path / "claims").mkdir()
     (tmp_path / "claims" / f"{A}.0").touch()
     with Store(open_place(tmp_path), lease=0.3) as store:
