@@ -31,7 +31,7 @@ class Options:
         image_size: Side of the images in pixels.
         num_classes: Outputs of the networks.
         metadata: Published JSON file to take the split from.
-        output: A .json file for the result, or, with an index, a .svg or .dot file for a drawing of the graph.
+        output: A .json file for the result, or, with an index, a .svg, .png, .pdf or .dot file for a drawing.
     """
 
     split: Annotated[Positional[str | None], option("SPLIT", default="list them")] = None

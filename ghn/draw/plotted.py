@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,7 +81,9 @@ def _plotted(picture: Picture, kind: str, *, dpi: float) -> bytes:
         _add_text(axes, text)
     written = io.BytesIO()
     # Text stays text in a PDF, to be searched and copied.
-    with rc_context({"pdf.fonttype": 42}):
+    with rc_context({"pdf.fonttype": 42}), warnings.catch_warnings():
+        # Characters that the font lacks are drawn as empty boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(written, format=kind, dpi=dpi, metadata={"Title": picture.title})
     return written.getvalue()
 
