@@ -77,7 +77,7 @@ function chart(name, runs, logarithmic) {
   const x = (step) => LEFT + ((step - begin) / (end - begin)) * (WIDTH - LEFT - RIGHT);
   const y = (value) => HEIGHT - BOTTOM - ((value - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
   const parts = [];
-  for (const value of ticks(low, high, 4)) {
+  for (const value of ticks(low, high, 6)) {
     const shown = short(logarithmic ? 10 ** value : value);
     parts.push(drawn("path", { class: "grid", d: `M${LEFT} ${y(value)}H${WIDTH - RIGHT}` }));
     parts.push(drawn("text", { x: LEFT - 7, y: y(value) + 4, "text-anchor": "end" }, shown));
