@@ -65,14 +65,10 @@ def in_a_terminal(
     variables = {"TERM": "xterm-256color", "OMP_NUM_THREADS": "1", **(environment or {})}
     process = context.Process(target=_run, args=(os.ttyname(theirs), list(words), variables, folder))
     process.start()
-    os.close(theirs)
     began, first, text = time.monotonic(), float("nan"), b""
     while process.is_alive() or select.select([ours], [], [], 0)[0]:
         if select.select([ours], [], [], 0.05)[0]:
-            try:
-                part = os.read(ours, 1 << 16)
-            except OSError:  # closed at the other end
-                break
+            part = os.read(ours, 1 << 16)
             first = time.monotonic() - began if not text else first
             text += part
         if interrupt is not None and interrupt(text.decode("utf-8", "replace")):
@@ -81,6 +77,8 @@ def in_a_terminal(
         assert time.monotonic() - began < 120, text.decode("utf-8", "replace")
     process.join()
     os.close(ours)
+    # Not before: a terminal that nobody has open is at its end.
+    os.close(theirs)
     return Seen(code=process.exitcode, text=text.decode("utf-8", "replace"), first=first)
 
 

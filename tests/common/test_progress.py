@@ -1,8 +1,8 @@
 """Progress on a terminal, in a file, and as a part of another's."""
 
 import io
-import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,7 +19,8 @@ class Terminal(io.StringIO):
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """In place of stderr, 120 columns wide."""
     terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
+    # Not of `sys` itself, which pytest sets anew between its phases.
+    monkeypatch.setattr(progress, "sys", SimpleNamespace(stderr=terminal))
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     return terminal
@@ -144,7 +145,7 @@ def test_the_next_of_several_works_begins_anew(clock: list[float]) -> None:
         assert bar._estimate.left() == pytest.approx(10)
 
 
-def test_lines_stand_above_what_moves(terminal: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_stand_above_what_moves(terminal: Terminal) -> None:
     with Bar() as bar:
         bar.begin(2, "x")
         bar.say("a line [with brackets]\x1b[2J")
