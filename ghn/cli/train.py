@@ -80,8 +80,16 @@ class Options:
         penalty_form: Sum of norms, or of their squares.
         precision: Arithmetic of the target networks and the encoder.
         validation_networks: Networks in an evaluation on held-out images.
+        adapt_steps: Steps of SGD after which these are evaluated too, also from random weights; 0 for none.
+        adapt_rates: Learning rates of these steps, of which the best counts.
+        select_by: Validation that decides on the weights saved in hypernet-best/: at once, or after these steps.
         max_nonfinite: Steps in a row without a finite gradient that end the run.
         shared_images: All networks of a step see the same images.
+        initialization: Scale of the weights that a fresh hypernetwork predicts.
+        inner_steps: Steps of SGD on predicted weights, after which a network's loss counts too; 0 for none.
+        inner_rate: Learning rate of these steps.
+        inner_share: Weight of the loss after them, 0 to 1.
+        weight_noise: Noise on predicted weights while training, over each tensor's root mean square.
         augment: Random crops and mirroring.
         cudnn_depthwise: Depthwise convolutions on a GPU through cuDNN, which compiles each new shape for a second.
         split: Target networks: split of DeepNets-1M.
@@ -142,7 +150,15 @@ class Options:
     seed: Annotated[int | None, of_run("N", help=SEED)] = None
     validation_networks: Annotated[int | None, of_run("N")] = None
     max_nonfinite: Annotated[int | None, of_run("N")] = None
+    adapt_steps: Annotated[int | None, of_run("N")] = None
+    adapt_rates: Annotated[tuple[float, ...] | None, of_run("RATE...")] = None
+    select_by: Annotated[Literal["accuracy", "adapted"] | None, of_run("accuracy|adapted")] = None
     shared_images: Annotated[bool | None, of_run("True|False")] = None
+    initialization: Annotated[Literal["published", "variance"] | None, of_run("published|variance")] = None
+    inner_steps: Annotated[int | None, of_run("N")] = None
+    inner_rate: Annotated[float | None, of_run("RATE")] = None
+    inner_share: Annotated[float | None, of_run("SHARE")] = None
+    weight_noise: Annotated[float | None, of_run("SHARE")] = None
     augment: Annotated[bool | None, of_run("True|False")] = None
     cudnn_depthwise: Annotated[bool | None, of_run("True|False")] = None
     split: Annotated[str | None, of_run("NAME")] = None
@@ -206,12 +222,16 @@ def run(options: Options) -> None:
 def _export(options: Options, trainer: Trainer[Any], images: ImageSet | None) -> None:
     """Write what was trained, as `--ghn` takes it."""
     from ghn.meta.export import export
+    from ghn.meta.stepper import MetaStepper
 
     assert options.output is not None
     command = _command(options, trainer.ranks.world)
     export(options.output, options.output / "hypernet", command=command, images=images)
     if trainer.average is not None:
         export(options.output, options.output / "hypernet-averaged", command=command, averaged=True, images=images)
+    stepper = trainer.stepper
+    if trainer.config.select_by and isinstance(stepper, MetaStepper) and stepper.best["weights"]:
+        export(options.output, options.output / "hypernet-best", command=command, best=True, images=images)
 
 
 def _tell(options: Options, trainer: Trainer[Any]) -> None:

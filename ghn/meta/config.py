@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from ghn.common.settings import at_least
+from ghn.common.settings import POSITIVE, at_least
 from ghn.deepnets import Space
 from ghn.hypernet.config import GHNConfig
+from ghn.hypernet.initial import Initialization
 from ghn.training.config import TrainingConfig
 
 VALIDATION_BATCH = 64
@@ -41,9 +42,23 @@ class MetaTrainingConfig(TrainingConfig):
             the gradient is the same.
         penalty: γ of eq. 10, weight of the sum of the predicted tensors' norms.
         penalty_form: `norm` (eq. 10) or `squared` (table 5).
+        initialization: Scale of the weights that a fresh hypernetwork predicts: `published`, or `variance`, that of the
+            target networks' own initialisation (see `ghn.hypernet.initial`).
+        inner_steps: k, steps of SGD on a network's predicted weights, after which its loss counts too (first-order
+            MAML, Finn et al., ICML 2017). The images of a step are split into k + 1 parts, so that it costs the same;
+            0 for eq. 10 alone.
+        inner_rate: Learning rate of these steps.
+        inner_share: λ, weight of the loss after them; that of the loss before is 1 - λ.
+        weight_noise: Standard deviation of noise on predicted weights while training, over each tensor's root mean
+            square; 0 for none.
         augment: Random crops and mirroring.
         cudnn_depthwise: Depthwise convolutions on CUDA through cuDNN, which compiles each new shape for over a second.
         validation_networks: Networks of the split `val` in an evaluation on held-out images.
+        adapt_steps: Steps of SGD on these networks, after which they are evaluated too, from predicted weights and from
+            random ones; 0 for no such evaluation.
+        adapt_rates: Learning rates of these steps; each start has its best.
+        select_by: Which validation decides on the weights that are kept as the best of the run: `accuracy`, or
+            `adapted`, that after `adapt_steps`; None keeps none.
         workers: Processes that prepare networks and graphs; 0 prepares them in the training process.
         image_workers: Processes that decode images of folders (small data sets need none).
         skip_damaged: Damaged training images of folders and shards that are passed over, each with a warning that names
@@ -61,6 +76,8 @@ class MetaTrainingConfig(TrainingConfig):
         "accumulate",
         "shared_images",
         "cudnn_depthwise",
+        "adapt_steps",
+        "adapt_rates",
     }
 
     hypernet: GHNConfig = field(default_factory=lambda: GHNConfig.preset("ghn3-t", num_classes=10))
@@ -77,12 +94,36 @@ class MetaTrainingConfig(TrainingConfig):
     accumulate: int | None = field(default=None, metadata=at_least(1))
     penalty: float = field(default=3e-5, metadata=at_least(0))
     penalty_form: Literal["norm", "squared"] = "norm"
+    initialization: Initialization = "published"
+    inner_steps: int = field(default=0, metadata=at_least(0))
+    inner_rate: float = field(default=0.05, metadata=POSITIVE)
+    inner_share: float = field(default=0.5, metadata=at_least(0))
+    weight_noise: float = field(default=0.0, metadata=at_least(0))
     augment: bool = True
     cudnn_depthwise: bool = False
     validation_networks: int = field(default=8, metadata=at_least(1))
+    adapt_steps: int = field(default=0, metadata=at_least(0))
+    adapt_rates: tuple[float, ...] = field(default=(0.01, 0.1), metadata=POSITIVE)
+    select_by: Literal["accuracy", "adapted"] | None = None
     workers: int = field(default=0, metadata=at_least(0))
     image_workers: int = field(default=0, metadata=at_least(0))
     skip_damaged: int = field(default=0, metadata=at_least(0))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.inner_share > 1:
+            raise ValueError(f"inner_share is a share, 0 <= inner_share <= 1, not {self.inner_share:g}")
+        if self.images < 2 * (self.inner_steps + 1) and self.inner_steps:
+            raise ValueError(
+                f"{self.inner_steps} inner steps need at least {2 * (self.inner_steps + 1)} images, two for each part; "
+                f"raise images ({self.images}) or lower inner_steps"
+            )
+        if self.select_by == "adapted" and not self.adapt_steps:
+            raise ValueError("select_by is 'adapted', but adapt_steps is 0; set it, e.g. to 24")
+        if self.select_by and not self.validate_every:
+            raise ValueError(f"select_by is {self.select_by!r}, but nothing is validated; set validate_every")
+        if self.adapt_steps and not self.adapt_rates:
+            raise ValueError("adapt_rates is empty; give at least one learning rate, or set adapt_steps to 0")
 
     @property
     def held_out(self) -> int:

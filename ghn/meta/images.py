@@ -20,10 +20,12 @@ class Images:
     Attributes:
         train: Augmented training images, endlessly.
         held_out: Images for validation as they are; None without validation.
+        adapting: Training images as they are, for the steps of an evaluation (config `adapt_steps`); None without.
     """
 
     train: ImageStream | ImageFolderStream
     held_out: ImageStream | ImageFolderStream | None
+    adapting: ImageStream | ImageFolderStream | None = None
 
 
 def training_images(config: MetaTrainingConfig) -> ImageSet | ImageFolder:
@@ -71,6 +73,9 @@ def _in_memory(kept: ImageSet, held: ImageSet, config: MetaTrainingConfig, ranks
     return Images(
         train=ImageStream(kept.to(ranks.device), batch_size=config.images, seed=config.seed, augmentation=augmentation),
         held_out=ImageStream(held.to(ranks.device), batch_size=VALIDATION_BATCH) if config.validate_every else None,
+        adapting=ImageStream(kept.to(ranks.device), batch_size=config.images, seed=config.seed)
+        if config.validate_every and config.adapt_steps
+        else None,
     )
 
 
@@ -90,6 +95,9 @@ def _from_files(kept: ImageFolder, held: ImageFolder, config: MetaTrainingConfig
         ),
         held_out=ImageFolderStream(held, batch_size=VALIDATION_BATCH, device=ranks.device)
         if config.validate_every
+        else None,
+        adapting=ImageFolderStream(kept, batch_size=config.images, seed=config.seed, device=ranks.device)
+        if config.validate_every and config.adapt_steps
         else None,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from ghn.common.progress import Bar
-from ghn.data import ImageFolder, ImageSet
+from ghn.data import ImageFolder, ImageFolderStream, ImageSet, ImageStream
 from ghn.deepnets import DeepNets, MetaBatch, MetaBatches, Space, network_from_arguments
+from ghn.hypernet.initial import set_initial_scale
+from ghn.meta.adaptation import Adaptation
 from ghn.meta.config import VALIDATION_BATCHES, MetaTrainingConfig
 from ghn.meta.images import Images, open_images
 from ghn.meta.new_shapes import attention_without_compilation, without_compilation
-from ghn.meta.stepper import MetaWork, meta_trainer
+from ghn.meta.stepper import MetaStepper, MetaWork, meta_trainer
 from ghn.meta.targets import Target
 from ghn.meta.validation import validate
 from ghn.model import GHN, from_pretrained
@@ -101,6 +103,7 @@ def starting_weights(config: MetaTrainingConfig, folder: Path) -> GHN:
     """
     hypernet = GHN(config.hypernet)
     if config.start_from is None or has_state(folder):
+        set_initial_scale(hypernet, config.initialization)
         return hypernet
     other = from_pretrained(config.start_from)
     if other.config != config.hypernet:
@@ -137,10 +140,11 @@ def _batches(config: MetaTrainingConfig, images: Images, ranks: Ranks, step: int
 
 
 def _validator(trainer: Trainer[MetaWork], config: MetaTrainingConfig, images: Images) -> Callable[[], Validation]:
-    """Held-out networks with predicted parameters on held-out images."""
+    """Held-out networks with predicted parameters on held-out images; then the choice of the best weights."""
     drawn = validation_networks(config)
     held_out = images.held_out
     assert held_out is not None, "validation holds images out"
+    adaptation: list[Adaptation] = []
 
     def validation() -> Validation:
         networks = make_targets(drawn, replace(config, precision="float32"), trainer.device)
@@ -155,18 +159,57 @@ def _validator(trainer: Trainer[MetaWork], config: MetaTrainingConfig, images: I
             "validation_accuracy_max": max(accuracies),
             "validation_loss": statistics.median(losses),
         }
-        averaged = ""
+        said = (
+            f"{len(accuracies)} held-out networks on held-out images: accuracy "
+            f"{values['validation_accuracy']:.3f} ± {values['validation_accuracy_std']:.3f}"
+        )
         if trainer.average is not None:
             accuracies_averaged, _ = validate(trainer.average.module, networks, batches)
             values["validation_accuracy_average"] = statistics.mean(accuracies_averaged or [math.nan])
-            averaged = f", with averaged weights {values['validation_accuracy_average']:.3f}"
-        line = (
-            f"{len(accuracies)} held-out networks on held-out images: accuracy "
-            f"{values['validation_accuracy']:.3f} ± {values['validation_accuracy_std']:.3f}{averaged}"
-        )
-        return Validation(values=values, line=line)
+            said += f", with averaged weights {values['validation_accuracy_average']:.3f}"
+        if images.adapting is not None:
+            # Its networks and random weights are the same at every validation.
+            if not adaptation:
+                adaptation.append(adaptation_of(config, drawn, networks, images.adapting, batches))
+            values["adapted_accuracy"] = adaptation[0].from_predicted(hypernet)
+            values["adapted_accuracy_random"] = adaptation[0].from_random()
+            said += (
+                f"; after {config.adapt_steps} steps of SGD {values['adapted_accuracy']:.3f}, "
+                f"from random weights {values['adapted_accuracy_random']:.3f}"
+            )
+        if config.select_by:
+            stepper = trainer.stepper
+            assert isinstance(stepper, MetaStepper)
+            judged = values["validation_accuracy" if config.select_by == "accuracy" else "adapted_accuracy"]
+            said += " (the best so far)" if stepper.consider(judged, trainer.step_count) else ""
+        return Validation(values=values, line=said)
 
     return validation
+
+
+def adaptation_of(
+    config: MetaTrainingConfig,
+    drawn: MetaBatch,
+    networks: Sequence[Target],
+    images: ImageStream | ImageFolderStream,
+    held_out: Sequence[tuple[Tensor, Tensor]],
+) -> Adaptation:
+    """The evaluation after some steps; random weights of a network depend on the run's seed and its number only."""
+    device = held_out[0][0].device
+
+    def random(index: int) -> dict[str, Tensor]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed * 1009 + index)
+            network = network_from_arguments(drawn.arguments[index], config.hypernet.num_classes, config.image_size)
+        return {name: parameter.detach().to(device) for name, parameter in network.named_parameters()}
+
+    return Adaptation(
+        targets=networks,
+        random=random,
+        training=[_channels_last(images.batch(step)) for step in range(config.adapt_steps)],
+        held_out=held_out,
+        rates=config.adapt_rates,
+    )
 
 
 def meta_batches(config: MetaTrainingConfig, space: Space, ranks: Ranks | None = None) -> MetaBatches:

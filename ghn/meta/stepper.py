@@ -7,15 +7,17 @@ Legend: m networks of a meta-batch, B images, C classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ghn.meta.config import MetaTrainingConfig
-from ghn.meta.targets import Target, TargetResult, target_gradients
+from ghn.meta.targets import Objective, Target, TargetResult, target_gradients
 from ghn.training.memory import unless_out_of_memory
 from ghn.training.precision import autocast
 from ghn.training.ranks import Ranks
@@ -57,6 +59,18 @@ class MetaStepper:
     def __init__(self, config: MetaTrainingConfig, hypernet: nn.Module, ranks: Ranks) -> None:
         self.config, self.module, self.ranks = config, hypernet, ranks
         self.units = config.meta_batch
+        if config.inner_steps:
+            self.sums = (*self.sums, "adapted_loss")
+        self.objective = Objective(
+            penalty=config.penalty,
+            squared=config.penalty_form == "squared",
+            label_smoothing=config.label_smoothing,
+            inner_steps=config.inner_steps,
+            inner_rate=config.inner_rate,
+            inner_share=config.inner_share,
+            noise=config.weight_noise,
+        )
+        self.best: dict[str, Any] = {"value": -math.inf, "step": 0, "weights": {}}
 
     def gradient(self, work: MetaWork, tally: Tally) -> None:
         """Add the gradient of eq. 10 over this rank's networks, some at a time (`accumulate`)."""
@@ -65,12 +79,27 @@ class MetaStepper:
             part = slice(start, start + chunk)
             self._accumulate(work.targets[part], work.batches[part], start, tally)
 
+    def consider(self, value: float, step: int) -> bool:
+        """Keep the hypernetwork's weights if a validation found none better; returns whether they are the best.
+
+        Args:
+            value: What they are judged by; greater is better, NaN is never the best.
+            step: Of the training.
+        """
+        if not value > self.best["value"]:
+            return False
+        weights = {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
+        self.best = {"value": value, "step": step, "weights": weights}
+        return True
+
     def state_dict(self) -> dict[str, Any]:
-        """Nothing besides the hypernetwork's weights."""
-        return {}
+        """The best weights so far, where they are kept, besides the hypernetwork's own."""
+        return {"best": self.best} if self.config.select_by else {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Nothing to do."""
+        """Go on with the best weights so far."""
+        if self.config.select_by:
+            self.best = dict(state["best"])
 
     def _accumulate(
         self,
@@ -100,7 +129,8 @@ class MetaStepper:
             networks += 1
             seconds["target_forward"] += result.forward_done - began
             seconds["target_backward"] += clock() - result.forward_done
-            tally.add(result.loss, result.accuracy, result.penalty)
+            adapted = [] if result.adapted_loss is None else [result.adapted_loss]
+            tally.add(result.loss, result.accuracy, result.penalty, *adapted)
             for tensor, gradient in zip(prediction.values(), result.gradients, strict=True):
                 if tensor.requires_grad:
                     outputs.append(tensor)
@@ -124,15 +154,13 @@ class MetaStepper:
             prediction,
             *batch,
             scale=tally.scale,
-            penalty=self.config.penalty,
-            squared=self.config.penalty_form == "squared",
-            label_smoothing=self.config.label_smoothing,
-            autocasting=autocast(self.ranks.device, target.precision),
+            objective=self.objective,
+            autocasting=partial(autocast, self.ranks.device, target.precision),
             clock=tally.clock,
         )
 
     def _seed(self, slot: int, step: int) -> None:
-        """Draws inside a network (dropout) depend on the step and its slot only, not on ranks or what ran before."""
+        """Draws for a network (noise, dropout) depend on step and slot only, not on ranks or what ran before."""
         total = self.ranks.share(self.config.meta_batch).start + slot
         torch.manual_seed((self.config.seed * 1_000_003 + step) * 1009 + total)
 

@@ -13,7 +13,7 @@ import ghn
 from ghn.hypernet import GHN, GHNConfig
 from ghn.meta import MetaTrainingConfig, Space
 from ghn.meta.export import describe_training, export
-from ghn.meta.stepper import meta_trainer
+from ghn.meta.stepper import MetaStepper, meta_trainer
 from ghn.training.state import StateError, save_state
 
 CONFIG = MetaTrainingConfig(
@@ -50,6 +50,40 @@ def test_the_moving_average_is_exported_where_there_is_one(tmp_path: Path) -> No
     save_state(tmp_path / "run", meta_trainer(CONFIG, GHN(CONFIG.hypernet)).state_dict())
     with pytest.raises(StateError, match="keeps no average of its weights"):
         export(tmp_path / "run", tmp_path / "other", averaged=True)
+
+
+def test_the_best_weights_are_exported_where_they_are_kept(tmp_path: Path) -> None:
+    config = replace(CONFIG, select_by="accuracy", validate_every=1)
+    trainer = meta_trainer(config, GHN(config.hypernet))
+    stepper = trainer.stepper
+    assert isinstance(stepper, MetaStepper)
+    save_state(tmp_path / "run", trainer.state_dict())
+    with pytest.raises(StateError, match="keeps no best weights yet"):
+        export(tmp_path / "run", tmp_path / "ghn", best=True)
+    wanted = {name: value.clone() for name, value in stepper.module.state_dict().items()}
+    assert stepper.consider(0.5, 7)
+    with torch.no_grad():
+        for parameter in stepper.module.parameters():
+            parameter.add_(1)
+    assert not stepper.consider(0.5, 8)
+    assert not stepper.consider(float("nan"), 9)
+    save_state(tmp_path / "run", trainer.state_dict())
+    export(tmp_path / "run", tmp_path / "ghn", best=True)
+    loaded = ghn.from_pretrained(str(tmp_path / "ghn"))
+    assert all(torch.equal(value, wanted[name]) for name, value in loaded.state_dict().items())
+    assert "7 from fresh weights" in (tmp_path / "ghn" / "README.md").read_text()
+
+
+def test_objectives_are_described() -> None:
+    state = {"step": 1, "elapsed": 0.0, "skipped": 0, "out_of_memory": 0}
+    assert describe_training(CONFIG, state, None)["objective"] == "cross-entropy"
+    config = replace(CONFIG, inner_steps=2, inner_share=0.25, weight_noise=0.1, initialization="variance")
+    found = describe_training(config, state, None)
+    assert found["objective"] == (
+        "0.75 × cross-entropy + 0.25 × that after 2 steps of SGD at rate 0.05 (first order), "
+        "noise of 0.1 × each tensor's root mean square"
+    )
+    assert "from fresh weights, initial scale by variance" in found["steps"]
 
 
 def test_a_folder_without_a_run(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ghn.data import DataError, ImageStream
 from ghn.meta import run as run_module
 from ghn.meta.config import MetaTrainingConfig
 from ghn.meta.images import open_images
-from ghn.meta.run import train
+from ghn.meta.run import starting_weights, train
 from ghn.training import loop as loop_module
 from ghn.training.ranks import Ranks
 from ghn.training.state import CURRENT, StateError, load_state
@@ -75,7 +75,15 @@ def test_a_run_leaves_config_log_and_state(tmp_path: Path, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"workers": 1, "accumulate": 1}, {"shared_images": False}, {"precision": "float16"}]
+    "changes",
+    [
+        {},
+        {"workers": 1, "accumulate": 1},
+        {"shared_images": False},
+        {"precision": "float16"},
+        {"initialization": "variance", "inner_steps": 1, "weight_noise": 0.1}
+        | {"validate_every": 1, "adapt_steps": 2, "select_by": "adapted"},
+    ],
 )
 def test_a_resumed_run_goes_on_bit_for_bit(tmp_path: Path, changes: dict[str, Any]) -> None:
     config = replace(CONFIG, **changes)
@@ -114,6 +122,30 @@ def test_other_weights_must_fit(tmp_path: Path) -> None:
 def test_averaged_weights_are_validated_too(tmp_path: Path) -> None:
     train(replace(CONFIG, steps=2, validate_every=2, average=0.9), tmp_path, device="cpu")
     assert 0 <= log_of(tmp_path)[-1]["validation_accuracy_average"] <= 1
+
+
+def test_accuracy_after_some_steps_is_validated_and_chooses(tmp_path: Path) -> None:
+    config = replace(CONFIG, images=16, adapt_steps=3, validate_every=1, select_by="adapted", learning_rate=0.1)
+    trainer = train(config, tmp_path, device="cpu")
+    found = [entry for entry in log_of(tmp_path) if "adapted_accuracy" in entry]
+    values = [entry["adapted_accuracy"] for entry in found]
+    assert len(values) == 4
+    assert all(0 <= value <= 1 for value in values)
+    # The networks' own weights, networks and images are the same every time.
+    assert len({entry["adapted_accuracy_random"] for entry in found}) == 1
+    best = state_of(tmp_path)["best"]
+    assert best["value"] == max(values)
+    assert best["step"] == found[values.index(max(values))]["step"]
+    assert best["weights"].keys() == trainer.stepper.module.state_dict().keys()
+
+
+def test_fresh_weights_have_the_scale_that_is_asked_for(tmp_path: Path) -> None:
+    last = []
+    for initialization in ("published", "variance"):
+        torch.manual_seed(0)
+        hypernet = starting_weights(replace(CONFIG, initialization=initialization), tmp_path)  # type: ignore[arg-type]
+        last.append(float(hypernet.get_parameter("decoder.conv.2.weight").norm()))
+    assert last[1] > 2 * last[0]
 
 
 def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ghn.meta.targets import TargetResult, target_gradients
+from ghn.meta.targets import Objective, TargetResult, target_gradients
 from ghn.training.precision import autocast
 
 
@@ -45,13 +45,11 @@ def gradients_of(network: nn.Module, weights: dict[str, Tensor], images: Tensor,
     labels = a_batch(len(images))[1]
     options: dict[str, Any] = {
         "scale": 1.0,
-        "penalty": 0.0,
-        "squared": False,
-        "label_smoothing": 0.0,
-        "autocasting": nullcontext(),
+        "autocasting": nullcontext,
         "clock": time.perf_counter,
     }
-    return target_gradients(network, weights, images, labels, **options | changes)
+    wished = {name: changes.pop(name) for name in [*changes] if name in Objective.__dataclass_fields__}
+    return target_gradients(network, weights, images, labels, objective=Objective(**wished), **options | changes)
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.5])
@@ -117,10 +115,84 @@ def test_a_single_image() -> None:
 
 def test_loss_is_taken_in_float32_in_mixed_precision() -> None:
     result = gradients_of(
-        Network().to("meta"), predicted(), a_batch()[0], autocasting=autocast(torch.device("cpu"), "bfloat16")
+        Network().to("meta"), predicted(), a_batch()[0], autocasting=lambda: autocast(torch.device("cpu"), "bfloat16")
     )
     assert result.loss.dtype == torch.float32
     assert {gradient.dtype for gradient in result.gradients} == {torch.float32}
     whole = gradients_of(Network().to("meta"), predicted(), a_batch()[0])
     assert result.loss != whole.loss
     torch.testing.assert_close(result.loss, whole.loss, rtol=5e-2, atol=5e-2)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("scale", [0.25, torch.tensor(8.0)])
+@pytest.mark.parametrize("penalty", [0.0, 0.5])
+def test_inner_steps_are_those_of_first_order_maml(steps: int, scale: Any, penalty: float) -> None:
+    """Written out: k steps, each on its own images, and the gradients before the first and after the last."""
+    images, labels = a_batch(9)
+    weights = predicted()
+    rate, share = 0.3, 0.7
+    result = gradients_of(
+        Network().to("meta"),
+        weights,
+        images,
+        scale=scale,
+        penalty=penalty,
+        inner_steps=steps,
+        inner_rate=rate,
+        inner_share=share,
+    )
+    network = Network()
+    network.load_state_dict(weights)
+    losses, gradients = [], []
+    for x, y in zip(images.tensor_split(steps + 1), labels.tensor_split(steps + 1), strict=True):
+        network.zero_grad()
+        loss = functional.cross_entropy(network(x), y)
+        loss.backward()
+        losses.append(loss.detach())
+        gradients.append([torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in network.parameters()])
+        with torch.no_grad():
+            for parameter, gradient in zip(network.parameters(), gradients[-1], strict=True):
+                parameter.sub_(rate * gradient)
+    for value, mine, first, last in zip(weights.values(), result.gradients, gradients[0], gradients[-1], strict=True):
+        length = value.detach() / value.detach().norm()
+        wanted = scale * ((1 - share) * first + share * last + penalty * length)
+        torch.testing.assert_close(mine, wanted, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(result.loss, losses[0])
+    assert result.adapted_loss is not None
+    torch.testing.assert_close(result.adapted_loss, losses[-1])
+    assert not torch.allclose(gradients[0][0], gradients[-1][0], rtol=1e-2)
+    assert gradients_of(Network().to("meta"), weights, images).adapted_loss is None
+
+
+@pytest.mark.parametrize(("share", "same_as"), [(0.0, 0), (1.0, 1)])
+def test_a_share_of_zero_or_one_is_one_of_the_two(share: float, same_as: int) -> None:
+    images = a_batch(6)[0]
+    found = gradients_of(Network().to("meta"), predicted(), images, inner_steps=1, inner_rate=1e-9, inner_share=share)
+    labels = a_batch(6)[1].tensor_split(2)[same_as]
+    leaves = {name: value.detach().requires_grad_() for name, value in predicted().items()}
+    scores = torch.func.functional_call(Network(), leaves, (images.tensor_split(2)[same_as],))
+    wanted = torch.autograd.grad(
+        functional.cross_entropy(scores, labels), list(leaves.values()), materialize_grads=True
+    )
+    for mine, theirs in zip(found.gradients, wanted, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_noise_is_relative_and_its_gradient_passes_through() -> None:
+    images, labels = a_batch()
+    weights = predicted()
+    torch.manual_seed(7)
+    result = gradients_of(Network().to("meta"), weights, images, noise=0.2, penalty=0.1)
+    torch.manual_seed(7)
+    leaves = {}
+    for name, value in weights.items():
+        rms = value.detach().square().mean().sqrt()
+        leaves[name] = (value.detach() + 0.2 * rms * torch.randn(value.shape)).requires_grad_()
+    loss = functional.cross_entropy(torch.func.functional_call(Network(), leaves, (images,)), labels)
+    wanted = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
+    for value, mine, theirs in zip(weights.values(), result.gradients, wanted, strict=True):
+        torch.testing.assert_close(mine, theirs + 0.1 * value.detach() / value.detach().norm(), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(result.loss, loss.detach())
+    # The penalty is that of what is predicted.
+    torch.testing.assert_close(result.penalty, sum(value.detach().norm() for value in weights.values()))

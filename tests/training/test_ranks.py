@@ -92,7 +92,7 @@ def log_of(folder: Path) -> list[dict[str, Any]]:
 
 def test_any_number_of_processes_trains_what_one_trains(tmp_path: Path) -> None:
     """Two, then three that share four networks unevenly; one of two lacks memory, and one of three for all it has."""
-    config, lacking = replace(CONFIG, meta_batch=4, steps=4), [(1, 3), (3, 0)]
+    config, lacking = replace(CONFIG, meta_batch=4, steps=4, inner_steps=1, weight_noise=0.1), [(1, 3), (3, 0)]
     alone = start(config, tmp_path / "one", world=1, lacking=lacking)
     finish(start(config, tmp_path / "more", world=2, stop_after=2, lacking=lacking))
     finish([*alone, *start(config, tmp_path / "more", world=3, lacking=lacking)])
@@ -101,7 +101,16 @@ def test_any_number_of_processes_trains_what_one_trains(tmp_path: Path) -> None:
         torch.testing.assert_close(more[name], value, rtol=1e-4, atol=2e-5, msg=name)
     assert [line["out_of_memory"] for line in log_of(tmp_path / "more")] == [0, 1, 1, 2]
     for first, second in zip(log_of(tmp_path / "one"), log_of(tmp_path / "more"), strict=True):
-        for name in ("step", "loss", "accuracy", "penalty", "gradient_norm", "learning_rate", "out_of_memory"):
+        for name in (
+            "step",
+            "loss",
+            "adapted_loss",
+            "accuracy",
+            "penalty",
+            "gradient_norm",
+            "learning_rate",
+            "out_of_memory",
+        ):
             assert first[name] == pytest.approx(second[name], rel=1e-3), name
 
 
