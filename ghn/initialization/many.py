@@ -53,7 +53,7 @@ def initialize_many(
     graphs: Iterable[ComputationalGraph] | None = None,
     max_nodes: int = MAX_NODES,
 ) -> list[InitReport]:
-    """Predict the parameters of several models and write them into these; faster than one after the other.
+    """Predict the parameters of several models and write them into these, in batches of bounded size.
 
     What is written is what `initialize` writes, to 1e-5 of a tensor's largest element: sums of products are taken in
     another order. Of models that share a parameter the last one's prediction stays. All models are traced and looked
@@ -97,7 +97,7 @@ def predict_many(
     complete: bool = False,
     **options: Unpack[ManyOptions],
 ) -> list[dict[str, Tensor]]:
-    """Predict the parameters of several models, which are left as they are; faster than one after the other.
+    """Predict the parameters of several models, which are left as they are, in batches of bounded size.
 
     Holds all predictions at once; `predict_each`, which takes the same arguments, gives one after the other.
     """
