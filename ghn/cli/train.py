@@ -230,7 +230,7 @@ def _export(options: Options, trainer: Trainer[Any], images: ImageSet | None) ->
     if trainer.average is not None:
         export(options.output, options.output / "hypernet-averaged", command=command, averaged=True, images=images)
     stepper = trainer.stepper
-    if trainer.config.select_by and isinstance(stepper, MetaStepper) and stepper.best["weights"]:
+    if isinstance(stepper, MetaStepper) and stepper.config.select_by and stepper.best["weights"]:
         export(options.output, options.output / "hypernet-best", command=command, best=True, images=images)
 
 
