@@ -136,12 +136,13 @@ def test_a_notebook_runs_and_gives_what_it_holds(
         pytest.importorskip(library)
     import nbformat
 
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore")  # of what libraries miss in notebooks
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(FOLDER.parent), *sys.path]))
     held, found = texts(nbformat.read(notebook, as_version=4)), texts(run_of(notebook, tmp_path))
     assert len(found) == len(held)
 
     def words(text: str) -> list[str]:
-        return re.findall(r"[a-z]{3,}", text)
+        return re.findall(r"[a-z]{3,}", re.sub(r"within noise|ahead|behind", "", text))
 
-    # Numbers move with the version of PyTorch; what they are of does not.
+    # Numbers and verdicts move with the version of PyTorch; what they are of does not.
     assert [words(text) for text in found] == [words(text) for text in held]
