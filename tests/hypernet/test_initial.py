@@ -60,7 +60,7 @@ def test_two_layers_are_multiplied_and_nothing_else_changes() -> None:
     for name, parameter in hypernet.named_parameters():
         before = other.get_parameter(name)
         if name.rpartition(".")[0] in scaled and name.endswith("weight"):
-            factor = float((parameter / before).median())
+            factor = float((parameter / before).detach().median())
             assert factor > 2
             torch.testing.assert_close(parameter, factor * before)
         else:
@@ -93,5 +93,5 @@ def test_a_step_of_adam_moves_what_is_predicted_by_less() -> None:
         with torch.no_grad():
             moved[name] = float((hypernet(graph)[0]["linear"] - before).norm() / before.norm())
     assert moved["published"] > 1
-    assert moved["variance"] < moved["published"] / 5
+    assert moved["variance"] < moved["published"] / 3
     assert math.isfinite(moved["variance"])

@@ -181,15 +181,17 @@ def test_a_share_of_zero_or_one_is_one_of_the_two(share: float, same_as: int) ->
 
 def test_noise_is_relative_and_its_gradient_passes_through() -> None:
     images, labels = a_batch()
-    weights = predicted()
+    weights, network = predicted(), Network().to("meta")
     torch.manual_seed(7)
-    result = gradients_of(Network().to("meta"), weights, images, noise=0.2, penalty=0.1)
+    result = gradients_of(network, weights, images, noise=0.2, penalty=0.1)
     torch.manual_seed(7)
     leaves = {}
+    other = Network()
+    torch.manual_seed(7)
     for name, value in weights.items():
         rms = value.detach().square().mean().sqrt()
         leaves[name] = (value.detach() + 0.2 * rms * torch.randn(value.shape)).requires_grad_()
-    loss = functional.cross_entropy(torch.func.functional_call(Network(), leaves, (images,)), labels)
+    loss = functional.cross_entropy(torch.func.functional_call(other, leaves, (images,)), labels)
     wanted = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
     for value, mine, theirs in zip(weights.values(), result.gradients, wanted, strict=True):
         torch.testing.assert_close(mine, theirs + 0.1 * value.detach() / value.detach().norm(), rtol=1e-4, atol=1e-6)
