@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import arg
-
 from ghn.cli.analyses.shared import StartOptions, check_outputs, failures, give, networks_of, number, told, working
+from ghn.cli.support.options import option
 
 if TYPE_CHECKING:
     from ghn.analysis.records import Record
@@ -27,8 +26,8 @@ class Options(StartOptions):
         matched: Starts whose channels are matched, by the Hungarian method.
     """
 
-    shape: Annotated[tuple[str, ...], arg(metavar="SHAPE")] = ("64x3x7x7", "256x256x3x3", "1024")
-    matched: Annotated[tuple[str, ...], arg(metavar="START")] = ("trained",)
+    shape: Annotated[tuple[str, ...], option("SHAPE")] = ("64x3x7x7", "256x256x3x3", "1024")
+    matched: Annotated[tuple[str, ...], option("START")] = ("trained",)
 
 
 def run(options: Options) -> None:

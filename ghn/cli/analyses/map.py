@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import arg
-
 from ghn.cli.analyses.shared import NetworkOptions, check_outputs, give, networks_of, working
 from ghn.cli.support.hypernetworks import DEFAULT_HYPERNETWORK, chosen_name
+from ghn.cli.support.options import option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +24,9 @@ class Options(NetworkOptions):
         neighbours: How many of these.
     """
 
-    ghn: Annotated[str, arg(metavar="NAME|PATH")] = DEFAULT_HYPERNETWORK
-    near: Annotated[str | None, arg(metavar="MODEL")] = None
-    neighbours: Annotated[int, arg(metavar="N")] = 5
+    ghn: Annotated[str, option("NAME|PATH")] = DEFAULT_HYPERNETWORK
+    near: Annotated[str | None, option("MODEL", default="none")] = None
+    neighbours: Annotated[int, option("N")] = 5
 
 
 def run(options: Options) -> None:

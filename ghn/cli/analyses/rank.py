@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import arg
-
 from ghn.cli.analyses.scores import score_names
 from ghn.cli.analyses.shared import StartOptions, check_outputs, failures, give, networks_of, number, told, working
+from ghn.cli.support.options import RATES, option
 
 if TYPE_CHECKING:
     from ghn.analysis.networks import Networks
@@ -39,11 +38,11 @@ class Options(StartOptions):
         resamples: Draws for the interval.
     """
 
-    score: Annotated[tuple[str, ...], arg(metavar="NAME")] = ()
-    against: Annotated[str, arg(metavar="FILE|published:COLUMN|sgd:STEPS")] = "published:1-epoch"
-    learning_rates: Annotated[tuple[float, ...] | None, arg(metavar="RATE")] = None
-    test_images: Annotated[int | None, arg(metavar="N")] = None
-    resamples: Annotated[int, arg(metavar="N")] = 1000
+    score: Annotated[tuple[str, ...], option("NAME", default="all")] = ()
+    against: Annotated[str, option("FILE|published:COLUMN|sgd:STEPS")] = "published:1-epoch"
+    learning_rates: Annotated[tuple[float, ...] | None, option("RATE", default=RATES)] = None
+    test_images: Annotated[int | None, option("N", default="all")] = None
+    resamples: Annotated[int, option("N")] = 1000
 
 
 def run(options: Options) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import arg
-
 from ghn.cli.analyses.shared import (
     TABLES,
     StartOptions,
@@ -19,6 +17,7 @@ from ghn.cli.analyses.shared import (
     told,
     working,
 )
+from ghn.cli.support.options import option
 
 if TYPE_CHECKING:
     from ghn.analysis.records import Record
@@ -40,7 +39,7 @@ class Options(StartOptions):
             accuracy (on the images, from the start); None for all.
     """
 
-    score: Annotated[tuple[str, ...], arg(metavar="NAME")] = ()
+    score: Annotated[tuple[str, ...], option("NAME", default="all")] = ()
 
 
 def run(options: Options) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
+
+from ghn.cli.support.options import DataRoot, Device, Folder, Force, Json, Quiet, Seed, option
 
 if TYPE_CHECKING:
     from ghn.analysis.networks import Networks
@@ -31,22 +32,21 @@ class NetworkOptions:
         models: Models as `ghn predict` takes them, with blanks or commas between them; torchvision-74 stands for the
             paper's 74 classifiers.
         split: Networks of DeepNets-1M, e.g. test:20 for the first 20 of the split test.
-        metadata: Published JSON file to take the networks of splits from; None draws them.
-        num_classes: Outputs of the networks; None for the classes of the data.
-        image_size: Side in pixels of what the networks see; None for that of the data, 224 for folders and noise.
+        metadata: Published JSON file to take the networks of splits from.
+        num_classes: Outputs of the networks.
+        image_size: Side in pixels of what the networks see.
         output: Files for the results: .json, .csv, or a picture (.svg, .png, .pdf); several may be given.
-        json: Print JSON instead of a table.
-        quiet: No progress.
     """
 
-    models: Annotated[Positional[tuple[str, ...]], arg(metavar="MODEL")] = ()
-    split: Annotated[tuple[str, ...], arg(metavar="SPLIT:N")] = ()
-    metadata: Annotated[str | None, arg(metavar="FILE")] = None
-    num_classes: Annotated[int | None, arg(metavar="N")] = None
-    image_size: Annotated[int | None, arg(metavar="PIXELS")] = None
-    output: Annotated[tuple[Path, ...], arg(aliases=["-o"], metavar="FILE")] = ()
-    json: bool = False
-    quiet: bool = False
+    models: Annotated[Positional[tuple[str, ...]], option("MODEL", default="none")] = ()
+    split: Annotated[tuple[str, ...], option("SPLIT:N", default="none")] = ()
+    metadata: Annotated[str | None, option("FILE", default="drawn")] = None
+    num_classes: Annotated[int | None, option("N", default="the data's")] = None
+    image_size: Annotated[int | None, option("PIXELS", default="the data's, 224 for folders and noise")] = None
+    output: Annotated[tuple[Path, ...], option("FILE", default="none", short="-o")] = ()
+    force: Force = False
+    json: Json = False
+    quiet: Quiet = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,23 +56,19 @@ class StartOptions(NetworkOptions):
     Attributes:
         init: Starts, with blanks or commas between them: chains of initialisers (docs/starts.md), or trained, for
             weights that torchvision or timm has for a model, or that --trained holds.
-        trained: Folder of trained weights: MODEL.safetensors, MODEL.pt or MODEL.pth; None lets the library fetch them.
+        trained: Folder of trained weights: MODEL.safetensors, MODEL.pt or MODEL.pth.
         data: Data set (cifar10, cifar100, digits), folder of <class>/*.jpg, or noise.
-        data_root: Folder that holds the data set; None for the default.
         images: In the batch that is looked at; memory grows with it.
-        seed: Governs which images, the models' own initialisation, and what starts draw.
-        folder: Keeps each network's result as soon as it is there; the same command goes on from there.
-        device: cpu, cuda or cuda:N; None for CUDA where there is any.
     """
 
-    init: Annotated[tuple[str, ...], arg(metavar="A,B,C")] = ("default",)
-    trained: Annotated[str | None, arg(metavar="FOLDER")] = None
-    data: Annotated[str, arg(metavar="DATA|FOLDER")] = "digits"
-    data_root: Annotated[str | None, arg(metavar="FOLDER")] = None
-    images: Annotated[int, arg(metavar="N")] = 32
-    seed: Annotated[int, arg(metavar="N")] = 0
-    folder: Annotated[Path | None, arg(metavar="FOLDER")] = None
-    device: Annotated[str | None, arg(metavar="DEVICE")] = None
+    init: Annotated[tuple[str, ...], option("A,B,C")] = ("default",)
+    trained: Annotated[str | None, option("FOLDER", default="the library fetches them")] = None
+    data: Annotated[str, option("DATA|FOLDER")] = "digits"
+    data_root: DataRoot = None
+    images: Annotated[int, option("N")] = 32
+    seed: Seed = 0
+    folder: Folder = None
+    device: Device = None
 
 
 def check_outputs(options: NetworkOptions, suffixes: tuple[str, ...] = (*TABLES, *PICTURES)) -> None:
@@ -84,7 +80,7 @@ def check_outputs(options: NetworkOptions, suffixes: tuple[str, ...] = (*TABLES,
     from ghn.cli.support.files import check_writable
 
     for file in options.output:
-        check_writable(file, suffixes)
+        check_writable(file, suffixes, force=options.force)
         if file.suffix.lower() in PICTURES:
             from ghn.common.optional import require
 
@@ -104,6 +100,7 @@ def networks_of(options: NetworkOptions, **settings: Any) -> Networks:
     from ghn.analysis.config import TRAINED, AnalysisConfig
     from ghn.analysis.networks import Networks
     from ghn.cli.support.models import look_in_current_folder
+    from ghn.common.devices import chosen_device
     from ghn.initializers.chain import NAMES
     from ghn.zoo.names import split_names
 
@@ -120,7 +117,7 @@ def networks_of(options: NetworkOptions, **settings: Any) -> Networks:
         starts = (start for text in options.init for start in split_names(text, (*NAMES, TRAINED)))
         names = ("trained", "data", "data_root", "images", "seed")
         given |= {"starts": tuple(starts), **{name: getattr(options, name) for name in names}}
-        device = chosen_device(options.device)
+        device = chosen_device(options.device, "--device")
     return Networks(AnalysisConfig(**{**given, **settings}), device)
 
 
@@ -129,26 +126,6 @@ def _split(text: str) -> tuple[str, int]:
     if not colon or not count.isdigit():
         raise ValueError(f"--split takes a split and a number of its networks, e.g. test:20, not {text!r}")
     return name, int(count)
-
-
-def chosen_device(name: str | None) -> str:
-    """The device of that name; by default CUDA where there is any.
-
-    Raises:
-        ValueError: In one line, if there is none.
-    """
-    import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name is None:
-        return "cuda" if count else "cpu"
-    parts = re.fullmatch(r"cpu|cuda(?::([0-9]+))?", name)
-    if parts is None:
-        raise ValueError(f"--device must be cpu, cuda or cuda:N, not {name!r}")
-    if name != "cpu" and int(parts[1] or 0) >= count:
-        there = f"PyTorch finds only cuda:0 to cuda:{count - 1}" if count else "PyTorch finds no CUDA device"
-        raise ValueError(f"--device {name}: {there}; choose another, or cpu")
-    return name
 
 
 @contextmanager

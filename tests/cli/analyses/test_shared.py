@@ -12,7 +12,6 @@ from ghn.cli.analyses.shared import (
     NetworkOptions,
     StartOptions,
     check_outputs,
-    chosen_device,
     failures,
     networks_of,
     number,
@@ -49,14 +48,6 @@ def test_outputs_are_checked_before_any_work(tmp_path: Path) -> None:
         check_outputs(NetworkOptions(output=(tmp_path / "a.txt",)))
     with pytest.raises(ValueError, match="does not exist; make it first"):
         check_outputs(NetworkOptions(output=(tmp_path / "b" / "a.json",)))
-
-
-def test_devices() -> None:
-    assert chosen_device("cpu") == "cpu"
-    with pytest.raises(ValueError, match="--device must be cpu, cuda or cuda:N, not 'tpu'"):
-        chosen_device("tpu")
-    with pytest.raises(ValueError, match="choose another, or cpu"):
-        chosen_device("cuda:99")
 
 
 def test_failures_are_lines_and_an_error_if_there_is_nothing_else() -> None:
