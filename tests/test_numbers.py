@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from statistics import fmean, stdev
+from statistics import fmean, pstdev, stdev
 from typing import Any
 
 import pytest
@@ -50,7 +50,7 @@ def test_accuracy_in_the_first_steps() -> None:
     for place, moment in enumerate(("at_once", "tenth", "epoch"), start=1):
         own = {kind: [line[f"{kind}_{moment}"] for line in lines] for kind in ("random", "predicted")}
         for row, kind in ((random, "random"), (predicted, "predicted")):
-            assert row[place] == f"{fmean(own[kind]):.1f} ± {stdev(own[kind]):.1f}"
+            assert row[place] == f"{fmean(own[kind]):.1f} ± {pstdev(own[kind]):.1f}"
         better = sum(b > a for a, b in zip(own["random"], own["predicted"], strict=True))
         assert ahead[place] == f"{better} of {len(lines)}"
     assert len(head) == 4
