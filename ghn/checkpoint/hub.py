@@ -31,6 +31,7 @@ from ghn.checkpoint.save import CONFIG_FILE, WEIGHTS_FILE
 from ghn.common.text import shown
 from ghn.common.untrusted.opening import exists
 from ghn.training.logbook import FILE as LOG
+from ghn.training.state import CURRENT
 
 FILE_SUFFIXES = (".pt", ".pth", ".pkl", ".pickle", ".joblib", ".gz", ".z", ".bz2", ".xz", ".lzma", ".safetensors")
 # The bases of this error include that of the HTTP library's errors; each version of huggingface_hub takes another one.
@@ -120,7 +121,7 @@ def _file(text: str, path: Path) -> Source:
 
 def _home(folder: Path) -> Path:
     """Where a folder's hypernetwork is: in it, or where a training put it at its end."""
-    if exists(folder / WEIGHTS_FILE) or not exists(folder / LOG):
+    if exists(folder / WEIGHTS_FILE) or not (exists(folder / LOG) or exists(folder / CURRENT)):
         return folder
     if exists(folder / TRAINED / WEIGHTS_FILE):
         return folder / TRAINED

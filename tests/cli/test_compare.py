@@ -90,7 +90,7 @@ def test_commas_separate_chains_but_not_their_options(text: str, chains: list[st
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "no model given: add --model MODEL"),
+        ([], "no model given: ghn compare MODEL, e.g. ghn compare resnet18"),
         (["--model", "resnet81"], "did you mean resnet18"),
         (["--model", "resnet18", "--init", "default,lsvu"], "unknown initialiser 'lsvu'; did you mean lsuv"),
         (["--model", "resnet18", "--init", "default", "default"], "default is named twice"),

@@ -62,8 +62,8 @@ def test_the_output_is_checked_before_the_work(words: list[str], monkeypatch: py
     for name in ("DeepNets", "Predefined", "summarise"):
         monkeypatch.setattr(ghn.deepnets, name, lambda *_, **__: pytest.fail("worked in vain"))
     monkeypatch.setattr(statistics, "summarise", ghn.deepnets.summarise)
-    with pytest.raises(ValueError, match=r"the output x\.png must end in"):
-        run(*words, "-o", "x.png")
+    with pytest.raises(ValueError, match=r"the output x\.gif must end in"):
+        run(*words, "-o", "x.gif")
 
 
 def test_predefined_networks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,7 +94,7 @@ def test_predefined_networks(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["predefined", "2"], "predefined has architectures 0 to 1, not 2"),
         (["predefined", "-o", "x.svg"], r"the output x\.svg must end in \.json"),
         (["test", "500"], "test has architectures 0 to 499, not 500"),
-        (["test", "1", "-o", "x.png"], r"the output x\.png must end in"),
+        (["test", "1", "-o", "x.gif"], r"the output x\.gif must end in"),
         (["test", "--count", "0"], "--count must be at least 1, not 0"),
     ],
 )

@@ -96,7 +96,7 @@ def test_head(ghn: Ghn, tmp_path: Path) -> None:
     words = ("predict", "zoo:net", *OPTIONS, "--num-classes", "7", "--json")
     kept = json.loads(ghn(*words).out)["report"]["kept"]
     assert kept.keys() == {"5.weight", "5.bias"}
-    assert json.loads(ghn(*words, "--head", "predict").out)["report"]["kept"] == {}
+    assert json.loads(ghn(*words, "--head", "predict", "--force").out)["report"]["kept"] == {}
 
 
 def test_image_size(ghn: Ghn, tmp_path: Path) -> None:
@@ -241,10 +241,10 @@ def test_without_calibration_it_says_what_is_missing(ghn: Ghn, tmp_path: Path) -
     result = ghn("predict", "timm:resnet10t", *OPTIONS)
     assert "batch-norm statistics stay: the hypernetwork brings no images along\n--calibrate DATA|FOLDER" in result.out
     assert json.loads((tmp_path / "x.predict.json").read_text())["statistics"]["images"] == 0
-    result = ghn("predict", "timm:resnet10t", *OPTIONS, "--no-statistics")
+    result = ghn("predict", "timm:resnet10t", *OPTIONS, "--no-statistics", "--force")
     assert "batch-norm statistics are not predicted: --calibrate DATA|FOLDER sets them" in result.out
     assert json.loads((tmp_path / "x.predict.json").read_text())["statistics"] is None
-    assert "statistics" not in ghn("predict", "vit_b_32", *OPTIONS).out
+    assert "statistics" not in ghn("predict", "vit_b_32", *OPTIONS, "--force").out
 
 
 @pytest.mark.parametrize(

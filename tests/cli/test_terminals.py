@@ -61,7 +61,8 @@ def test_a_training_shows_each_step_and_something_at_once(tmp_path: Path) -> Non
     for step in range(4):
         assert f"{step}/3" in seen.text, "the bar moves with every step"
     assert "left" in seen.text
-    assert max(map(len, seen.lines)) <= 80
+    # What is there to be copied is not broken.
+    assert max(len(line) for line in seen.lines if str(tmp_path) not in line) <= 80
 
 
 def test_ctrl_c_keeps_what_there_is(folder: Path, tmp_path: Path) -> None:

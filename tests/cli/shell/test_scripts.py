@@ -24,11 +24,14 @@ ZSH = r"""
 compdef() { :; }
 source "$1"
 _files() { print FILES; }
-_describe() { print -l ${${(P)2}%%:*}; }
+_describe() {
+  local list=(${${(P)2}%%:*})
+  print -rl -- ${(M)list:#$PREFIX*}
+}
 compadd() {
   local list=("$@")
   [[ $1 == -a ]] && list=(${(P)2}) || shift list
-  print -l ${(M)list:#$PREFIX*}
+  print -rl -- ${(M)list:#$PREFIX*}
 }
 words=(${(z)2}) PREFIX=
 [[ $2 == *' ' ]] && words+=("") || PREFIX=$words[-1]
