@@ -37,7 +37,8 @@ def test_pictures_fold_unless_told_not_to(tmp_path: Path, suffix: str) -> None:
     for fold in (True, False):
         save(graph, tmp_path / f"x{suffix}", fold=fold)
         sizes.append((tmp_path / f"x{suffix}").stat().st_size)
-    assert sizes[0] < 0.6 * sizes[1]
+    # A PDF holds its letters, too.
+    assert sizes[0] < 0.75 * sizes[1]
 
 
 def test_what_is_read_back_is_whole(tmp_path: Path) -> None:
