@@ -32,9 +32,9 @@ from torch.nn import functional
 
 from benchmarks.common import markdown, save
 from ghn.hypernet import GHNConfig
-from ghn.hypernet.initial import set_initial_scale
 from ghn.meta.config import MetaTrainingConfig, Space
 from ghn.meta.images import open_images, training_images
+from ghn.meta.initial import set_initial_scale
 from ghn.meta.run import make_targets, meta_batches
 from ghn.meta.stepper import MetaWork, meta_trainer
 from ghn.meta.targets import Target

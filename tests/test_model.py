@@ -180,7 +180,7 @@ def test_the_functions_stay_functions_whatever_is_imported() -> None:
         "names = [m.name for m in pkgutil.walk_packages(ghn.__path__, 'ghn.') if not m.name.endswith('__main__')]\n"
         "[importlib.import_module(name) for name in names]\n"
         "modules = [name for name in ghn.__all__ if type(getattr(ghn, name)).__name__ == 'module']\n"
-        "assert modules == ['deepnets', 'initializers'], modules\n"
+        "assert modules == ['analysis', 'deepnets', 'initializers'], modules\n"
         "assert type(ghn.finetune).__name__ == 'function'\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

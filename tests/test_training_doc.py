@@ -26,8 +26,8 @@ def test_options_exist_and_no_ablation_switch_is_left_out() -> None:
 
 
 def _description(option: str) -> str:
-    (text,) = re.findall(rf"^ +{option}: (.*)$", train.Options.__doc__ or "", re.MULTILINE)
-    return text
+    # What several commands share is explained where it is declared.
+    return "".join(re.findall(rf"^ +{option}: (.*)$", train.Options.__doc__ or "", re.MULTILINE))
 
 
 def test_what_is_logged_is_named() -> None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 from ghn.common.settings import POSITIVE, at_least
 from ghn.deepnets import Space
 from ghn.hypernet.config import GHNConfig
-from ghn.hypernet.initial import Initialization
+from ghn.meta.initial import Initialization
 from ghn.training.config import TrainingConfig
 
 VALIDATION_BATCH = 64
@@ -43,7 +43,7 @@ class MetaTrainingConfig(TrainingConfig):
         penalty: γ of eq. 10, weight of the sum of the predicted tensors' norms.
         penalty_form: `norm` (eq. 10) or `squared` (table 5).
         initialization: Scale of the weights that a fresh hypernetwork predicts: `published`, or `variance`, that of the
-            target networks' own initialisation (see `ghn.hypernet.initial`).
+            target networks' own initialisation (see `ghn.meta.initial`).
         inner_steps: k, steps of SGD on a network's predicted weights, after which its loss counts too (first-order
             MAML, Finn et al., ICML 2017). The images of a step are split into k + 1 parts, so that it costs the same;
             0 for eq. 10 alone.

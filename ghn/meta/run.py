@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from ghn.common.progress import Bar
 from ghn.data import ImageFolder, ImageFolderStream, ImageSet, ImageStream
 from ghn.deepnets import DeepNets, MetaBatch, MetaBatches, Space, network_from_arguments
-from ghn.hypernet.initial import set_initial_scale
 from ghn.meta.adaptation import Adaptation
 from ghn.meta.config import VALIDATION_BATCHES, MetaTrainingConfig
 from ghn.meta.images import Images, open_images
+from ghn.meta.initial import set_initial_scale
 from ghn.meta.new_shapes import attention_without_compilation, without_compilation
 from ghn.meta.stepper import MetaStepper, MetaWork, meta_trainer
 from ghn.meta.targets import Target

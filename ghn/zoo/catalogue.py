@@ -45,7 +45,7 @@ def all_models() -> list[str]:
     file = catalogue_file()
     with suppress(OSError, UnicodeDecodeError):
         if file.stat().st_size <= MOST_BYTES:
-            first, *names = file.read_text(encoding="utf-8").splitlines()
+            first, *names = file.read_text(encoding="utf-8").splitlines() or [""]
             if first == head and names:
                 return names
     names = list(_gathered())

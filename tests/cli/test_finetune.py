@@ -99,7 +99,9 @@ def test_bad_input(words: tuple[str, ...], part: str, refused: Refused) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="it is there")
 def test_a_device_that_is_not_there(refused: Refused) -> None:
-    assert "--device cuda: PyTorch finds no CUDA device; choose another, or cpu" in refused("finetune", "zoo:net", *QUICK, "--device", "cuda")
+    assert "--device cuda: PyTorch finds no CUDA device; choose another, or cpu" in refused(
+        "finetune", "zoo:net", *QUICK, "--device", "cuda"
+    )
 
 
 def test_a_run_that_cannot_go_on_is_told_in_a_line(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ def test_published_lengths() -> None:
 
 
 def test_an_unknown_run_is_refused_with_the_names_of_others() -> None:
-    with pytest.raises(ValueError, match=r"unknown run 'ghn4'; there are ghn3-t-m8, .*, digits-smoke$"):
+    with pytest.raises(ValueError, match=r"unknown run 'ghn4': there are ghn3-t-m8, .*, digits-smoke$"):
         named_run("ghn4")
 
 

@@ -9,7 +9,7 @@ import torch
 
 from ghn.hypernet import GHNConfig
 from ghn.hypernet.fit import KernelFit, fit_of
-from ghn.hypernet.initial import set_initial_scale
+from ghn.meta.initial import set_initial_scale
 from ghn.model import GHN
 from tests.hypernet.graphs import awkward_graph
 
