@@ -50,7 +50,7 @@ MODELS = {
     "timm:tinynet_e": "gates",
     "timm:convnext_atto": "ConvNeXt",
     "timm:edgenext_xx_small": "ConvNeXt",
-    "timm:poolformer_s12": "MetaFormer",
+    "timm:ese_vovnet19b_slim_dw": "VoVNet",
     "timm:vit_tiny_patch16_224,patch_size=8": "transformer",
     "timm:mobilevit_xxs": "transformer",
 }
