@@ -126,10 +126,28 @@ def heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+MARKED = """
+
+def marked(**options):
+    import pathlib
+
+    import torch
+
+    def note(network, given):
+        if network.training and torch.is_grad_enabled():
+            pathlib.Path("training").touch()
+
+    network = net(**options)
+    network.register_forward_pre_hook(note)
+    return network
+"""
+"""A network that leaves a file when it is trained."""
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_ctrl_c_says_whether_it_can_go_on(kept: bool, tmp_path: Path) -> None:
-    (tmp_path / "zoo.py").write_text(ZOO)
-    words = ["finetune", "zoo:net", "--steps", "1000000", "--learning-rates", "0.05", "--save-every", "5"]
+    (tmp_path / "zoo.py").write_text(ZOO + MARKED)
+    words = ["finetune", "zoo:marked", "--steps", "1000000", "--learning-rates", "0.05", "--save-every", "5"]
     words += ["--folder", "run"] if kept else []
     command = [sys.executable, "-m", "ghn", *words]
     environment: dict[str, Any] = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -137,12 +155,9 @@ def test_ctrl_c_says_whether_it_can_go_on(kept: bool, tmp_path: Path) -> None:
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=heed_ctrl_c
     )
     try:
-        if kept:
-            while not (tmp_path / "run" / "rate-0.05" / "state.pt").exists():
-                assert process.poll() is None
-                time.sleep(0.05)
-        else:
-            time.sleep(15)
+        while not (tmp_path / ("run/rate-0.05/state.pt" if kept else "training")).exists():
+            assert process.poll() is None
+            time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=120)
     finally:
