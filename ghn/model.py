@@ -246,13 +246,12 @@ def predict(
         statistics: With `complete`: let running statistics of batch norms come from the images that the hypernetwork
             brings along, as in `initialize`.
     """
-    hypernetwork = _loaded(ghn)
-    options: dict[str, Any] = {"seed": seed, "head": head, "strict": strict, "complete": complete}
-    if isinstance(hypernetwork, GHN):
-        return hypernetwork.predict(model, example_inputs, statistics=statistics, **options)
     _check_complete(complete, statistics)
-    state = initialization.predict(hypernetwork, model, example_inputs, **options)
-    return _state_with_statistics(state, model, None, example_inputs) if statistics else state
+    hypernetwork = _loaded(ghn)
+    state = initialization.predict(
+        hypernetwork, model, example_inputs, seed=seed, head=head, strict=strict, complete=complete
+    )
+    return _state_with_statistics(state, model, _images_of(hypernetwork), example_inputs) if statistics else state
 
 
 def _check_complete(complete: bool, statistics: bool) -> None:
@@ -316,11 +315,15 @@ def _with_statistics(
     reports: Sequence[InitReport], models: Sequence[nn.Module], hypernetwork: hypernet.GHN, example_inputs: Any
 ) -> list[InitReport]:
     """The reports, after the statistics of the models' batch norms are set."""
-    images = hypernetwork.images if isinstance(hypernetwork, GHN) else None
+    images = _images_of(hypernetwork)
     return [
         replace(report, statistics=statistics_from(model, images, example_inputs))
         for report, model in zip(reports, models, strict=True)
     ]
+
+
+def _images_of(hypernetwork: hypernet.GHN) -> ImageSet | None:
+    return hypernetwork.images if isinstance(hypernetwork, GHN) else None
 
 
 def _loaded(ghn: str | Path | hypernet.GHN) -> hypernet.GHN:

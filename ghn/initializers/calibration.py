@@ -92,32 +92,36 @@ def calibrate(
     given = some_images(list(batches), FEWEST, "calibrate")
     if not 0 <= noise < math.inf:
         raise ValueError(f"noise is a factor of 0 or more, not {noise:g}")
-    changed: list[str] = []
-    notes: list[str] = []
-
-    def note(names: Sequence[str], *lines: str) -> None:
-        changed.extend(names)
-        notes.extend(lines)
-
-    if noise or variance:
-        layers = layers_of(model, given)
-        parted = part_copies(layers, noise, seed=seed) if noise else []
-        note(parted, *([f"noise of {noise:g} deviations on {len(parted)} weights with copies"] if parted else []))
-        if variance:
-            tamed, lines = tame(model, layers, given[0][0].to(device_of(model)), seed=seed)
-            note(tamed, *lines)
+    changed, notes = _sound_weights(model, given, noise=noise, variance=variance, seed=seed)
     if statistics:
         found = set_statistics(model, given)
-        note(found, f"{len(found) // 2} batch norms have new statistics" if found else "it has no batch norm to set")
+        changed += found
+        notes.append(f"{len(found) // 2} batch norms have new statistics" if found else "it has no batch norm to set")
     if head:
         names, line = solve_head(model, given, seed=seed)
-        note(names, line)
+        changed += names
+        notes.append(line)
     return StartReport(
         name="calibrate",
         changed=tuple(dict.fromkeys(changed)),
         seconds=time.perf_counter() - began,
         notes=tuple(notes),
     )
+
+
+def _sound_weights(
+    model: nn.Module, batches: Sequence[Batch], *, noise: float, variance: bool, seed: int
+) -> tuple[list[str], list[str]]:
+    """Part copies and tame activations; names of the weights that changed, and what there is to say."""
+    if not noise and not variance:
+        return [], []
+    layers = layers_of(model, batches)
+    changed = part_copies(layers, noise, seed=seed) if noise else []
+    notes = [f"noise of {noise:g} deviations on {len(changed)} weights with copies"] if changed else []
+    if variance:
+        tamed, lines = tame(model, layers, batches[0][0].to(device_of(model)), seed=seed)
+        changed, notes = changed + tamed, notes + lines
+    return changed, notes
 
 
 @torch.no_grad()
