@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from ghn.cli.analyses.variance import told_of
 from tests.analysis.networks import ATTENTION, SMALL
+from tests.cli.analyses.outputs import check_json_alone, written
 from tests.cli.conftest import Run
 
 pytest.importorskip("matplotlib")
@@ -19,23 +19,13 @@ WORDS = ("analyze", "variance", *NETWORKS, "--init", "default,orthogonal")
 
 
 def test_a_table_and_files(ghn: Callable[..., Run], tmp_path: Path) -> None:
-    files = [tmp_path / name for name in ("x.json", "x.csv", "x.png")]
-    result = ghn(*WORDS, "-o", *map(str, files))
-    assert result.code == 0, result.err
-    assert all(str(file) in result.out for file in files)
-    found = json.loads(files[0].read_text())
-    assert (found["command"], found["task"]) == ("analyze", "variance")
-    assert "torch" in found["versions"]
-    rows = files[1].read_text().splitlines()
-    assert len(rows) > 1
+    found, result = written(ghn, WORDS, tmp_path)
     assert "stays between" in result.out
     assert len(found["sentences"]) == 4
 
 
-def test_json_is_all_that_is_printed(ghn: Callable[..., Run], tmp_path: Path) -> None:
-    result = ghn(*WORDS, "--json")
-    assert (result.code, result.err) == (0, "")
-    assert json.loads(result.out)["task"] == "variance"
+def test_json_is_all_that_is_printed(ghn: Callable[..., Run]) -> None:
+    check_json_alone(ghn, WORDS)
 
 
 def test_of_many_only_those_that_explode_or_vanish_are_told() -> None:
