@@ -123,3 +123,19 @@ def test_accuracy_by_family() -> None:
     rows = [line for line in measured.splitlines() if line.startswith("|")][2:]
     shown = table(HELPS, "family | model")[1:]
     assert shown == [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_how_many_architectures_a_calibrated_prediction_is_ahead_on() -> None:
+    rows = record("2026-11-26_calibrated_training")["rows"]
+    trained = {(row["model"], row["start"]): row["trained"] for row in rows}
+    models = {row["model"] for row in rows}
+    ahead = [trained[model, "ghn+calibrate"] - trained[model, "default+calibrate"] for model in models]
+    share = f"{sum(difference > 0 for difference in ahead)} of {len(ahead)}"
+    helps = " ".join(text(HELPS).split())
+    assert f"ahead of the calibrated random start on {share}, by {fmean(ahead):.1f} points on average" in helps
+    assert f"calibrated random start on {share} architectures" in " ".join(text("docs/starts.md").split())
+    assert f"calibrated random start on {share.split()[0]} after 200 steps" in " ".join(text("README.md").split())
+    slow = {
+        kind: sum(row["rate"] == 0.005 for row in rows if row["start"].startswith(kind)) for kind in ("ghn", "default")
+    }
+    assert f"smaller rate in {slow['ghn']} of 40 trainings, random ones in {slow['default']}" in helps
