@@ -1,6 +1,6 @@
-"""What the paper published of these analyses, to stand beside one's own numbers.
+"""What the paper published, to stand beside one's own numbers: its tables, and the results for each of 74 models.
 
-Source: GHN-3 (Knyazev et al., ICML 2023), tables 9 and 13, and the results released with it.
+Source: GHN-3 (Knyazev et al., ICML 2023), and the results released with it; facts, in `published.json`.
 """
 
 from __future__ import annotations
@@ -14,18 +14,45 @@ from typing import Any
 GROUP = "torchvision-74"
 """What stands for the paper's 74 classifiers in a list of models."""
 
-ACCURACIES = ("1-epoch", "trained", "ghn2", "ghn3-t", "ghn3-xl", "ghn3-xl-1-epoch", "ghn3-xl-10-epochs")
+_QUANTITIES = {
+    "1-epoch": "randinit-sgd1ep",
+    "trained": "randinit-sota",
+    "ghn2": "ghn2",
+    "ghn3-t": "ghn3-t",
+    "ghn3-xl": "ghn3",
+    "ghn3-xl-1-epoch": "ghn3-sgd1ep",
+    "ghn3-xl-10-epochs": "ghn3-sgd10ep",
+}
+"""What the results call them, by name."""
+
+ACCURACIES = tuple(_QUANTITIES)
 """ImageNet top-1 accuracies that were published of each of the 74: see `accuracies`."""
+
+_CORRELATIONS = ("deepnets 1-epoch", "torchvision 1-epoch", "torchvision trained")
+"""Columns of table 13."""
 
 
 @cache
-def _data() -> dict[str, Any]:
+def facts() -> dict[str, Any]:
+    """All that the file holds: `tables` by name, each with columns and rows, and `models` by name."""
     return json.loads((files("ghn.analysis") / "published.json").read_text(encoding="utf-8"))
 
 
 def models() -> tuple[str, ...]:
     """The paper's 74 classifiers of torchvision, as `ghn predict` names them."""
-    return tuple(_data()["accuracies"]["rows"])
+    return tuple(facts()["models"])
+
+
+def of_model(model: str, quantity: str) -> float | None:
+    """A published result for a torchvision model; None where there is none.
+
+    Args:
+        model: One of `models()`.
+        quantity: As the results call it: `ghn2`, `ghn3-t`, `ghn3` (no training), `ghn3-sgd1ep`, `randinit-sgd1ep`
+            (1 epoch), in per cent; `ghn3-paramnorm`, `randinit-gradnorm`, …, norms.
+    """
+    value = facts()["models"].get(model, {}).get(quantity)
+    return None if value is None else float(value)
 
 
 def accuracies(column: str) -> dict[str, float]:
@@ -37,10 +64,10 @@ def accuracies(column: str) -> dict[str, float]:
     Raises:
         ValueError: If there is no such column.
     """
-    if column not in ACCURACIES:
+    if column not in _QUANTITIES:
         raise ValueError(f"nothing was published of {column!r}; there are {', '.join(ACCURACIES)}")
-    place = _data()["accuracies"]["columns"].index(column)
-    return {name: row[place] for name, row in _data()["accuracies"]["rows"].items() if row[place] is not None}
+    found = {model: of_model(model, _QUANTITIES[column]) for model in models()}
+    return {model: accuracy for model, accuracy in found.items() if accuracy is not None}
 
 
 def correlations(column: str) -> Mapping[str, float | None]:
@@ -49,8 +76,7 @@ def correlations(column: str) -> Mapping[str, float | None]:
     Args:
         column: `deepnets 1-epoch`, `torchvision 1-epoch` or `torchvision trained`.
     """
-    place = _data()["table13"]["columns"].index(column)
-    return {name: row[place] for name, row in _data()["table13"]["rows"].items()}
+    return _column("table13", _CORRELATIONS.index(column))
 
 
 def distances(shape: str, *, third: bool = False) -> Mapping[str, float]:
@@ -60,10 +86,11 @@ def distances(shape: str, *, third: bool = False) -> Mapping[str, float]:
         shape: E.g. `64x3x7x7`.
         third: Whether it is the shape of 1024 channels, of which the table does not say all.
     """
-    table = _data()["table9"]
-    if third:
-        return table["third"]
-    if shape not in table["columns"]:
+    shapes = facts()["tables"]["table9"]["columns"][:-1]
+    if not third and shape not in shapes:
         return {}
-    place = table["columns"].index(shape)
-    return {name: row[place] for name, row in table["rows"].items()}
+    return _column("table9", -1 if third else shapes.index(shape))
+
+
+def _column(table: str, place: int) -> dict[str, Any]:
+    return {name: row[place] for name, row in facts()["tables"][table]["rows"].items()}

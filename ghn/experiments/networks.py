@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from torch import nn
 
+from ghn.analysis.published import models
 from ghn.deepnets import DeepNets, network_from_arguments
-from ghn.experiments.published import models
 
 
 def deepnets(split: str, index: int, num_classes: int = 10, image_size: int = 32) -> nn.Module:

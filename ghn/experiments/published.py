@@ -1,11 +1,10 @@
-"""What the paper published, to stand beside what we measure (facts; the source is in the file)."""
+"""Numbers of the paper's tables, to stand beside what we measure; the facts are those of `ghn.analysis.published`."""
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from importlib import resources
 from typing import Any, NamedTuple
+
+from ghn.analysis.published import facts
 
 
 class Number(NamedTuple):
@@ -13,12 +12,6 @@ class Number(NamedTuple):
 
     mean: float
     std: float | None = None
-
-
-@cache
-def _file() -> dict[str, Any]:
-    text = resources.files("ghn").joinpath("experiments", "published.json").read_text(encoding="utf-8")
-    return json.loads(text)  # type: ignore[no-any-return]
 
 
 def published(table: str, row: str, column: int) -> Number | None:
@@ -44,26 +37,10 @@ def published(table: str, row: str, column: int) -> Number | None:
 
 def raw(table: str, row: str, column: int) -> Any:
     """What the file has there: a number, a pair (mean, deviation), of table 6 three numbers, or None."""
-    values = _file()["tables"][table]["rows"][row]
+    values = facts()["tables"][table]["rows"][row]
     return values[column]
 
 
 def rows_of(table: str) -> tuple[str, ...]:
     """Names of a table's rows."""
-    return tuple(_file()["tables"][table]["rows"])
-
-
-def models() -> tuple[str, ...]:
-    """The torchvision models of the paper."""
-    return tuple(_file()["models"])
-
-
-def of_model(model: str, quantity: str) -> float | None:
-    """A published result for a torchvision model.
-
-    Args:
-        model: One of `models()`.
-        quantity: `ghn2`, `ghn3-t`, `ghn3` (no training), `ghn3-sgd1ep`, `randinit-sgd1ep` (1 epoch), …; in per cent.
-    """
-    value = _file()["models"].get(model, {}).get(quantity)
-    return None if value is None else float(value)
+    return tuple(facts()["tables"][table]["rows"])

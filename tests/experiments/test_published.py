@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ghn.experiments.published import Number, models, of_model, published, raw, rows_of
+from ghn.analysis.published import models, of_model
+from ghn.experiments.published import Number, published, raw, rows_of
 
 
 def test_numbers_pairs_and_gaps() -> None:

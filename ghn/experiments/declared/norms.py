@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from ghn.analysis.published import of_model
 from ghn.experiments.declared.experiment import Experiment
 from ghn.experiments.grid.cell import Cell
 from ghn.experiments.methods import RANDOM, Method
 from ghn.experiments.networks import short
 from ghn.experiments.protocol import Results
-from ghn.experiments.published import Number, of_model
+from ghn.experiments.published import Number
 from ghn.experiments.report import Entry, Plot, Report, Row, Series
 from ghn.experiments.scales import Scale, hypernetworks
 

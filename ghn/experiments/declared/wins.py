@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ghn.analysis.published import of_model
 from ghn.experiments.declared.experiment import Experiment
 from ghn.experiments.grid.cell import Cell
 from ghn.experiments.methods import RANDOM, Method
 from ghn.experiments.networks import deepnets_names, short
 from ghn.experiments.protocol import Results, trained, untrained
-from ghn.experiments.published import Number, of_model, published
+from ghn.experiments.published import Number, published
 from ghn.experiments.report import Entry, Plot, Report, Row, Series
 from ghn.experiments.scales import Scale, hypernetworks
 
