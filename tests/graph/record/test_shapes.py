@@ -35,80 +35,74 @@ TENSORS += [meta(dtype=torch.int64), meta(2, 1).expand(2, 3), meta(1, 2, 5).tran
 
 
 def cases() -> list[Any]:
-    found: list[Any] = []
-    for name in SHORTCUTS:
-        operator = operator_of(name)
-        if operator is None:
-            continue
-        if "batch_norm" in name:
-            for x, training in itertools.product([IMAGE, LAST, meta(3, 6)], (True, False)):
-                found.append((operator, (x, meta(6), meta(6), meta(6), meta(6), training, 0.1, 1e-5)))
-                found.append(
-                    (
-                        operator,
-                        (
-                            x,
-                            None,
-                            None,
-                            None if training else meta(6),
-                            None if training else meta(6),
-                            training,
-                            0.1,
-                            1e-5,
-                        ),
-                    )
-                )
-        elif "convolution" in name:
-            continue
-        elif name in ("aten.mm.default", "aten.bmm.default"):
-            batch = (7,) if "bmm" in name else ()
-            found += [
-                (operator, (meta(*batch, 3, 4), meta(*batch, 4, 5))),
-                (operator, (meta(*batch, 3, 0), meta(*batch, 0, 5))),
-            ]
-            found += [(operator, (meta(*batch, 4, 3).mT, meta(*batch, 5, 4).mT))]
-            found += [(operator, (meta(*batch, 3, 4, dtype=torch.float64), meta(*batch, 4, 5, dtype=torch.float64)))]
-        elif "layer_norm" in name:
-            found += [(operator, (x, [x.shape[-1]], None, None, 1e-5)) for x in (IMAGE, meta(3, 5))]
-            found += [(operator, (IMAGE, [4, 4], meta(4, 4), meta(4, 4), 1e-5))]
-        elif "addmm" in name:
-            found += [(operator, (meta(5), meta(3, 4), meta(4, 5))), (operator, (meta(3, 5), meta(3, 4), meta(4, 5)))]
-        elif "cat" in name:
-            found += [
-                (operator, ([IMAGE, meta(2, 1, 4, 4)], 1)),
-                (operator, ([LAST, LAST], 1)),
-                (operator, ([meta(3), meta(2)],)),
-            ]
-            found += [
-                (operator, ([meta(2, 3), meta(2, 3, dtype=torch.float64)], -1)),
-                (operator, ([IMAGE, meta(0)], 1)),
-            ]
-        elif "mean" in name:
-            axes: tuple[list[int], ...] = ([0], [-1], [2, 3], [-1, -2], [])
-            usual = [x for x in TENSORS if x.is_floating_point() and x.dim() >= 2]
-            found += [
-                (operator, (x, list(dim), keep))
-                for x, dim, keep in itertools.product(usual, axes, (False, True))
-                if all(-x.dim() <= axis < x.dim() for axis in dim)
-            ]
-        elif "roll" in name:
-            found += [(operator, (x, [1], [0])) for x in TENSORS if x.dim() and x.numel()]
-        elif "softmax" in name:
-            rest = (-1, False) if "_softmax.default" in name and "safe" not in name else (-1,)
-            found += [(operator, (x, *rest)) for x in TENSORS if x.is_floating_point() and x.dtype != torch.float16]
-        elif name.split(".")[1] in ("mul_", "add_", "sub_"):
-            pairs = itertools.product(TENSORS, [*TENSORS, 2, 0.5, True])
-            found += [(operator, pair) for pair in pairs if _works(operator, *pair)]
-        elif name == "aten.mul.Scalar":
-            found += [(operator, (x, scalar)) for x in TENSORS for scalar in (2, 0.5, True, 1j)]
-        elif name.split(".")[1] in ("mul", "add", "sub", "div"):
-            pairs = itertools.product(TENSORS, [*TENSORS, 2, 0.5])
-            found += [(operator, pair) for pair in pairs if _broadcasts(*pair)]
-        elif "clamp" in name:
-            found += [(operator, (x, 0)) for x in TENSORS]
-        else:
-            found += [(operator, (x,)) for x in TENSORS if x.is_floating_point()]
-    return found
+    """Operators with arguments, of all shortcuts but convolutions."""
+    there = {name: operator_of(name) for name in SHORTCUTS if "convolution" not in name}
+    return [
+        (operator, given)
+        for name, operator in there.items()
+        if operator is not None
+        for given in (_of_layers(name) or _of_numbers(name, operator))
+    ]
+
+
+def _of_layers(name: str) -> list[Any]:
+    """Arguments for norms, products, and what acts along axes; none for other operators."""
+    if "batch_norm" in name:
+        found: list[Any] = []
+        for x, training in itertools.product([IMAGE, LAST, meta(3, 6)], (True, False)):
+            statistics = (None, None) if training else (meta(6), meta(6))
+            found.append((x, meta(6), meta(6), meta(6), meta(6), training, 0.1, 1e-5))
+            found.append((x, None, None, *statistics, training, 0.1, 1e-5))
+        return found
+    if name in ("aten.mm.default", "aten.bmm.default"):
+        batch = (7,) if "bmm" in name else ()
+        return [
+            (meta(*batch, 3, 4), meta(*batch, 4, 5)),
+            (meta(*batch, 3, 0), meta(*batch, 0, 5)),
+            (meta(*batch, 4, 3).mT, meta(*batch, 5, 4).mT),
+            (meta(*batch, 3, 4, dtype=torch.float64), meta(*batch, 4, 5, dtype=torch.float64)),
+        ]
+    if "layer_norm" in name:
+        plain = [(x, [x.shape[-1]], None, None, 1e-5) for x in (IMAGE, meta(3, 5))]
+        return [*plain, (IMAGE, [4, 4], meta(4, 4), meta(4, 4), 1e-5)]
+    if "addmm" in name:
+        return [(meta(5), meta(3, 4), meta(4, 5)), (meta(3, 5), meta(3, 4), meta(4, 5))]
+    if "cat" in name:
+        return [
+            ([IMAGE, meta(2, 1, 4, 4)], 1),
+            ([LAST, LAST], 1),
+            ([meta(3), meta(2)],),
+            ([meta(2, 3), meta(2, 3, dtype=torch.float64)], -1),
+            ([IMAGE, meta(0)], 1),
+        ]
+    if "mean" in name:
+        axes: tuple[list[int], ...] = ([0], [-1], [2, 3], [-1, -2], [])
+        usual = [x for x in TENSORS if x.is_floating_point() and x.dim() >= 2]
+        return [
+            (x, list(dim), keep)
+            for x, dim, keep in itertools.product(usual, axes, (False, True))
+            if all(-x.dim() <= axis < x.dim() for axis in dim)
+        ]
+    return []
+
+
+def _of_numbers(name: str, operator: Any) -> list[Any]:
+    """Arguments for what acts on each number or along one axis."""
+    if "roll" in name:
+        return [(x, [1], [0]) for x in TENSORS if x.dim() and x.numel()]
+    if "softmax" in name:
+        rest = (-1, False) if "_softmax.default" in name and "safe" not in name else (-1,)
+        return [(x, *rest) for x in TENSORS if x.is_floating_point() and x.dtype != torch.float16]
+    if name.split(".")[1] in ("mul_", "add_", "sub_"):
+        pairs = itertools.product(TENSORS, [*TENSORS, 2, 0.5, True])
+        return [pair for pair in pairs if _works(operator, *pair)]
+    if name == "aten.mul.Scalar":
+        return [(x, scalar) for x in TENSORS for scalar in (2, 0.5, True, 1j)]
+    if name.split(".")[1] in ("mul", "add", "sub", "div"):
+        return [pair for pair in itertools.product(TENSORS, [*TENSORS, 2, 0.5]) if _broadcasts(*pair)]
+    if "clamp" in name:
+        return [(x, 0) for x in TENSORS]
+    return [(x,) for x in TENSORS if x.is_floating_point()]
 
 
 def convolutions() -> list[Any]:
