@@ -21,8 +21,6 @@ from ghn.cli.support.options import (
 from ghn.common.progress import Bar
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ghn.analysis.explorer.page import Page
     from ghn.zoo.request import ModelRequest
 
@@ -103,6 +101,7 @@ def _page(options: Options, request: ModelRequest, bar: Bar) -> Page:
     import torch
 
     from ghn.analysis import explore
+    from ghn.cli.support.models import batches_for
     from ghn.initializers import create
     from ghn.zoo import build_model
     from ghn.zoo.names import split_names
@@ -116,7 +115,16 @@ def _page(options: Options, request: ModelRequest, bar: Bar) -> Page:
         torch.manual_seed(options.seed)
         with bar.step(f"building {options.model}"):
             built = build_model(request)
-        batches = _batches(options, built.example_inputs) if needed else None
+        batches = None
+        if needed and options.data is not None:
+            batches = batches_for(
+                built,
+                options.data,
+                options.data_images,
+                image_size=options.image_size,
+                data_root=options.data_root,
+                seed=options.seed,
+            )
         with bar.step(f"looking at {options.model}"):
             return explore(
                 built.model,
@@ -134,17 +142,3 @@ def file_name(model: str) -> str:
     import re
 
     return (re.sub(r"[^\w.-]+", "-", model).strip("-.")[:100] or "model") + ".html"
-
-
-def _batches(options: Options, example: object) -> list[tuple[Tensor, Tensor]]:
-    from ghn.data.sample import sample_batches
-
-    assert options.data is not None
-    side = options.image_size or (example.shape[-1] if hasattr(example, "shape") else 224)
-    return sample_batches(
-        options.data,
-        options.data_images,
-        root=None if options.data_root is None else Path(options.data_root),
-        image_size=side,
-        seed=options.seed,
-    )

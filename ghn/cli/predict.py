@@ -173,15 +173,18 @@ def _predicted(
 
 def _calibrated(options: Options, built: BuiltModel, bar: Bar) -> StartReport:
     """Set what a few images can set."""
-    from ghn.data.sample import sample_batches
+    from ghn.cli.support.models import batches_for
     from ghn.initializers import calibrate
 
     assert options.calibrate is not None
-    given = built.example_inputs
-    size = options.image_size or (given.shape[-1] if hasattr(given, "shape") else 224)
     with bar.step(f"calibrating on {options.calibrate}"):
-        batches = sample_batches(
-            options.calibrate, options.calibrate_images, root=options.data_root, image_size=size, seed=options.seed
+        batches = batches_for(
+            built,
+            options.calibrate,
+            options.calibrate_images,
+            image_size=options.image_size,
+            data_root=options.data_root,
+            seed=options.seed,
         )
         return calibrate(built.model, batches, seed=options.seed)
 
