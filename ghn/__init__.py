@@ -9,6 +9,8 @@ report = hypernet.initialize(model)
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ghn.common.moved import keep_old_names
+
 if TYPE_CHECKING:
     from ghn import analysis, deepnets, initializers
     from ghn.checkpoint import CheckpointError, convert_checkpoint
@@ -64,6 +66,9 @@ _HOMES = {
     "predict_many": "ghn.model",
     "trace": "ghn.graph.trace",
 }
+
+
+keep_old_names()
 
 
 # PyTorch takes seconds to import: `ghn --help` and completion do without it.

@@ -61,6 +61,8 @@ class Options:
 
     The options and the report are saved beside it, as FILE with .predict.json.
 
+    The same prediction again leaves its file as it is; any other file that exists is replaced with --force only.
+
     Attributes:
         output: The .safetensors file to write.
         head: What to do with a classification head that has another number of classes than the hypernetwork's: keep its
@@ -105,27 +107,42 @@ def run(options: Options) -> None:
     Raises:
         ValueError: In one line, for whatever the user can mend; nothing is written then.
     """
-    from ghn.cli.support.files import check_writable, separate, write_weights
+    from ghn.cli.support.files import check_writable, holds, in_the_way, separate, write_weights
 
     report_file = options.output.with_suffix(".predict.json")
-    check_writable(options.output, (".safetensors",), force=options.force)
-    check_writable(report_file, (".json",), force=options.force)
+    again = not options.force and _is_prediction(options.output, report_file)
+    check_writable(options.output, (".safetensors",), force=options.force or again)
+    check_writable(report_file, (".json",), force=options.force or again)
     if options.page is not None:
         check_writable(options.page, PAGES, force=options.force)
     with Bar("loading libraries", quiet=options.quiet) as bar:
         built, hypernet, own, report, calibration = _predicted(options, bar)
         record = _record(options, hypernet, report, calibration)
-        with bar.step(f"writing {options.output}"):
-            tensors = separate(built.model.state_dict())
-            facts = {"model": options.model, "hypernetwork": options.ghn}
-            write_weights({options.output: tensors}, facts, record, report_file)
+        tensors = separate(built.model.state_dict())
+        if again and not holds(options.output, tensors):
+            raise in_the_way(options.output)
+        if not again:
+            with bar.step(f"writing {options.output}"):
+                facts = {"model": options.model, "hypernetwork": options.ghn}
+                write_weights({options.output: tensors}, facts, record, report_file)
         if own is not None:
             with bar.step(f"writing {options.page}"):
                 _write_page(options, built, own, report)
     if options.json:
         print(json.dumps(record, indent=2))
     elif not options.quiet:
-        _show(options, built.model, report, tensors, calibration)
+        _show(options, built.model, report, tensors, calibration, again=again)
+
+
+def _is_prediction(output: Path, report_file: Path) -> bool:
+    """Whether a file is one that this command wrote, by the record beside it."""
+    if not (output.is_file() and report_file.is_file()):
+        return False
+    try:
+        record = json.loads(report_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(record, dict) and record.get("command") == "predict"
 
 
 def _predicted(
@@ -265,6 +282,8 @@ def _show(
     report: InitReport,
     tensors: Mapping[str, Tensor],
     calibration: StartReport | None,
+    *,
+    again: bool,
 ) -> None:
     from ghn.batch_norm import norms_with_statistics
     from ghn.cli.support.terminal import make_table, quantity, show, size
@@ -290,7 +309,7 @@ def _show(
         *([BY_MODULES] if report.traced_by == "modules" else []),
         f"{seconds:.2f} s",
         *notes,
-        f"{options.output}: {len(tensors)} tensors, {size(bytes_)}",
+        f"{options.output}: {len(tensors)} tensors, {size(bytes_)}{', held this very prediction' if again else ''}",
     )
 
 

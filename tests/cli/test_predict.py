@@ -92,6 +92,30 @@ def test_seed_governs_what_is_kept_and_nothing_else_of_the_process(ghn: Ghn, tmp
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+def test_the_same_prediction_again_leaves_its_file_and_another_is_refused(ghn: Ghn, tmp_path: Path) -> None:
+    assert ghn("predict", "zoo:net,num_classes=7", *OPTIONS).code == 0
+    files = [tmp_path / "x.safetensors", tmp_path / "x.predict.json"]
+    before = [(file.stat().st_mtime_ns, file.stat().st_ino, file.read_bytes()) for file in files]
+
+    again = ghn("predict", "zoo:net", "--num-classes", "7", *OPTIONS)  # the same model, said otherwise
+    assert (again.code, again.err) == (0, "")
+    assert again.out.rstrip().endswith("held this very prediction")
+    for other in (["zoo:net,num_classes=6"], ["zoo:net,num_classes=7", "--seed", "3"], ["zoo:net"]):
+        refused = ghn("predict", *other, *OPTIONS)
+        assert (refused.code, refused.out) == (2, "")
+        assert refused.err.endswith("x.safetensors exists: --force replaces it, or choose another name\n")
+    assert before == [(file.stat().st_mtime_ns, file.stat().st_ino, file.read_bytes()) for file in files]
+
+
+@pytest.mark.parametrize("name", ["x.safetensors", "x.predict.json"])
+@pytest.mark.parametrize("content", [b"mine", b"", b"[]", b'{"command": "finetune"}'])
+def test_what_is_no_prediction_is_never_replaced(name: str, content: bytes, ghn: Ghn, tmp_path: Path) -> None:
+    assert ghn("predict", "zoo:net", *OPTIONS).code == 0
+    (tmp_path / name).write_bytes(content)
+    assert ghn("predict", "zoo:net", *OPTIONS).code == 2
+    assert (tmp_path / name).read_bytes() == content
+
+
 def test_head(ghn: Ghn, tmp_path: Path) -> None:
     words = ("predict", "zoo:net", *OPTIONS, "--num-classes", "7", "--json")
     kept = json.loads(ghn(*words).out)["report"]["kept"]

@@ -32,7 +32,7 @@ def check_writable(path: Path, suffixes: tuple[str, ...], *, force: bool = True)
     if path.is_dir():
         raise ValueError(f"cannot write {path}: it is a folder; name a file in it")
     if not force and os.path.lexists(path):
-        raise ValueError(f"{path} exists: --force replaces it, or choose another name")
+        raise in_the_way(path)
     folder = path.parent
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "does not exist; make it first"
@@ -42,6 +42,11 @@ def check_writable(path: Path, suffixes: tuple[str, ...], *, force: bool = True)
             pass
     except OSError as error:
         raise ValueError(f"cannot write {path}: {error.strerror or error}; choose another folder") from error
+
+
+def in_the_way(path: Path) -> ValueError:
+    """The one line about a file that exists and may not be replaced."""
+    return ValueError(f"{path} exists: --force replaces it, or choose another name")
 
 
 def check_results(
@@ -76,6 +81,30 @@ def check_folder(path: Path, names: Sequence[str], *, force: bool) -> None:
     there = next((name for name in names if os.path.lexists(path / name)), None)
     if there is not None and not force:
         raise ValueError(f"{path / there} exists: --force replaces it, or choose another folder")
+
+
+def holds(path: Path, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether a safetensors file has exactly these tensors: names, types, shapes and bytes.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            if set(file.keys()) != set(tensors):
+                return False
+            there = {name: file.get_tensor(name) for name in tensors}
+    except SafetensorError:
+        return False
+    return all(
+        value.dtype == tensors[name].dtype
+        and value.shape == tensors[name].shape
+        and torch.equal(value.reshape(-1).view(torch.uint8), tensors[name].reshape(-1).view(torch.uint8))
+        for name, value in there.items()
+    )
 
 
 @contextmanager
