@@ -21,6 +21,7 @@ that; then gloo sets the group up, and sums are those of `ghn.common.parallel.sh
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -40,6 +41,10 @@ Kind = TypeVar("Kind")
 
 BUCKET = 1 << 24
 """Elements that are summed over processes at a time (64 MB in float32)."""
+
+
+TIMEOUT = "GHN_RANK_TIMEOUT"
+"""Environment variable: seconds after which a silent process counts as lost."""
 
 
 class RankLostError(RuntimeError):
@@ -75,10 +80,12 @@ class Ranks:
         Args:
             device: "cpu", "cuda" or "cuda:N"; by default CUDA where there is any. Of several processes each has the
                 card of its own number.
-            timeout: Seconds after which a silent process counts as lost.
+            timeout: Seconds after which a silent process counts as lost, unless the environment variable
+                GHN_RANK_TIMEOUT says otherwise.
 
         Raises:
-            ValueError: When the device is not there.
+            ValueError: When the device is not there, or GHN_RANK_TIMEOUT is no number of seconds.
+            RankLostError: When the other processes do not join in that time.
         """
         asked = torch.device(chosen_device(device))
         kind = asked.type
@@ -93,7 +100,7 @@ class Ranks:
             backend, one_device = "gloo" if here > cards else "nccl", here == world and cards == 1
         owned = not dist.is_initialized()
         if owned:
-            dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
+            _join(backend, timeout=_timeout(timeout))
         shared = SharedSum(chosen) if one_device else None
         return cls(rank=dist.get_rank(), world=world, device=chosen, shared=shared, owned=owned)
 
@@ -178,7 +185,7 @@ class Ranks:
 
     def _lost(self, error: Exception) -> RankLostError:
         return RankLostError(
-            f"process {self.rank} of {self.world} lost another one ({str(error).splitlines()[0]}); "
+            f"process {self.rank} of {self.world} lost another one ({_cause(error)}); "
             "give the same command again to go on from the last save"
         )
 
@@ -190,6 +197,35 @@ class Ranks:
     ) -> None:
         if self.world > 1 and self.owned and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _cause(error: Exception) -> str:
+    """The first line of what PyTorch says, without the place in its source."""
+    return re.sub(r"^\[[^]]*:\d+\] *", "", (str(error).splitlines() or [type(error).__name__])[0])
+
+
+def _timeout(default: float) -> timedelta:
+    """Of the environment."""
+    text = os.environ.get(TIMEOUT, str(default))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= 10**6:
+        raise ValueError(f"{TIMEOUT} must be a number of seconds, at least 1, not {text!r}")
+    return timedelta(seconds=seconds)
+
+
+def _join(backend: str, *, timeout: timedelta) -> None:
+    """Find the other processes."""
+    try:
+        dist.init_process_group(backend, timeout=timeout)
+    except (dist.DistError, RuntimeError) as error:
+        where = f"{os.environ.get('MASTER_ADDR', '?')}:{os.environ.get('MASTER_PORT', '?')}"
+        raise RankLostError(
+            f"process {os.environ.get('RANK', '?')} of {os.environ['WORLD_SIZE']} did not find the others at {where} "
+            f"within {timeout.total_seconds():g} s ({_cause(error)}); start all of them again"
+        ) from error
 
 
 def place(local_rank: int, processes: int, cards: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ import ghn
 from ghn.meta.config import MetaTrainingConfig
 from ghn.meta.run import train
 from ghn.training import ranks
-from ghn.training.ranks import Ranks
+from ghn.training.ranks import RankLostError, Ranks
 from ghn.training.state import StateError, load_state
 from tests.meta.tiny import TINY
 from tests.processes import finish, group
@@ -93,8 +94,8 @@ def log_of(folder: Path) -> list[dict[str, Any]]:
 OBJECTIVES: dict[str, Any] = {"inner_steps": 1, "weight_noise": 0.1}
 
 
-# Inner steps on two images amplify rounding: weights changed by 1e-7 change the fourth step's gradient norm from 0.16 to
-# 1.29 on one process, so that three steps are what can be compared.
+# Inner steps on two images amplify rounding: weights changed by 1e-7 change the fourth step's gradient norm from 0.16
+# to 1.29 on one process, so that three steps are what can be compared.
 @pytest.mark.parametrize(
     ("settings", "steps", "tolerance"),
     [({}, 4, 2e-5), pytest.param(OBJECTIVES, 3, 3e-4, marks=pytest.mark.slow)],
@@ -224,7 +225,7 @@ def test_a_card_that_is_not_there_is_one_line() -> None:
 
 SPREAD = """
 import torch
-from ghn.training.ranks import Ranks
+from ghn.training.ranks import RankLostError, Ranks
 
 import torch.distributed as dist
 
@@ -243,7 +244,7 @@ dist.destroy_process_group()
 OWN = """
 import torch.distributed as dist
 
-from ghn.training.ranks import Ranks
+from ghn.training.ranks import RankLostError, Ranks
 
 with Ranks.from_environment("cpu") as ranks:
     assert ranks.owned and ranks.gather(ranks.rank) == [0, 1]
@@ -257,3 +258,31 @@ def test_all_get_what_the_first_has() -> None:
     alone = torch.ones(2)
     Ranks().spread([alone])
     assert alone.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("text", ["", "soon", "nan", "0", "-5", "inf"])
+def test_a_timeout_that_is_none_is_refused_in_one_line(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("GHN_RANK_TIMEOUT", text)
+    with pytest.raises(ValueError, match=r"^GHN_RANK_TIMEOUT must be a number of seconds, at least 1, not"):
+        Ranks.from_environment("cpu")
+
+
+def test_a_process_that_finds_no_other_says_where_it_looked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = str(taken.getsockname()[1])
+    for name, value in {"WORLD_SIZE": "2", "RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GHN_RANK_TIMEOUT", "1")
+    line = f"^process 1 of 2 did not find the others at 127.0.0.1:{port} within 1 s .*; start all of them again$"
+    with pytest.raises(RankLostError, match=line):
+        Ranks.from_environment("cpu")
+
+
+def test_the_line_about_a_lost_process_names_no_file_of_pytorch() -> None:
+    error = RuntimeError("[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:5] Timed out waiting 20000ms\nmore")
+    assert str(Ranks(rank=1, world=3)._lost(error)) == (
+        "process 1 of 3 lost another one (Timed out waiting 20000ms); "
+        "give the same command again to go on from the last save"
+    )

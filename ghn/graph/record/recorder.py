@@ -242,7 +242,7 @@ class Recorder(OperatorMode):
             args, kwargs = map_tensors((args, kwargs), self._on_meta)
             tensors = list(tensors_in((args, kwargs)))
         full, name, random = self._facts.names(func)
-        if full == FUSED_ATTENTION or self._unfusing:
+        if full == FUSED_ATTENTION or (self._unfusing and self._facts.is_composite(func)):
             parts = self._record_parts(unfused_attention if full == FUSED_ATTENTION else func.decompose, args, kwargs)
             if parts is not NotImplemented:
                 return parts
