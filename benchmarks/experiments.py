@@ -1,0 +1,120 @@
+"""The paper's tables and figures in their small scale: dated files with command, machine and duration.
+
+    python -m benchmarks.experiments                                     # all of them, hours
+    python -m benchmarks.experiments table4 figure4 --folder runs/small  # two, with cells kept in that folder
+
+Each is the command that a user gives (`ghn experiment NAME --scale small …`); experiments share cells, so that the time
+of one is that of what those before it had not computed. What came of them, beside the paper, is told in
+docs/explanation/paper.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import RESULTS, commit, machine
+
+DATA = {
+    # What trains its hypernetworks itself does so on digits; what takes those of the package, on their images.
+    "table1": "digits",
+    "table3": "digits",
+    "figure3": "digits",
+    "table5": "digits",
+    "table10": "digits",
+    "table11": "digits",
+    "table4": "cifar10",
+    "figure4": "cifar10",
+    "figure5": "cifar10",
+    "figure7": "cifar10",
+    "table12": "cifar10",
+    "table2": "cifar10",
+    "figure1": "cifar10",
+    "table7": "cifar10",
+    "table6": "cifar10",
+    "figure6": "cifar10",
+    "figure8": "cifar10",
+    "table8": "cifar10",
+}
+"""The experiments in the order of their costs, and the images of each."""
+
+
+def main() -> None:
+    """Run the experiments named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[*DATA, []], metavar="NAME", help="default: all")
+    parser.add_argument("--folder", type=Path, help="where cells are kept (default: a temporary folder)")
+    parser.add_argument("--data-root", type=Path, help="of the data sets; for table8 the folder of PennFudanPed/")
+    parser.add_argument("--workers", type=int, default=1)
+    arguments = parser.parse_args()
+    with kept(arguments.folder) as folder:
+        for name in arguments.names or DATA:
+            run(name, folder, arguments)
+
+
+@contextmanager
+def kept(folder: Path | None) -> Iterator[Path]:
+    """The folder for cells: the user's, or one for this run."""
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
+
+
+def run(name: str, folder: Path, arguments: argparse.Namespace) -> None:
+    """One experiment: its table, its numbers, and its figure if it has one."""
+    place = RESULTS / f"{date.today().isoformat()}_experiments"
+    place.mkdir(exist_ok=True)
+    shown = ["ghn", "experiment", name, "--scale", "small", "--data", DATA[name], "--workers", str(arguments.workers)]
+    root = [] if arguments.data_root is None else ["--data-root", str(arguments.data_root)]
+    suffixes = [".md", ".json", *([".svg"] if name.startswith("figure") else [])]
+    before = counts(shown, [*root, "--folder", str(folder)])
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as temporary:
+        outputs = [Path(temporary) / f"{name}{suffix}" for suffix in suffixes]
+        words = [*shown, *root, "--folder", str(folder), "--quiet", "-o", *map(str, outputs)]
+        done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - began
+        if done.returncode:
+            print(f"{name}: {done.stderr.strip()}", flush=True)
+        if not outputs[0].exists():
+            return
+        after = counts(shown, [*root, "--folder", str(folder)])
+        facts = {
+            "command": " ".join(shown),
+            "commit": commit(),
+            "seconds": round(seconds, 1),
+            "cells": after["cells"],
+            "of these there before": before["finished"],
+            **machine(),
+        }
+        report = json.loads(outputs[1].read_text())
+        (place / f"{name}.json").write_text(json.dumps({**facts, "report": report}, indent=1) + "\n")
+        head = "\n".join(f"- {key}: {value}" for key, value in facts.items())
+        title, _, table = outputs[0].read_text().partition("\n")
+        (place / f"{name}.md").write_text(f"{title}\n\n{head}\n{table}")
+        for picture in outputs[2:]:
+            shutil.copy(picture, place / picture.name)
+    print(f"{name}: {seconds:.0f} s, {after['cells']} cells", flush=True)
+
+
+def counts(words: list[str], more: list[str]) -> dict[str, Any]:
+    """How many cells there are, and how many are finished."""
+    command = [sys.executable, "-m", *words, *more, "--cells", "--json"]
+    rows = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return {key: sum(row[key] for row in rows) for key in ("cells", "finished")}
+
+
+if __name__ == "__main__":
+    main()
