@@ -46,7 +46,6 @@ class Options:
     The table says which starts differ by more than the seeds do.
 
     Every start and seed gets the same images in the same order, as many steps,
-
     and the best of the same learning rates on held-out images.
 
     The same command with the same --folder goes on where it was stopped.

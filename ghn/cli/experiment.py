@@ -31,11 +31,8 @@ class Options:
 
     Without a name, experiments are listed.
 
-    Each cell of its grid is stored as soon as it is finished, by what it computes:
-
-    the same command goes on where it was stopped, others use the same cells,
-
-    and several commands share the work of one folder.
+    Each cell of its grid is stored as soon as it is finished, by what it computes: the same command goes on where it
+    was stopped, others use the same cells, and several commands share the work of one folder.
 
     Attributes:
         name: The experiment, e.g. table4.

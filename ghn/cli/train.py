@@ -43,7 +43,6 @@ class Options:
     """Train a hypernetwork by a named run, or go on with one that was stopped.
 
     The folder receives config.json, log.jsonl, state.pt (all it takes to go on)
-
     and, at the end, the hypernetwork in hypernet/, which --ghn takes.
 
     Under torchrun, processes share the networks.

@@ -17,9 +17,8 @@ SUFFIXES = (".html", ".htm")
 class Options:
     """Show the curves of trainings in the browser, while they run.
 
-    Those of ghn train, finetune and compare. The page is served to this machine
-
-    alone until Ctrl-C; what is trained is not touched.
+    Those of ghn train, finetune and compare. The page is served to this machine alone
+    until Ctrl-C; what is trained is not touched.
 
     Attributes:
         folder: The folder of a training or of a comparison, or one with several below it.

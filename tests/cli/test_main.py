@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -62,7 +63,25 @@ def test_every_command_has_options_with_help(command: str, ghn: Callable[..., Ru
         if not positional and "Subcommands" not in str(field.type):
             name = field.name.replace("_", "-")
             assert f"--{name}" in result.out or f"--no-{name}" in result.out
-    assert all(len(line) <= 80 for line in result.out.splitlines()[1:]), "wider than a terminal"
+    assert all(len(line) <= 80 for line in result.out.splitlines()), "wider than a terminal"
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_breaks_lines_between_words(
+    command: str, columns: int, ghn: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    boxes = r"^\W*(?:positional arguments|options|subcommands)\b"
+    text = re.split(boxes, ghn(command, "--help").out, flags=re.MULTILINE)[0]
+    paragraphs = [" ".join(part.split()) for part in text.split("\n\n")]
+    docstring = import_module(module_of(command)).Options.__doc__.split("Attributes:")[0]
+    assert "\n\n\n" not in text
+    for part in filter(str.strip, docstring.split("\n\n")):
+        assert " ".join(part.split()) in paragraphs
+    for line, following in pairwise(text.splitlines()):
+        if line.strip() and following.strip():
+            assert len(line) <= columns < len(f"{line} {following.split()[0]}"), "broken too late or too early"
 
 
 def test_help_shows_defaults_and_units(ghn: Callable[..., Run]) -> None:

@@ -6,7 +6,9 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType, UnionType
 from typing import Any, Union, get_args, get_type_hints
@@ -59,30 +61,48 @@ def renamed(words: Sequence[str], names: Mapping[str, str]) -> list[str]:
 
 
 class _Page(io.StringIO):
-    """What is printed, as if to a file of an encoding: without colours, in boxes where that can hold them."""
+    """What is printed, as if to a file or terminal of an encoding: in boxes where that can hold them."""
 
-    def __init__(self, encoding: str) -> None:
+    def __init__(self, encoding: str, *, terminal: bool = False) -> None:
         super().__init__()
-        self._encoding = encoding
+        self._encoding, self._terminal = encoding, terminal
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
         """That of the file it stands for."""
         return self._encoding
 
+    def isatty(self) -> bool:
+        """Whether it stands for a terminal, which gets colours."""
+        return self._terminal
+
 
 @contextlib.contextmanager
 def _shown_as_asked() -> Iterator[None]:
-    """Help in colours, unless the user asks for none (https://no-color.org)."""
-    if not os.environ.get("NO_COLOR"):
-        yield
-        return
-    page = _Page(sys.stdout.encoding)
+    """Help in lines of the terminal's width, and in colours unless the user asks for none (https://no-color.org)."""
+    page = _Page(sys.stdout.encoding, terminal=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
     try:
         with contextlib.redirect_stdout(page):
             yield
     finally:
-        sys.stdout.write(page.getvalue())
+        sys.stdout.write(filled(page.getvalue(), shutil.get_terminal_size().columns))
+
+
+def filled(text: str, width: int) -> str:
+    """Text whose lines before the first box are broken between words; tyro breaks those in boxes only."""
+    lines = text.splitlines(keepends=True)
+    boxes = next((index for index, line in enumerate(lines) if "╭" in line), len(lines))
+    before = [_broken(line, width) if len(_plain_text(line).rstrip()) > width else line for line in lines[:boxes]]
+    return re.sub(r"\n{3,}", "\n\n", "".join(before)) + "".join(lines[boxes:])
+
+
+def _broken(line: str, width: int) -> str:
+    indent = "  " if _plain_text(line).startswith("usage:") else ""
+    return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
+def _plain_text(line: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", line)
 
 
 @contextlib.contextmanager
