@@ -6,9 +6,7 @@ import contextlib
 import io
 import os
 import re
-import shutil
 import sys
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType, UnionType
 from typing import Any, Union, get_args, get_type_hints
@@ -80,6 +78,8 @@ class _Page(io.StringIO):
 @contextlib.contextmanager
 def _shown_as_asked() -> Iterator[None]:
     """Help in lines of the terminal's width, and in colours unless the user asks for none (https://no-color.org)."""
+    import shutil
+
     page = _Page(sys.stdout.encoding, terminal=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
     try:
         with contextlib.redirect_stdout(page):
@@ -97,6 +97,8 @@ def filled(text: str, width: int) -> str:
 
 
 def _broken(line: str, width: int) -> str:
+    import textwrap
+
     indent = "  " if _plain_text(line).startswith("usage:") else ""
     return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) + "\n"
 
