@@ -2,7 +2,7 @@
 
     python examples/own_architecture.py PHOTOS
 
-`PHOTOS` holds a folder of images for each class. As a model of the command: `ghn compare --model
+`PHOTOS` holds a folder of images for each class. As a model of the command: `ghn compare
 examples/own_architecture.py:make ...`.
 """
 
