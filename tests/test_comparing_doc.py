@@ -18,6 +18,7 @@ def test_the_command_compares_a_calibrated_start_with_a_calibrated_one() -> None
     assert config.seeds > 2
 
 
+@pytest.mark.slow
 def test_the_program_runs(capsys: pytest.CaptureFixture[str]) -> None:
     (program,) = blocks("docs/comparing.md", "python")
     exec(program.code, {})

@@ -39,10 +39,8 @@ def test_every_example_is_tested_and_named() -> None:
     assert all(f"(notebooks/{file.name})" in text for file in NOTEBOOKS)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [name if name == "torchvision_training" else pytest.param(name, marks=pytest.mark.slow) for name in LIBRARIES],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LIBRARIES)
 def test_it_runs_and_learns(name: str) -> None:
     for library in ("sklearn", *LIBRARIES[name]):
         pytest.importorskip(library)

@@ -32,6 +32,7 @@ def test_what_is_said_of_statistics_is_printed(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.strip() == said
 
 
+@pytest.mark.slow
 def test_the_command_that_evaluates_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sklearn")
     pytest.importorskip("timm")

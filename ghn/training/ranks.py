@@ -47,6 +47,10 @@ TIMEOUT = "GHN_RANK_TIMEOUT"
 """Environment variable: seconds after which a silent process counts as lost."""
 
 
+LONGEST = 10**8
+"""Of these: three years, which PyTorch can still count in milliseconds."""
+
+
 class RankLostError(RuntimeError):
     """Another process of the run has gone; the message says how to go on."""
 
@@ -211,7 +215,7 @@ def _timeout(default: float) -> timedelta:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not 1 <= seconds <= 10**6:
+    if not 1 <= seconds <= LONGEST:
         raise ValueError(f"{TIMEOUT} must be a number of seconds, at least 1, not {text!r}")
     return timedelta(seconds=seconds)
 

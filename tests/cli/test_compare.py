@@ -111,7 +111,7 @@ def test_bad_input_is_one_line(words: list[str], message: str, capsys: pytest.Ca
     assert captured.err.count("\n") == 1, captured.err
 
 
-@pytest.mark.parametrize("columns", ["80", "120"])
+@pytest.mark.parametrize("columns", ["80", pytest.param("120", marks=pytest.mark.slow)])
 def test_in_a_terminal_a_bar_moves_and_the_table_fits(model: str, tmp_path: Path, columns: str) -> None:
     words = [sys.executable, "-m", "ghn", "compare", "--model", model, "--init", "default,orthogonal", *QUICK]
     here, there = pty.openpty()

@@ -144,7 +144,7 @@ def marked(**options):
 """A network that leaves a file when it is trained."""
 
 
-@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("kept", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_ctrl_c_says_whether_it_can_go_on(kept: bool, tmp_path: Path) -> None:
     (tmp_path / "zoo.py").write_text(ZOO + MARKED)
     words = ["finetune", "zoo:marked", "--steps", "1000000", "--learning-rates", "0.05", "--save-every", "5"]
@@ -171,6 +171,7 @@ def test_ctrl_c_says_whether_it_can_go_on(kept: bool, tmp_path: Path) -> None:
         assert last == "error: interrupted: nothing was saved; with --folder RUN it can go on"
 
 
+@pytest.mark.slow
 def test_torchrun(tmp_path: Path) -> None:
     """Two processes say once what one says."""
     (tmp_path / "zoo.py").write_text(ZOO)

@@ -65,6 +65,7 @@ def test_a_training_shows_each_step_and_something_at_once(tmp_path: Path) -> Non
     assert max(len(line) for line in seen.lines if str(tmp_path) not in line) <= 80
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_there_is(folder: Path, tmp_path: Path) -> None:
     words = ["evaluate", "--ghn", str(folder / "tiny"), "--models", "zoo:net", "--data", "digits"]
     (tmp_path / "zoo.py").write_text((folder / "zoo.py").read_text())

@@ -139,7 +139,8 @@ def cells_there(tmp_path: Path) -> int:
     return len(list((tmp_path / "runs").glob("*/*/cell.json")))
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_killed_at_random_it_loses_no_finished_part_and_changes_no_number(
     whole: Comparison, tmp_path: Path, workers: int
 ) -> None:
@@ -174,6 +175,7 @@ def test_workers_end_when_the_process_that_started_them_was_killed(whole: Compar
     assert numbers(found) == numbers(whole)
 
 
+@pytest.mark.slow
 def test_sigint_to_the_job_ends_it_in_order(whole: Comparison, tmp_path: Path) -> None:
     process = start(tmp_path, 2)
     end = time.monotonic() + 60

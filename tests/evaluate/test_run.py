@@ -244,6 +244,7 @@ def by_key(folder: Path) -> list[NetworkResult]:
     return same(sorted(read_finished(folder).values(), key=lambda result: result.key))
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_loses_nothing_and_changes_no_number(
     whole: list[NetworkResult], tmp_path: Path
 ) -> None:

@@ -65,7 +65,8 @@ dist.destroy_process_group()
 """
 
 
-@pytest.mark.parametrize("world", [pytest.param(2, marks=pytest.mark.slow), 3])
+@pytest.mark.slow
+@pytest.mark.parametrize("world", [2, 3])
 def test_processes_compute_what_one_computes(world: int, tmp_path: Path) -> None:
     finish(group(PROGRAM, str(tmp_path / "found.pt"), world=world))
     found, wanted = torch.load(tmp_path / "found.pt"), two_steps(Network(), torch.arange(BATCH))

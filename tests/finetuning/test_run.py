@@ -364,7 +364,7 @@ def close(first: FinetuneResult, second: FinetuneResult) -> None:
         assert one.loss == pytest.approx(other.loss, rel=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["memory", "files"])
+@pytest.mark.parametrize("kind", ["memory", pytest.param("files", marks=pytest.mark.slow)])
 def test_two_processes_are_one(kind: str, tmp_path: Path) -> None:
     pytest.importorskip("torchvision")
     data: Any = digits()

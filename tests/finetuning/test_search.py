@@ -185,6 +185,7 @@ def test_a_kept_training_gives_what_one_in_memory_does(stream: ImageStream, tmp_
     _assert_same(again, networks[0])
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_bit_for_bit(stream: ImageStream, tmp_path: Path) -> None:
     # Killed once the start, a state in the middle of each training, and a result are there.
     for moment in ("start/state.pt", "rate-0.1/state-previous.pt", "rate-0.1/result.json", "rate-0.02/state.pt"):

@@ -124,6 +124,7 @@ def test_averaged_weights_are_validated_too(tmp_path: Path) -> None:
     assert 0 <= log_of(tmp_path)[-1]["validation_accuracy_average"] <= 1
 
 
+@pytest.mark.slow
 def test_accuracy_after_some_steps_is_validated_and_chooses(tmp_path: Path) -> None:
     config = replace(CONFIG, images=16, adapt_steps=3, validate_every=1, select_by="adapted", learning_rate=0.1)
     trainer = train(config, tmp_path, device="cpu")
@@ -305,6 +306,7 @@ def wait_for_step(folder: Path, step: int, process: subprocess.Popen[str]) -> No
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_sigterm_saves_the_state_and_kill_loses_no_more_than_the_steps_since(tmp_path: Path) -> None:
     endless = replace(CONFIG, steps=10**6, save_every=2, workers=1)
     with start(endless, tmp_path) as process:

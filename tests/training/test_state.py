@@ -134,6 +134,7 @@ def test_any_byte_may_be_wrong(tmp_path: Path) -> None:
         assert loaded["step"] in (1, 2)
 
 
+@pytest.mark.slow
 def test_a_folder_is_held_by_one_process(tmp_path: Path) -> None:
     program = (
         "import sys, pathlib; from ghn.training.state import locked\nwith locked(pathlib.Path(sys.argv[1])): input()"

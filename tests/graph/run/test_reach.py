@@ -109,7 +109,7 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 
 WAYS_ON_RUNGS = [
     # Compiled models take the compiler's time, on any rung.
-    pytest.param(way, rung, marks=[pytest.mark.slow] if way == "compiled" and rung != "meta" else [])
+    pytest.param(way, rung, marks=[pytest.mark.slow] if way == "compiled" else [])
     for way in WAYS
     for rung in RUNGS_TO_TRY
 ]
