@@ -234,7 +234,7 @@ def _give(options: Options, report: Report) -> None:
         _write(file, report)
     if options.json:
         print(json.dumps(report.to_dict(), indent=2))
-    else:
+    elif not options.quiet:
         _show(options, report)
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from typing import Any
 
 from ghn.draw.plots import checked_format, colour, literal, new_figure, plain_axes, short, style, write_figure
 from ghn.experiments.report import Plot, Report
+
+FORMS = "os^Dvx"
+"""Of the points of scattered series."""
 
 
 def draw(report: Report, file: str | os.PathLike[str]) -> None:
@@ -26,6 +30,9 @@ def draw(report: Report, file: str | os.PathLike[str]) -> None:
     figure = new_figure(1.2 + 4.8 * len(plots), 4.2, "a figure of an experiment")
     for number, plot in enumerate(plots):
         _draw_plot(figure.add_subplot(1, len(plots), number + 1), plot)
+    what = f"{report.name}, {report.title}; scale {report.scale}, images of {report.data}"
+    lines = textwrap.wrap(what, 84 * len(plots))
+    figure.suptitle("\n".join(map(literal, lines)), fontsize=8, x=0.01, ha="left", color="#555555")
     write_figure(figure, file)
 
 
@@ -33,7 +40,13 @@ def _draw_plot(axes: Any, plot: Plot) -> None:
     for number, series in enumerate(plot.series):
         own = colour(number)
         line = "none" if plot.points else ":" if series.published else style(number)
-        marker = {"marker": "o", "markersize": 4, "markerfacecolor": "none" if series.published else own}
+        # Points may lie on each other: those of a series have a form of their own as well.
+        form = FORMS[number % len(FORMS)] if plot.points else "o"
+        marker = {
+            "marker": form,
+            "markersize": 6 - number % 3 if plot.points else 4,
+            "markerfacecolor": "none" if series.published else own,
+        }
         axes.plot(series.x, series.y, color=own, linestyle=line, label=short(series.name), **marker)
         if len(series.band):
             low = [value - band for value, band in zip(series.y, series.band, strict=True)]

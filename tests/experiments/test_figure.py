@@ -33,6 +33,7 @@ def test_all_figures_stand_side_by_side_and_are_reproducible(tmp_path: Path) -> 
     assert text == (tmp_path / "b.svg").read_text()
     for word in ("curves $a", "points", "sizes", "epochs", "b$"):
         assert f"<!-- {word.replace('$', chr(92) + '$')} -->" in text or f"<!-- {word} -->" in text
+    assert "<!-- figure0, t; scale small, images of digits -->" in text, "what was measured on what"
     assert (tmp_path / "a.png").stat().st_size > 1000
 
 
