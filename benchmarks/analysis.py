@@ -60,9 +60,11 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=["torchvision-74"], help="as ghn analyze takes them")
     parser.add_argument("--data", required=True, help="folder of <class>/*.jpg")
     parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--only", choices=("rank", "variance", "diversity"), nargs="*", help="tasks (default: all)")
     parser.add_argument("--name", default="analysis", help="of the result files")
     options = parser.parse_args()
-    rows = [measured(name, options.models, options.data, options.images) for name in TASKS]
+    names = [name for name, (task, *_) in TASKS.items() if options.only is None or task in options.only]
+    rows = [measured(name, options.models, options.data, options.images) for name in names]
     columns = {"task": "", "minutes": ".1f", "processor_minutes": ".1f", "peak_gb": ".1f", "exit_code": "d"}
     table = markdown(rows, columns)
     print(table)

@@ -56,6 +56,23 @@ def test_accuracy_in_the_first_steps() -> None:
     assert len(head) == 4
 
 
+def test_starts_of_the_papers_second_table() -> None:
+    names = {
+        "random": "random",
+        "GHN-2, trained for 200 steps": "ghn2-m8",
+        "ghn3-t-cifar10": "ghn3-t-m8",
+        "ghn3-t-cifar10-wide": "ghn3-xl-m16",
+    }
+    report = record("2026-11-27_experiments/table2")["report"]
+    columns = [f"{group}-2, {moment}" for group in ("deepnets", "pytorch") for moment in ("no training", "1 epoch")]
+    _, *rows = table("docs/explanation/paper.md", "start | DeepNets-1M, no training")
+    assert [name for name, *_ in rows] == list(names)
+    for name, *shown in rows:
+        (ours,) = [row["ours"] for row in report["rows"] if row["name"] == names[name]]
+        found = [ours[report["columns"].index(column)] for column in columns]
+        assert shown == [f"{value['mean']:.1f} ± {value['std']:.1f}" for value in found]
+
+
 def test_accuracy_of_networks_written_by_hand() -> None:
     _, *rows = table(HELPS, "network | at once | after 100")
     names = {"DenseNet-like": "densenet", "MobileNet-like": "mobilenet", "ViT-like": "vit", "thin ResNet": "thin"}
