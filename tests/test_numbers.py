@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ghn.meta.runs import IN_SMALL, RUNS
 from tests.documents import ROOT, text
 
 HELPS = "docs/explanation/helps.md"
@@ -71,6 +72,14 @@ def test_starts_of_the_papers_second_table() -> None:
         (ours,) = [row["ours"] for row in report["rows"] if row["name"] == names[name]]
         found = [ours[report["columns"].index(column)] for column in columns]
         assert shown == [f"{value['mean']:.1f} ± {value['std']:.1f}" for value in found]
+
+
+def test_what_named_runs_take_in_small() -> None:
+    rows = record("2026-11-27_named_runs")["rows"]
+    assert all(row["finite"] for row in rows)
+    assert {row["run"]: (round(row["seconds_a_step"], 1), round(row["peak_GB"], 1)) for row in rows} == IN_SMALL
+    large = {name for name in RUNS if not name.endswith("-cpu") and name != "digits-smoke"}
+    assert large == set(IN_SMALL), "every run was tried in one size or another"
 
 
 def test_accuracy_of_networks_written_by_hand() -> None:

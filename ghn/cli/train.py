@@ -338,7 +338,7 @@ def _list(*, as_json: bool) -> None:
         return
     table = make_table("named runs", "name", "data", "steps", "takes", right=("steps",))
     for name, entry in RUNS.items():
-        table.add_row(name, entry.config.data, f"{entry.config.steps:,}", entry.time.partition(" with this library")[0])
+        table.add_row(name, entry.config.data, f"{entry.config.steps:,}", entry.time.partition(";")[0])
     show(table, "", "what one is, and its settings: ghn train NAME --help", "start one: ghn train NAME --output FOLDER")
 
 

@@ -13,6 +13,24 @@ from types import MappingProxyType
 from ghn.hypernet.config import GHNConfig
 from ghn.meta.config import MetaTrainingConfig, Space
 
+IN_SMALL = {
+    "ghn3-t-m8": (2.9, 1.1),
+    "ghn3-t-m16": (6.4, 1.1),
+    "ghn3-s-m8": (3.4, 1.8),
+    "ghn3-s-m16": (8.4, 1.8),
+    "ghn3-l-m8": (16.4, 5.7),
+    "ghn3-l-m16": (30.6, 5.8),
+    "ghn3-xl-m8": (73.9, 15.6),
+    "ghn3-xl-m16": (68.3, 15.6),
+    "ghn3-t-cifar10": (2.6, 1.0),
+    "ghn2-cifar10": (2.8, 1.0),
+    "mlp-cifar10": (2.4, 1.0),
+}
+"""Seconds a step and peak memory in GB on one processor core, with small networks and few images of CIFAR-10.
+
+Of runs that nobody has done at their size with this library (`python -m benchmarks.named_runs`, 2026-11-27).
+"""
+
 IMAGENET_IMAGES = 1_281_167
 CIFAR_IMAGES = 50_000
 
@@ -25,7 +43,7 @@ class NamedRun:
         config: What it is made of.
         paper: Where it is from, or "ours".
         command: How to start it.
-        time: How long it takes, and on what; "not measured" where nobody has run it with this library.
+        time: How long it takes, and on what; after a semicolon what was not measured.
         result: What to expect.
     """
 
@@ -38,6 +56,11 @@ class NamedRun:
 
 def _steps(epochs: int, images: int, batch: int) -> int:
     return epochs * (images // batch)
+
+
+def _in_small(name: str) -> str:
+    seconds, gigabytes = IN_SMALL[name]
+    return f"in small {seconds:.0f} s a step on a core, {gigabytes:.0f} GB"
 
 
 def _ghn3_imagenet(size: str, meta_batch: int) -> NamedRun:
@@ -65,7 +88,7 @@ def _ghn3_imagenet(size: str, meta_batch: int) -> NamedRun:
         ),
         paper="GHN-3, Knyazev et al., ICML 2023, section 4 and table 1: 75 epochs on ImageNet",
         command=f"torchrun --nproc-per-node 8 -m ghn train {name} --output runs/{name} --data-root IMAGENET",
-        time="not measured with this library; the paper trains for days on 4 to 8 A100 GPUs",
+        time=f"{_in_small(name)}; not measured at its size, for which the paper trains for days on 4 to 8 A100 GPUs",
         result="hypernetworks comparable with the published ghn3 checkpoints",
     )
 
@@ -105,7 +128,7 @@ def _cifar(preset: str) -> NamedRun:
         config=config,
         paper="GHN-2, Knyazev et al., NeurIPS 2021, table 1" + (", with GHN-3's optimiser" if is_ghn3 else ""),
         command=f"ghn train {name} --output runs/{name} --data-root CIFAR10",
-        time="not measured with this library; needs a GPU",
+        time=f"{_in_small(name)}; not measured at its size, which needs a GPU",
         result=expected[preset],
     )
 
