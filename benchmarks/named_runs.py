@@ -84,6 +84,8 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.steps < 2:
+        parser.error("--steps must be at least 2: a step is timed from the one before")
     names = arguments.names or [name for name in RUNS if not name.endswith("-cpu") and name != "digits-smoke"]
     if arguments.here:
         print(json.dumps(measured(names[0], arguments.steps, arguments.data_root)))

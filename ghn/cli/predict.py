@@ -110,15 +110,18 @@ def run(options: Options) -> None:
     from ghn.cli.support.files import check_writable, holds, in_the_way, separate, write_weights
 
     report_file = options.output.with_suffix(".predict.json")
-    again = not options.force and _is_prediction(options.output, report_file)
+    before = {} if options.force else _options_before(options.output, report_file)
+    again = bool(before) and all(before.get(name) == getattr(options, name) for name in _DECIDING)
     check_writable(options.output, (".safetensors",), force=options.force or again)
     check_writable(report_file, (".json",), force=options.force or again)
     if options.page is not None:
-        check_writable(options.page, PAGES, force=options.force)
+        replaces_own = again and before.get("page") == str(options.page)
+        check_writable(options.page, PAGES, force=options.force or replaces_own)
     with Bar("loading libraries", quiet=options.quiet) as bar:
         built, hypernet, own, report, calibration = _predicted(options, bar)
         record = _record(options, hypernet, report, calibration)
         tensors = separate(built.model.state_dict())
+        again = again and options.output.exists()
         if again and not holds(options.output, tensors):
             raise in_the_way(options.output)
         if not again:
@@ -134,15 +137,22 @@ def run(options: Options) -> None:
         _show(options, built.model, report, tensors, calibration, again=again)
 
 
-def _is_prediction(output: Path, report_file: Path) -> bool:
-    """Whether a file is one that this command wrote, by the record beside it."""
+# A model can be said in several ways; what else makes another prediction is seen before any work.
+_DECIDING = ("ghn", "seed", "head", "statistics", "calibrate", "calibrate_images")
+
+
+def _options_before(output: Path, report_file: Path) -> dict[str, Any]:
+    """The options of a file that this command wrote, by the record beside it; none of any other."""
     if not (output.is_file() and report_file.is_file()):
-        return False
+        return {}
     try:
         record = json.loads(report_file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(record, dict) and record.get("command") == "predict"
+        return {}
+    if not isinstance(record, dict) or record.get("command") != "predict":
+        return {}
+    options = record.get("options")
+    return options if isinstance(options, dict) else {}
 
 
 def _predicted(

@@ -47,8 +47,15 @@ class _Finder:
         homes = MOVED[module.__name__]
         warnings.warn(f"{module.__name__} is {' and '.join(homes)} now", DeprecationWarning, stacklevel=2)
 
+        def public() -> list[str]:
+            """What `import *` brings in."""
+            held = [getattr(there, "__all__", dir(there)) for there in map(import_module, homes)]
+            return sorted({name for names in held for name in names if not name.startswith("_")})
+
         def found(name: str) -> Any:
-            # What the import system asks of every module is none of ours.
+            if name == "__all__":
+                return public()
+            # What else the import system asks of every module is none of ours.
             if not name.startswith("__"):
                 for home in homes:
                     if hasattr(there := import_module(home), name):
@@ -57,6 +64,7 @@ class _Finder:
             raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}; it is {where} now")
 
         module.__getattr__ = found  # type: ignore[method-assign]
+        module.__dir__ = public  # type: ignore[method-assign]
 
 
 def keep_old_names() -> None:

@@ -107,6 +107,34 @@ def test_the_same_prediction_again_leaves_its_file_and_another_is_refused(ghn: G
     assert before == [(file.stat().st_mtime_ns, file.stat().st_ino, file.read_bytes()) for file in files]
 
 
+def test_the_same_prediction_again_rounded_otherwise_or_with_its_page_is_the_same(ghn: Ghn, tmp_path: Path) -> None:
+    words = ["zoo:net", *OPTIONS, "--page", "OUT/x.html"]
+    assert ghn("predict", *words).code == 0
+    file = tmp_path / "x.safetensors"
+    tensors = load_file(file)
+
+    def save_scaled(by: float) -> None:
+        save_file({name: value * by if value.is_floating_point() else value for name, value in tensors.items()}, file)
+
+    save_scaled(1 + 1e-6)  # as another number of threads does
+    before = file.read_bytes()
+    assert ghn("predict", *words).code == 0
+    assert file.read_bytes() == before
+    (tmp_path / "y.html").write_text("mine")
+    assert ghn("predict", "zoo:net", *OPTIONS, "--page", "OUT/y.html").code == 2
+    assert (tmp_path / "y.html").read_text() == "mine"
+    save_scaled(1.01)
+    assert ghn("predict", *words).code == 2
+
+
+def test_what_differs_by_its_options_is_refused_before_any_work(
+    ghn: Ghn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ghn("predict", "zoo:net", *OPTIONS).code == 0
+    monkeypatch.setattr("ghn.zoo.build.build_model", lambda *_: pytest.fail("work has begun"))
+    assert ghn("predict", "zoo:net", *OPTIONS, "--seed", "3").code == 2
+
+
 @pytest.mark.parametrize("name", ["x.safetensors", "x.predict.json"])
 @pytest.mark.parametrize("content", [b"mine", b"", b"[]", b'{"command": "finetune"}'])
 def test_what_is_no_prediction_is_never_replaced(name: str, content: bytes, ghn: Ghn, tmp_path: Path) -> None:

@@ -46,6 +46,14 @@ def test_what_it_held_is_the_same_object() -> None:
     assert train is ghn.meta.train
 
 
+def test_everything_of_it_can_be_imported_at_once() -> None:
+    names: dict[str, object] = {}
+    exec("from ghn.train import *\nfrom ghn.train.state import *", names)
+    assert names["MetaTrainingConfig"] is ghn.meta.MetaTrainingConfig
+    assert names["load_state"] is ghn.training.state.load_state
+    assert "load_state" in dir(importlib.import_module("ghn.train.state"))
+
+
 def test_what_is_nowhere_is_an_error_that_names_the_place_of_today() -> None:
     with pytest.raises(ImportError, match="to_gif"):
         from ghn.graph.draw import to_gif  # noqa: F401

@@ -89,7 +89,10 @@ def _shown_as_asked() -> Iterator[None]:
 
 
 def filled(text: str, width: int) -> str:
-    """Text whose lines before the first box are broken between words; tyro breaks those in boxes only."""
+    """Text whose sentences before the first box are broken between words; tyro breaks those in boxes only.
+
+    Commands, to be copied, stay as they are.
+    """
     lines = text.splitlines(keepends=True)
     boxes = next((index for index, line in enumerate(lines) if "╭" in line), len(lines))
     before = [_broken(line, width) if len(_plain_text(line).rstrip()) > width else line for line in lines[:boxes]]
@@ -99,8 +102,12 @@ def filled(text: str, width: int) -> str:
 def _broken(line: str, width: int) -> str:
     import textwrap
 
-    indent = "  " if _plain_text(line).startswith("usage:") else ""
-    return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) + "\n"
+    plain = _plain_text(line).rstrip()
+    usage = plain.startswith("usage:")
+    if not (usage or plain.endswith((".", ":"))):
+        return line
+    indent = "  " if usage else ""
+    return textwrap.fill(plain, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
 def _plain_text(line: str) -> str:
