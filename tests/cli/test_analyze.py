@@ -56,3 +56,9 @@ def test_bad_usage_is_told_in_one_line(words: list[str], message: str, refused: 
     line = refused("analyze", *words)
     assert message in line
     assert len(line) < 400
+
+
+def test_quiet_shows_nothing(ghn: Callable[..., Run], tmp_path: Path) -> None:
+    result = ghn("analyze", "statistics", "zoo:net", "--quiet", "-o", "OUT/found.json")
+    assert result == Run(code=0, out="", err="")
+    assert (tmp_path / "found.json").exists()

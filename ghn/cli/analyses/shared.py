@@ -189,7 +189,7 @@ def give(
             partial.write_text(text, encoding="utf-8", newline="")
     if options.json:
         print(json.dumps(whole, indent=2))
-    return not options.json
+    return not (options.json or options.quiet)
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -81,7 +81,7 @@ def test_columns_are_grouped_so_that_lines_fit(columns: int) -> None:
 
 def test_many_networks_get_a_row_each_in_80_columns(ghn: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    result = ghn(*WORDS[:2], WIDER, *WORDS[2:-2], "--init", "default,orthogonal", "--quiet")
+    result = ghn(*WORDS[:2], WIDER, *WORDS[2:-2], "--init", "default,orthogonal")
     assert result.code == 0, result.err
     assert (
         max(len(line.rstrip()) for line in result.out.splitlines() if "undefined" not in line and ":" not in line) <= 80
