@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 
 PAGES = (".html", ".htm")
+DECIDING = ("ghn", "seed", "head", "statistics", "calibrate", "calibrate_images")
+"""Options that tell another prediction before any work; a model can be said in several ways."""
 
 STATISTICS = (
     "Leave the statistics of batch norms as they are. Otherwise a few images that the hypernetwork brings along set "
@@ -111,7 +113,7 @@ def run(options: Options) -> None:
 
     report_file = options.output.with_suffix(".predict.json")
     before = {} if options.force else _options_before(options.output, report_file)
-    again = bool(before) and all(before.get(name) == getattr(options, name) for name in _DECIDING)
+    again = bool(before) and all(before.get(name) == getattr(options, name) for name in DECIDING)
     check_writable(options.output, (".safetensors",), force=options.force or again)
     check_writable(report_file, (".json",), force=options.force or again)
     if options.page is not None:
@@ -135,10 +137,6 @@ def run(options: Options) -> None:
         print(json.dumps(record, indent=2))
     elif not options.quiet:
         _show(options, built.model, report, tensors, calibration, again=again)
-
-
-# A model can be said in several ways; what else makes another prediction is seen before any work.
-_DECIDING = ("ghn", "seed", "head", "statistics", "calibrate", "calibrate_images")
 
 
 def _options_before(output: Path, report_file: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Modules of version 0.1 that have another name today: they can still be imported, with a warning."""
+"""Modules that programs written for version 0.1 import by a name of before: they are found, with a warning."""
 
 from __future__ import annotations
 

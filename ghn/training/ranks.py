@@ -42,10 +42,8 @@ Kind = TypeVar("Kind")
 BUCKET = 1 << 24
 """Elements that are summed over processes at a time (64 MB in float32)."""
 
-
 TIMEOUT = "GHN_RANK_TIMEOUT"
 """Environment variable: seconds after which a silent process counts as lost."""
-
 
 LONGEST = 10**8
 """Of these: three years, which PyTorch can still count in milliseconds."""
@@ -104,7 +102,7 @@ class Ranks:
             backend, one_device = "gloo" if here > cards else "nccl", here == world and cards == 1
         owned = not dist.is_initialized()
         if owned:
-            _join(backend, timeout=_timeout(timeout))
+            _join(backend, timeout=timedelta(seconds=_timeout_of_environment() or timeout))
         shared = SharedSum(chosen) if one_device else None
         return cls(rank=dist.get_rank(), world=world, device=chosen, shared=shared, owned=owned)
 
@@ -208,16 +206,18 @@ def _cause(error: Exception) -> str:
     return re.sub(r"^\[[^]]*:\d+\] *", "", (str(error).splitlines() or [type(error).__name__])[0])
 
 
-def _timeout(default: float) -> timedelta:
-    """Of the environment."""
-    text = os.environ.get(TIMEOUT, str(default))
+def _timeout_of_environment() -> float | None:
+    """Seconds, where the user has set any."""
+    text = os.environ.get(TIMEOUT)
+    if text is None:
+        return None
     try:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
     if not 1 <= seconds <= LONGEST:
         raise ValueError(f"{TIMEOUT} must be a number of seconds, at least 1, not {text!r}")
-    return timedelta(seconds=seconds)
+    return seconds
 
 
 def _join(backend: str, *, timeout: timedelta) -> None:

@@ -19,6 +19,7 @@ from tyro.conf import Positional
 import ghn.cli
 from ghn.cli import COMMANDS, main
 from ghn.cli.support.commands import module_of
+from ghn.cli.support.parser import filled
 from tests.cli.conftest import Run
 
 
@@ -259,3 +260,13 @@ def test_want_of_memory_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     monkeypatch.setattr("ghn.cli.info.run", lacks)
     assert main(["info"]) == 1
     assert capsys.readouterr().err.startswith("error: there is not enough memory for this")
+
+
+def test_commands_in_the_help_stay_whole_and_colours_are_no_columns() -> None:
+    command = "torchrun --nproc-per-node 8 -m ghn train NAME --output runs/NAME"
+    usage = "\x1b[1musage:\x1b[0m \x1b[1mghn\x1b[0m compare [-h] [OPTIONS] MODEL"
+    prose = "One sentence that is wider than the terminal is."
+    shown = filled(f"{usage}\n\n\n{prose}\n{command}\n╭ {'─' * 60} ╮\n", 36).splitlines()
+    assert shown[:2] == ["usage: ghn compare [-h] [OPTIONS]", "  MODEL"]
+    assert shown[3:5] == ["One sentence that is wider than the", "terminal is."]
+    assert shown[5:] == [command, f"╭ {'─' * 60} ╮"]

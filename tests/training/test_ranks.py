@@ -225,7 +225,7 @@ def test_a_card_that_is_not_there_is_one_line() -> None:
 
 SPREAD = """
 import torch
-from ghn.training.ranks import RankLostError, Ranks
+from ghn.training.ranks import Ranks
 
 import torch.distributed as dist
 
@@ -244,7 +244,7 @@ dist.destroy_process_group()
 OWN = """
 import torch.distributed as dist
 
-from ghn.training.ranks import RankLostError, Ranks
+from ghn.training.ranks import Ranks
 
 with Ranks.from_environment("cpu") as ranks:
     assert ranks.owned and ranks.gather(ranks.rank) == [0, 1]
