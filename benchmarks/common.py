@@ -90,12 +90,24 @@ def save(name: str, rows: list[dict[str, Any]], *, table: str, extra: dict[str, 
     stem = RESULTS / f"{date.today().isoformat()}_{name}"
     arguments = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     command = " ".join([f"python -m benchmarks.{Path(sys.argv[0]).stem}", *arguments])
-    record = {"command": command, "commit": commit(), "machine": machine(), **(extra or {}), "rows": rows}
-    stem.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
-    facts = "\n".join(
-        f"- {key}: {value}" for key, value in {"command": f"`{command}`", "commit": commit(), **machine()}.items()
-    )
-    stem.with_suffix(".md").write_text(f"# {name}\n\n{facts}\n\n{table}\n")
+    facts = {"command": command, "commit": commit(), "machine": machine()}
+    return write(stem, name, facts, table, {**(extra or {}), "rows": rows})
+
+
+def write(stem: Path, title: str, facts: dict[str, Any], table: str, rest: dict[str, Any]) -> Path:
+    """Write a result as JSON, and for readers as Markdown; returns the path of the former.
+
+    Args:
+        stem: Both files' path without an ending.
+        title: Of the page.
+        facts: What was run, on what (`machine`), when: a list above the table.
+        table: Markdown.
+        rest: For the JSON file only.
+    """
+    stem.with_suffix(".json").write_text(json.dumps({**facts, **rest}, indent=1) + "\n")
+    shown = {**facts, "command": f"`{facts['command']}`", **facts["machine"]}
+    head = "\n".join(f"- {key}: {value}" for key, value in shown.items() if key != "machine")
+    stem.with_suffix(".md").write_text(f"# {title}\n\n{head}\n\n{table}\n")
     return stem.with_suffix(".json")
 
 

@@ -17,17 +17,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import RESULTS, commit, machine
+from benchmarks.common import RESULTS, commit, machine, write
 
 DATA = {
-    # What trains its hypernetworks itself, or networks for epochs, does so on digits; others are on CIFAR-10, of which
-    # the hypernetworks of the package are.
+    # What compares hypernetworks that it trains, or trains networks for epochs, does so on digits; others are on
+    # CIFAR-10, of which the hypernetworks of the package are.
     "table1": "digits",
     "table3": "digits",
     "figure3": "digits",
@@ -53,24 +51,16 @@ DATA = {
 def main() -> None:
     """Run the experiments named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[*DATA, []], metavar="NAME", help="default: all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {' '.join(DATA)}")
     parser.add_argument("--folder", type=Path, help="where cells are kept (default: a temporary folder)")
     parser.add_argument("--data-root", type=Path, help="of the data sets; for table8 the folder of PennFudanPed/")
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
-    with kept(arguments.folder) as folder:
-        for name in arguments.names or DATA:
-            run(name, folder, arguments)
-
-
-@contextmanager
-def kept(folder: Path | None) -> Iterator[Path]:
-    """The folder for cells: the user's, or one for this run."""
-    if folder is not None:
-        yield folder
-        return
+    if unknown := [name for name in arguments.names if name not in DATA]:
+        parser.error(f"unknown {', '.join(unknown)}; there are {', '.join(DATA)}")
     with tempfile.TemporaryDirectory() as temporary:
-        yield Path(temporary)
+        for name in arguments.names or DATA:
+            run(name, arguments.folder or Path(temporary), arguments)
 
 
 def run(name: str, folder: Path, arguments: argparse.Namespace) -> None:
@@ -98,13 +88,11 @@ def run(name: str, folder: Path, arguments: argparse.Namespace) -> None:
             "seconds": round(seconds, 1),
             "cells": after["cells"],
             "of these there before": before["finished"],
-            **machine(),
+            "machine": machine(),
         }
-        report = json.loads(outputs[1].read_text())
-        (place / f"{name}.json").write_text(json.dumps({**facts, "report": report}, indent=1) + "\n")
-        head = "\n".join(f"- {key}: {value}" for key, value in facts.items())
         title, _, table = outputs[0].read_text().partition("\n")
-        (place / f"{name}.md").write_text(f"{title}\n\n{head}\n{table}")
+        rest = {"report": json.loads(outputs[1].read_text())}
+        write(place / name, title.removeprefix("# "), facts, table.strip("\n"), rest)
         for picture in outputs[2:]:
             shutil.copy(picture, place / picture.name)
     print(f"{name}: {seconds:.0f} s, {after['cells']} cells", flush=True)

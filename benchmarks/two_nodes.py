@@ -43,7 +43,7 @@ class Node:
 
     def link(self, state: str) -> None:
         """Plug the cable in (`up`) or pull it (`down`)."""
-        ip("netns", "exec", self.name, "ip", "link", "set", self.cable, state)
+        ip("-n", self.name, "link", "set", self.cable, state)
 
 
 def ip(*words: str) -> None:
@@ -67,6 +67,28 @@ def two_nodes() -> Iterator[tuple[Node, Node]]:
             for device in ("lo", node.cable):
                 ip("-n", node.name, "link", "set", device, "up")
         yield first, second
+
+
+@contextmanager
+def started(
+    nodes: tuple[Node, Node], folder: Path, steps: int, timeout: float
+) -> Iterator[list[subprocess.Popen[str]]]:
+    """The run on both nodes; what still goes on at the end of the block is ended, workers included."""
+    with ExitStack() as stack:
+        running = []
+        for number, node in enumerate(nodes):
+            running.append(start(node, number, folder, steps, timeout))
+            stack.callback(end, running[-1])
+        yield running
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End a `torchrun`, which ends its workers when it is told to."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=60)
+    process.kill()
+    process.wait()
 
 
 def start(node: Node, number: int, folder: Path, steps: int, timeout: float) -> subprocess.Popen[str]:
@@ -114,27 +136,23 @@ def message(file: Path) -> str:
 
 def cut_and_restarted(nodes: tuple[Node, Node], folder: Path, steps: int, timeout: float) -> dict[str, Any]:
     """Cut the link once some steps are done, wait for the nodes' lines, mend it, and give the same commands again."""
-    running = [start(node, number, folder, steps, timeout) for number, node in enumerate(nodes)]
-    while len(log_of(folder)) < steps // 3:
-        if any(process.poll() is not None for process in running):
-            raise RuntimeError("a node ended before its link was cut")
-        time.sleep(0.05)
-    nodes[1].link("down")
-    cut, files = time.monotonic(), [folder.parent / f"{folder.name}-node{number}.txt" for number in (0, 1)]
+    files = [folder.parent / f"{folder.name}-node{number}.txt" for number in (0, 1)]
     told: dict[int, float] = {}
-    while len(told) < 2 and time.monotonic() - cut < 4 * timeout + 60:
-        for number, file in enumerate(files):
-            if number not in told and message(file):
-                told[number] = time.monotonic() - cut
-        time.sleep(0.1)
-    for process in running:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=timeout)
-        process.kill()
-        process.wait()
+    with started(nodes, folder, steps, timeout) as running:
+        while len(log_of(folder)) < steps // 3:
+            if any(process.poll() is not None for process in running):
+                raise RuntimeError("a node ended before its link was cut")
+            time.sleep(0.05)
+        nodes[1].link("down")
+        cut = time.monotonic()
+        while len(told) < 2 and time.monotonic() - cut < 4 * timeout + 60:
+            for number, file in enumerate(files):
+                if number not in told and message(file):
+                    told[number] = time.monotonic() - cut
+            time.sleep(0.1)
     done = len(log_of(folder))
     nodes[1].link("up")
-    finish([start(node, number, folder, steps, timeout) for number, node in enumerate(nodes)])
+    trained(nodes, folder, steps, timeout)
     return {
         "steps_done_at_the_cut": done,
         "seconds_to_the_line": [round(told[number], 1) if number in told else None for number in (0, 1)],
@@ -142,13 +160,14 @@ def cut_and_restarted(nodes: tuple[Node, Node], folder: Path, steps: int, timeou
     }
 
 
-def finish(running: list[subprocess.Popen[str]]) -> None:
-    """Wait for both nodes.
+def trained(nodes: tuple[Node, Node], folder: Path, steps: int, timeout: float) -> None:
+    """The run from where it stands to its end.
 
     Raises:
-        RuntimeError: If one fails.
+        RuntimeError: If a node fails.
     """
-    codes = [process.wait(timeout=900) for process in running]
+    with started(nodes, folder, steps, timeout) as running:
+        codes = [process.wait(timeout=900) for process in running]
     if any(codes):
         raise RuntimeError(f"the nodes ended with {codes}")
 
@@ -163,7 +182,7 @@ def main() -> None:
         one, two, cut = (Path(temporary) / name for name in ("one", "two", "cut"))
         alone = [sys.executable, "-m", "ghn", "train", *RUN, "--steps", str(arguments.steps), "--output", str(one)]
         subprocess.run([*alone, "--quiet"], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        finish([start(node, number, two, arguments.steps, arguments.timeout) for number, node in enumerate(nodes)])
+        trained(nodes, two, arguments.steps, arguments.timeout)
         facts = cut_and_restarted(nodes, cut, arguments.steps, arguments.timeout)
         rows: list[dict[str, Any]] = [
             {"run": "two nodes", **difference(one, two)},
