@@ -214,6 +214,7 @@ def write(folder: Path, name: str) -> tuple[Path, Path]:
     return file, canary
 
 
+@pytest.mark.slow
 def test_ordinary_loaders_run_these_files(tmp_path: Path) -> None:
     """Otherwise the tests below would prove nothing."""
     written = {name: write(tmp_path, name) for name in CASES}

@@ -236,9 +236,16 @@ def test_a_closed_pipe_is_no_error(folder: Path) -> None:
 
 
 ASCII = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+ASCII_COMMANDS = [
+    ["info", "ghn3tm8"],
+    *(
+        pytest.param(words, marks=pytest.mark.slow)
+        for words in (["train"], ["train", "--help"], ["deepnets", "--help"])
+    ),
+]
 
 
-@pytest.mark.parametrize("words", [["train"], ["info", "ghn3tm8"], ["train", "--help"], ["deepnets", "--help"]])
+@pytest.mark.parametrize("words", ASCII_COMMANDS)
 def test_terminals_without_unicode(words: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ghn", *words], env=os.environ | ASCII, capture_output=True, text=True, check=False

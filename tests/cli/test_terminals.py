@@ -27,11 +27,11 @@ def test_bad_usage_is_the_same_line_in_every_terminal(columns: int, environment:
         assert (seen.code, seen.text.replace("\r\n", "\n")) == (2, f"{line}\n")
 
 
-def test_help_fits_a_terminal() -> None:
-    for columns in (80, 120):
-        seen = in_a_terminal("train", "--help", columns=columns)
-        assert seen.code == 0
-        assert max(map(len, seen.lines)) <= columns
+@pytest.mark.parametrize("columns", [80, pytest.param(120, marks=pytest.mark.slow)])
+def test_help_fits_a_terminal(columns: int) -> None:
+    seen = in_a_terminal("train", "--help", columns=columns)
+    assert seen.code == 0
+    assert max(map(len, seen.lines)) <= columns
 
 
 def test_the_command_alone_is_help() -> None:

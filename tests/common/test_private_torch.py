@@ -128,6 +128,7 @@ def test_fake_tensors_report_to_the_logger() -> None:
     assert log is logging.getLogger(private_torch.FAKE_TENSOR_LOG), "tracing fills pages with failures of a rung"
 
 
+@pytest.mark.slow
 def test_compiler_is_not_loaded_by_tracing() -> None:
     program = """
 import torch

@@ -79,6 +79,7 @@ def test_what_is_there_is_not_done_again_and_more_can_be_asked_for(
     assert json.loads((tmp_path / "result.json").read_text())["complete"] is True
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_numbers_of_one(whole: Comparison, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     found = compare(

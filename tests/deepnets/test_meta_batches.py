@@ -107,7 +107,7 @@ def test_widths_are_new_each_time() -> None:
     assert len(channels) > 2
 
 
-@pytest.mark.parametrize("ranks", [2, 3, 4])
+@pytest.mark.parametrize("ranks", [3, *(pytest.param(ranks, marks=pytest.mark.slow) for ranks in (2, 4))])
 def test_ranks_share_the_meta_batches_of_a_single_process(ranks: int) -> None:
     # So few nodes are allowed that some meta-batches are drawn again.
     options = {"meta_batch": 4, "max_nodes_per_network": 150, "space": Space()}

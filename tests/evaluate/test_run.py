@@ -271,6 +271,7 @@ def test_killed_at_any_moment_it_loses_nothing_and_changes_no_number(
     assert len(json.loads((tmp_path / "x.json").read_text())["networks"]) == len(whole)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one(whole: list[NetworkResult], tmp_path: Path) -> None:
     words = command("--folder", tmp_path / "run", "-o", tmp_path / "x.json", processes=2)
     done = subprocess.run(words, capture_output=True, text=True, env=environment())

@@ -81,8 +81,11 @@ def test_a_run_leaves_config_log_and_state(tmp_path: Path, capsys: pytest.Captur
         {"workers": 1, "accumulate": 1},
         {"shared_images": False},
         {"precision": "float16"},
-        {"initialization": "variance", "inner_steps": 1, "weight_noise": 0.1}
-        | {"validate_every": 1, "adapt_steps": 2, "select_by": "adapted"},
+        pytest.param(
+            {"initialization": "variance", "inner_steps": 1, "weight_noise": 0.1}
+            | {"validate_every": 1, "adapt_steps": 2, "select_by": "adapted"},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_resumed_run_goes_on_bit_for_bit(tmp_path: Path, changes: dict[str, Any]) -> None:

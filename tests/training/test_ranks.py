@@ -148,6 +148,7 @@ def test_a_lost_process_ends_the_others_with_a_clear_line_and_nothing_saved_is_l
     assert state["step"] >= 1
 
 
+@pytest.mark.slow
 def test_sigterm_to_one_process_stops_all_at_the_same_step(tmp_path: Path) -> None:
     processes = start(replace(CONFIG, steps=10**6), tmp_path, world=2)
     while not (tmp_path / "state.pt").exists():

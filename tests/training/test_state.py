@@ -192,9 +192,10 @@ for step in range(10**6):
 """
 
 
-def test_kill_at_any_moment_leaves_a_complete_state(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(6, marks=pytest.mark.slow)])
+def test_kill_at_any_moment_leaves_a_complete_state(kills: int, tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
-    for _ in range(3):
+    for _ in range(kills):
         with subprocess.Popen([sys.executable, "-c", SAVER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as saver:
             assert saver.stdout is not None
             saver.stdout.readline()

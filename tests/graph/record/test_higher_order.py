@@ -141,5 +141,6 @@ assert "torch._dynamo" in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_the_compiler_may_be_loaded_meanwhile() -> None:
     subprocess.run([sys.executable, "-c", PROGRAM], check=True, timeout=300)

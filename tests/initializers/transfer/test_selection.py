@@ -49,10 +49,10 @@ def test_from_a_network_to_itself_it_is_the_identity(name: str) -> None:
     ("name", "larger"),
     [
         ("resnet18", "resnet34"),
-        ("resnet50", "wide_resnet50_2"),
-        ("densenet121", "densenet169"),
+        pytest.param("resnet50", "wide_resnet50_2", marks=pytest.mark.slow),
+        pytest.param("densenet121", "densenet169", marks=pytest.mark.slow),
         ("efficientnet_b0", "efficientnet_b2"),
-        ("swin_t", "swin_s"),
+        pytest.param("swin_t", "swin_s", marks=pytest.mark.slow),
         ("timm:vit_tiny_patch16_224,depth=4", "timm:vit_small_patch16_224,depth=7"),
         ("timm:convnext_atto", "timm:convnext_nano"),
     ],

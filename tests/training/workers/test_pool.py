@@ -48,6 +48,7 @@ def test_pieces_of_work_are_done_once_each_whatever_is_killed() -> None:
         assert pool.submit(square, 1).result() == 11
 
 
+@pytest.mark.slow
 def test_more_work_than_processes_is_refused_and_none_is_no_pool(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="workers must be at least 1, not 0"):
         Pool(0)
