@@ -5,6 +5,7 @@ Source: the augmentation is that of DARTS (Liu et al., ICLR 2019) for ImageNet, 
 
 from __future__ import annotations
 
+import copy
 import itertools
 import os
 import warnings
@@ -201,7 +202,7 @@ class ImageFolderStream(Dataset[_Decoded]):
         """
         if index != next(self._expected, None):
             self._ahead = self._start(index)
-            self._expected = self._order(index)
+            self._expected = _order(index, self.every, self.taken)
             next(self._expected)
         return self._normalised(next(self._ahead))
 
@@ -236,9 +237,11 @@ class ImageFolderStream(Dataset[_Decoded]):
         return (self.batch(start + position) for position in range(self.batches_per_epoch))
 
     def _start(self, index: int) -> Iterator[_Decoded]:
+        # Nothing that the stream holds may hold the stream. It would end by garbage collection, which closes the queues
+        # before the workers are told, and each of them would be waited for for five seconds.
         loader = DataLoader(
-            self,
-            sampler=self._order(index),
+            copy.copy(self),
+            sampler=_order(index, self.every, self.taken),
             batch_size=None,
             num_workers=self.workers,
             worker_init_fn=start_worker,
@@ -250,15 +253,7 @@ class ImageFolderStream(Dataset[_Decoded]):
 
     def __getstate__(self) -> dict[str, Any]:
         """What a worker gets: not the batches on their way."""
-        return {name: value for name, value in vars(self).items() if name not in ("_ahead", "_expected")} | {
-            "_drawn": None
-        }
-
-    def _order(self, start: int) -> Iterator[int]:
-        """The batches that are likely to be asked for, from `start` on."""
-        yield start
-        for block in itertools.count(start // self.every):
-            yield from (index for slot in self.taken if (index := block * self.every + slot) > start)
+        return vars(self) | {"_ahead": iter(()), "_expected": iter(()), "_drawn": None}
 
     def __getitem__(self, index: int) -> _Decoded:
         """Batch `index` before normalisation."""
@@ -345,3 +340,10 @@ def make_transform(image_size: int, augment: bool | Policy) -> Any:
     else:
         steps = [v2.Resize(image_size * 8 // 7, antialias=True), v2.CenterCrop(image_size)]
     return v2.Compose([*steps, v2.PILToTensor()])
+
+
+def _order(start: int, every: int, taken: range) -> Iterator[int]:
+    """The batches that are likely to be asked for, from `start` on."""
+    yield start
+    for block in itertools.count(start // every):
+        yield from (index for slot in taken if (index := block * every + slot) > start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import multiprocessing
 import pickle
@@ -154,6 +155,20 @@ def test_decoders_outlast_signals_that_reach_the_whole_job(root: Path) -> None:
     for index in range(1, 30):
         stream.batch(index)
     assert worker.is_alive()
+
+
+def test_a_stream_ends_with_its_last_reference(root: Path) -> None:
+    """Found by the garbage collection, its workers would be waited for for five seconds each."""
+    stream = ImageFolderStream(ImageFolder.open(root, "train", image_size=24), batch_size=2, workers=1)
+    gc.collect()
+    gc.disable()
+    try:
+        stream.batch(0)
+        (worker,) = multiprocessing.active_children()
+        del stream
+        assert not worker.is_alive()
+    finally:
+        gc.enable()
 
 
 def test_the_rest_of_an_epoch(root: Path) -> None:
