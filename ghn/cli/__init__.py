@@ -97,7 +97,7 @@ def _dispatch(words: list[str]) -> int:
 
         near = difflib.get_close_matches(command, COMMANDS, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"unknown command {command!r}: {hint}There are {', '.join(COMMANDS)}")
+        raise ValueError(f"unknown command {command!r}: {hint}there are {', '.join(COMMANDS)}")
     module = importlib.import_module(module_of(command))
     try:
         options = parse(module, command, rest)

@@ -197,6 +197,9 @@ def run(options: Options) -> None:
         _list(as_json=options.json)
         return
     if options.output is None:
+        from ghn.meta.runs import named_run
+
+        named_run(options.run)  # a misspelt name is the first thing to say
         raise ValueError("no folder given for the run: add --output FOLDER")
     first = int(os.environ.get("RANK", "0")) == 0
     with Bar("loading libraries", quiet=options.quiet or not first) as bar:

@@ -57,6 +57,7 @@ def test_a_run_ends_with_a_hypernetwork_that_can_be_evaluated(
     [
         (["nosuch", "-o", "x"], "unknown run 'nosuch': there are ghn3-t-m8"),
         (["digits-smoke"], "no folder given for the run: add --output FOLDER"),
+        (["digitsmoke"], "unknown run 'digitsmoke': did you mean digits-smoke?"),
         (["digits-smoke", "-o", "x", "--learning-rate", "-1"], r"learning_rate must be positive, not -1\.0"),
         (["digits-smoke", "-o", "x", "--hidden", "7"], "hidden must be a positive multiple of 4"),
         (["digits-smoke", "-o", "x", "--virtual-edges", "False"], "--virtual-edges is a switch of the gated_gnn enc"),
