@@ -12,6 +12,13 @@ from ghn.hypernet import GHN, GHNConfig
 from tests.users_models import ZOO
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests may take an hour before they count as hanging."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(3600))
+
+
 @pytest.fixture(scope="session")
 def reference() -> Path:
     """Folder with the reference results (`golden/`) and data sets (`data/`), named by GHN_REFERENCE."""

@@ -14,6 +14,7 @@ def group(program: str, *words: str, world: int) -> list[subprocess.Popen[str]]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    environment.setdefault("GHN_RANK_TIMEOUT", "200")  # a process that waits in vain says so before the test ends
     return [
         subprocess.Popen(
             [sys.executable, "-c", program, *words],
@@ -28,7 +29,11 @@ def group(program: str, *words: str, world: int) -> list[subprocess.Popen[str]]:
 
 def finish(processes: list[subprocess.Popen[str]]) -> list[str]:
     """What each wrote; all must have ended well."""
-    written = [process.communicate(timeout=300) for process in processes]
+    try:
+        written = [process.communicate(timeout=300) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     errors = "\n".join(error for _, error in written)
     assert [process.returncode for process in processes] == [0] * len(processes), errors
     return [output for output, _ in written]
