@@ -119,7 +119,7 @@ def _check_figures(options: Options, experiment: Experiment, scale: Scale) -> No
     from ghn.experiments.protocol import Results
 
     pictures = [file for file in options.output if file.suffix.lower() not in (".json", ".md")]
-    if pictures and not experiment.report(scale, Results()).plots:
+    if pictures and not experiment.report(scale, Results()).has_figure:
         raise ValueError(f"{experiment.name} is a table and has no figure {pictures[0]}: take .md or .json")
 
 
@@ -250,7 +250,7 @@ def _write(file: Path, report: Report) -> None:
     from ghn.experiments.figure import draw
 
     # Of one that was stopped there may be nothing yet.
-    if any(len(series.x) for plot in report.plots for series in plot.series):
+    if report.to_draw:
         draw(report, file)
 
 

@@ -7,7 +7,7 @@ import textwrap
 from typing import Any
 
 from ghn.draw.plots import checked_format, colour, literal, new_figure, plain_axes, short, style, write_figure
-from ghn.experiments.report import Plot, Report
+from ghn.experiments.report import Picture, Plot, Report
 
 FORMS = "os^Dvx"
 """Of the points of scattered series."""
@@ -24,14 +24,21 @@ def draw(report: Report, file: str | os.PathLike[str]) -> None:
         ValueError: For another ending, without matplotlib, or without points.
     """
     file = checked_format(file)
-    plots = [plot for plot in report.plots if any(len(series.x) for series in plot.series)]
-    if not plots:
+    parts = report.to_draw
+    if not parts:
         raise ValueError(f"{report.name} has no figure to draw yet")
-    figure = new_figure(1.2 + 4.8 * len(plots), 4.2, "a figure of an experiment")
-    for number, plot in enumerate(plots):
-        _draw_plot(figure.add_subplot(1, len(plots), number + 1), plot)
+    wide = len(report.plots) > 0
+    figure = new_figure(
+        (1.2 + 4.8 * len(parts)) if wide else 2.8 * len(parts), 4.2 if wide else 3.6, "a figure of an experiment"
+    )
+    for number, part in enumerate(parts):
+        axes = figure.add_subplot(1, len(parts), number + 1)
+        if isinstance(part, Plot):
+            _draw_plot(axes, part)
+        else:
+            _draw_picture(axes, part)
     what = f"{report.name}, {report.title}; scale {report.scale}, images of {report.data}"
-    lines = textwrap.wrap(what, 84 * len(plots))
+    lines = textwrap.wrap(what, (84 if wide else 46) * len(parts))
     figure.suptitle("\n".join(map(literal, lines)), fontsize=8, x=0.01, ha="left", color="#555555")
     write_figure(figure, file)
 
@@ -56,8 +63,20 @@ def _draw_plot(axes: Any, plot: Plot) -> None:
         axes.axline((0, 0), slope=1, color="#999999", linewidth=0.8, zorder=0)
     if plot.logarithmic:
         axes.set_xscale("log")
+    if plot.logarithmic_y:
+        axes.set_yscale("log")
     axes.set_title(literal(plot.title), fontsize=10, loc="left")
     axes.set_xlabel(literal(plot.x))
     axes.set_ylabel(literal(plot.y))
     plain_axes(axes)
     axes.legend(fontsize=7, frameon=False, loc="best")
+
+
+def _draw_picture(axes: Any, picture: Picture) -> None:
+    import torch
+
+    from ghn.analysis.figures.filters import mosaic
+
+    axes.set_axis_off()
+    axes.imshow(mosaic(torch.tensor(picture.filters)), interpolation="nearest")
+    axes.set_title(literal(picture.title), fontsize=9)

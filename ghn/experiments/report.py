@@ -85,6 +85,7 @@ class Plot:
         points: Points only, no lines between them.
         diagonal: A line where x equals y.
         logarithmic: The x axis.
+        logarithmic_y: The other one.
     """
 
     title: str
@@ -94,6 +95,20 @@ class Plot:
     points: bool = False
     diagonal: bool = False
     logarithmic: bool = False
+    logarithmic_y: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """Filters of a network as a mosaic.
+
+    Attributes:
+        title: Above it.
+        filters: (O, C, h, w) as nested lists; empty for none yet.
+    """
+
+    title: str
+    filters: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +124,7 @@ class Report:
         rows: Of the table.
         digits: After the point.
         plots: Figures, side by side.
+        pictures: Likewise; in JSON without their filters.
         notes: What must be known to read the table.
         failed: Why cells have no result.
     """
@@ -121,8 +137,20 @@ class Report:
     rows: Sequence[Row]
     digits: int = 1
     plots: Sequence[Plot] = ()
+    pictures: Sequence[Picture] = ()
     notes: Sequence[str] = ()
     failed: Sequence[str] = ()
+
+    @property
+    def has_figure(self) -> bool:
+        """Whether it is a figure, of which there may be nothing yet."""
+        return bool(self.plots or self.pictures)
+
+    @property
+    def to_draw(self) -> list[Plot | Picture]:
+        """The plots and pictures of which there is something."""
+        plots = [plot for plot in self.plots if any(len(series.x) for series in plot.series)]
+        return [*plots, *(picture for picture in self.pictures if len(picture.filters))]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the same wherever the cells were computed."""
@@ -142,6 +170,7 @@ class Report:
                     for row in self.rows
                 ],
                 "plots": [asdict(plot) for plot in self.plots],
+                "pictures": [picture.title for picture in self.pictures],
                 "notes": list(self.notes),
                 "failed": list(self.failed),
             }

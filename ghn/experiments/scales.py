@@ -44,6 +44,8 @@ class Scale:
         transfer_models: Networks that are transferred.
         transfer_steps: Steps of each such training.
         norm_images: Images of a batch for gradients.
+        analysed: What stands for the 74 models where nothing is trained (table 9); the first is that of figure 2.
+        variance_models: Networks whose activations are drawn.
     """
 
     name: str
@@ -66,6 +68,8 @@ class Scale:
     transfer_models: tuple[str, ...] = ()
     transfer_steps: int = 1000
     norm_images: int = 64
+    analysed: tuple[str, ...] = ()
+    variance_models: tuple[str, ...] = ()
 
 
 _SGD = {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 3e-5, "batch_size": 128, "noise": 1e-5}
@@ -96,6 +100,8 @@ PAPER = Scale(
         "swin_t": tuple({**_ADAMW, "weight_decay": decay} for decay in (0.01, 0.05)),
     },
     transfer_models=("resnet50", "convnext_base", "swin_t"),
+    analysed=("resnet50", *(name for name in torchvision_names() if name != "resnet50")),
+    variance_models=("resnet50", "vit_b_16", "densenet121"),
 )
 
 _TINY = replace(
@@ -129,6 +135,16 @@ SMALL = Scale(
     transfer=("digits",),
     transfer_models=("resnet18", "shufflenet_v2_x0_5"),
     transfer_steps=20,
+    analysed=(
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "wide_resnet50_2",
+        "resnext50_32x4d",
+        "densenet121",
+        "shufflenet_v2_x1_0",
+    ),
+    variance_models=("resnet18", "shufflenet_v2_x0_5", "squeezenet1_1"),
 )
 
 SCALES: Mapping[str, Scale] = {"small": SMALL, "paper": PAPER}

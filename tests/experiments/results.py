@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ghn.analysis.diversity import SHAPES
+from ghn.analysis.zero_cost.table import SCORES
 from ghn.experiments.grid.cell import Cell
 from ghn.experiments.protocol import Results
 
@@ -34,10 +36,24 @@ def value(cell: Cell) -> dict[str, Any]:
         return {"layers": 3, "hidden": 64, "heads": 8, "parameters": 1e6 * found}
     if cell.kind == "detect":
         return {"average_precision": found, "steps": 1}
+    if cell.kind == "analysis":
+        return analysed(cell.settings["task"], found)
     if cell.kind == "norm":
         return {"parameters": 50 * found, "gradient": found}
     assert cell.kind == "train"
     return {"steps": 1, "loss": found, "validation_accuracy": None, "parameters": 1}
+
+
+def analysed(task: str, found: float) -> dict[str, Any]:
+    """What an analysis would find."""
+    if task == "scores":
+        return {"scores": {name: None if name == "fisher" else found for name in SCORES}, "reasons": {}}
+    if task == "variance":
+        return {"layers": ["a", "b", "c"], "variances": [1.0, None, found]}
+    if task == "filters":
+        return {"layer": "a", "filters": 2, "distinct": 2, "distance": found, "weights": [[[[found]]], [[[0.0]]]]}
+    distances = [{"asked": shape, "shape": f"{shape}x1", "mean": found, "tensors": 5} for shape in SHAPES]
+    return {"distances": distances}
 
 
 def results(cells: Iterable[Cell]) -> Results:

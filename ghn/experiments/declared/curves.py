@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean, pstdev
 
+from ghn.experiments.declared import variance
 from ghn.experiments.declared.experiment import Experiment, Stage
 from ghn.experiments.grid.cell import Cell
 from ghn.experiments.methods import RANDOM, Method
@@ -123,14 +124,15 @@ def _moment(method: str, column: int, moment: int) -> Number | None:
 TABLE6 = Experiment(name="table6", stages=[_all()], report=_report)
 
 
-def _figure(name: str, chosen: Sequence[int]) -> Experiment:
-    """Curves of some of the scale's networks, by their place among these."""
+def _figure(name: str, chosen: Sequence[int], *, activations: bool = False) -> Experiment:
+    """Curves of some of the scale's networks, by their place among these; and the variance of their activations."""
 
     def models(scale: Scale) -> list[str]:
         return [model for place, model in enumerate(scale.long_models) if place in chosen]
 
     def cells(scale: Scale, results: Results) -> Sequence[Cell]:
-        return _all(models(scale))(scale, results)
+        looked_at = variance.cells(scale, models(scale)) if activations else []
+        return [*_all(models(scale))(scale, results), *looked_at]
 
     def report(scale: Scale, results: Results) -> Report:
         plots, rows = [], []
@@ -141,7 +143,10 @@ def _figure(name: str, chosen: Sequence[int]) -> Experiment:
             for curve in there:
                 entries = [Entry(mean=curve.y[-1], std=curve.band[-1] if curve.band else None)]
                 rows.append(Row(name=f"{model}, {curve.name}", entries=entries, published=[None]))
-        return experiment.made(scale, results, columns=["at the end"], rows=rows, plots=plots)
+        if activations:
+            plots += [variance.plot(scale, results, model) for model in models(scale)]
+        notes = [variance.NOTE] if activations else []
+        return experiment.made(scale, results, columns=["at the end"], rows=rows, plots=plots, notes=notes)
 
     experiment = Experiment(name=name, stages=[cells], report=report)
     return experiment
@@ -160,5 +165,5 @@ def _curve(scale: Scale, results: Results, method: Method, model: str) -> Series
     )
 
 
-FIGURE6 = _figure("figure6", (0,))
+FIGURE6 = _figure("figure6", (0,), activations=True)
 FIGURE8 = _figure("figure8", (1, 2))

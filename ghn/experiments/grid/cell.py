@@ -27,6 +27,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "size": "ghn.experiments.kinds.size:KIND",
         "norm": "ghn.experiments.kinds.norm:KIND",
         "detect": "ghn.experiments.kinds.detect:KIND",
+        "analysis": "ghn.experiments.kinds.analysis:KIND",
     }
 )
 """What cells compute, by name; others are named as they are imported: `package.module:attribute`."""
