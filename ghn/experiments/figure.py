@@ -63,6 +63,8 @@ def _draw_plot(axes: Any, plot: Plot) -> None:
         axes.axline((0, 0), slope=1, color="#999999", linewidth=0.8, zorder=0)
     if plot.logarithmic:
         axes.set_xscale("log")
+    elif all(float(x).is_integer() for series in plot.series for x in series.x):
+        axes.locator_params(axis="x", integer=True)
     if plot.logarithmic_y:
         axes.set_yscale("log")
     axes.set_title(literal(plot.title), fontsize=10, loc="left")
