@@ -6,7 +6,17 @@ import os
 import textwrap
 from typing import Any
 
-from ghn.draw.plots import checked_format, colour, literal, new_figure, plain_axes, short, style, write_figure
+from ghn.draw.plots import (
+    checked_format,
+    colour,
+    literal,
+    new_figure,
+    plain_axes,
+    short,
+    style,
+    whole_ticks,
+    write_figure,
+)
 from ghn.experiments.report import Picture, Plot, Report
 
 FORMS = "os^Dvx"
@@ -64,7 +74,7 @@ def _draw_plot(axes: Any, plot: Plot) -> None:
     if plot.logarithmic:
         axes.set_xscale("log")
     elif all(float(x).is_integer() for series in plot.series for x in series.x):
-        axes.locator_params(axis="x", integer=True)
+        whole_ticks(axes.xaxis)
     if plot.logarithmic_y:
         axes.set_yscale("log")
     axes.set_title(literal(plot.title), fontsize=10, loc="left")

@@ -64,6 +64,20 @@ def trained(scale: Scale, method: Method, model: str, steps: int, seed: int = 0,
     return _training("finetune", scale, method, model, steps, seed, changes)
 
 
+def analysis(scale: Scale, task: str, method: Method, *models: str) -> Cell:
+    """What `ghn.analysis` finds of networks from a start; the tasks are those of `kinds.analysis`."""
+    settings = {
+        "task": task,
+        "models": list(models),
+        "init": method.init,
+        "data": scale.data,
+        "image_size": scale.image_size,
+        "num_classes": scale.classes,
+        "images": scale.norm_images,
+    }
+    return Cell(kind="analysis", settings=settings, needs=method.needs)
+
+
 def pretrained(scale: Scale, method: Method, model: str, steps: int, seed: int = 0, **changes: Any) -> Method:
     """The start that such a training is for other trainings: "method + 1 epoch"."""
     cell = _training("pretrain", scale, method, model, steps, seed, changes)

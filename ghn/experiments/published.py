@@ -35,6 +35,12 @@ def published(table: str, row: str, column: int) -> Number | None:
     return Number(*value) if isinstance(value, list) else Number(value)
 
 
+def published_row(table: str, row: str, count: int) -> list[Number | None]:
+    """The first numbers of a row; None in all places of one that the paper does not have."""
+    known = row in rows_of(table)
+    return [published(table, row, column) if known else None for column in range(count)]
+
+
 def raw(table: str, row: str, column: int) -> Any:
     """What the file has there: a number, a pair (mean, deviation), of table 6 three numbers, or None."""
     values = facts()["tables"][table]["rows"][row]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ghn.analysis.config import TRAINED
 from ghn.experiments.methods import Method, given, trained
 from ghn.experiments.networks import torchvision_names
 from ghn.hypernet.config import GHNConfig
@@ -44,7 +45,7 @@ class Scale:
         transfer_models: Networks that are transferred.
         transfer_steps: Steps of each such training.
         norm_images: Images of a batch for gradients.
-        analysed: What stands for the 74 models where nothing is trained (table 9); the first is that of figure 2.
+        analysed: What stands for the 74 models where nothing is trained (table 9).
         variance_models: Networks whose activations are drawn.
     """
 
@@ -100,7 +101,7 @@ PAPER = Scale(
         "swin_t": tuple({**_ADAMW, "weight_decay": decay} for decay in (0.01, 0.05)),
     },
     transfer_models=("resnet50", "convnext_base", "swin_t"),
-    analysed=("resnet50", *(name for name in torchvision_names() if name != "resnet50")),
+    analysed=torchvision_names(),
     variance_models=("resnet50", "vit_b_16", "densenet121"),
 )
 
@@ -162,6 +163,11 @@ def scale_named(name: str, data: str | None = None) -> Scale:
     if data is None or data == scale.data:
         return scale
     return replace(scale, data=data, meta=replace(scale.meta, data=data))
+
+
+def trained_weights(scale: Scale) -> list[Method]:
+    """The weights that torchvision trained on ImageNet; none in the small scale, which has other images."""
+    return [] if scale.name == "small" else [Method(name=TRAINED, init=TRAINED)]
 
 
 def hypernetworks(scale: Scale) -> dict[str, Method]:

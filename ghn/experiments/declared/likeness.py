@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from ghn.analysis.config import TRAINED
 from ghn.analysis.diversity import SHAPES
 from ghn.experiments.declared.experiment import Experiment
-from ghn.experiments.declared.variance import analysis
 from ghn.experiments.grid.cell import Cell
 from ghn.experiments.methods import RANDOM, Method
 from ghn.experiments.networks import short
-from ghn.experiments.protocol import Results, pretrained
-from ghn.experiments.published import published, rows_of
+from ghn.experiments.protocol import Results, analysis, pretrained
+from ghn.experiments.published import published_row
 from ghn.experiments.report import Entry, Picture, Report, Row
-from ghn.experiments.scales import Scale, hypernetworks
+from ghn.experiments.scales import Scale, hypernetworks, trained_weights
 
 _PUBLISHED = {"ghn2-m8": "ghn2"}
 """Rows of table 9 that have another name there."""
@@ -21,8 +19,7 @@ _PUBLISHED = {"ghn2-m8": "ghn2"}
 def methods(scale: Scale) -> list[Method]:
     """Random weights, hypernetworks, and trained weights where there are any."""
     known = hypernetworks(scale)
-    trained = [] if scale.name == "small" else [Method(name=TRAINED, init=TRAINED)]
-    return [RANDOM, *(known[name] for name in ("ghn2-m8", "ghn3-t-m8", "ghn3-xl-m16")), *trained]
+    return [RANDOM, *(known[name] for name in ("ghn2-m8", "ghn3-t-m8", "ghn3-xl-m16")), *trained_weights(scale)]
 
 
 def _all(scale: Scale, method: Method) -> Cell:
@@ -35,13 +32,11 @@ def _table9(scale: Scale, results: Results) -> Report:
         value = results.value(_all(scale, method))
         found = {} if value is None else {one["asked"]: one for one in value["distances"]}
         meant |= {asked: f"{one['shape']} ({one['tensors']} tensors)" for asked, one in found.items()}
-        name = _PUBLISHED.get(method.name, method.name)
-        known = name in rows_of("table9")
         rows.append(
             Row(
                 name=method.name,
                 entries=[Entry.plain(found[shape]["mean"]) if shape in found else None for shape in SHAPES],
-                published=[published("table9", name, column) if known else None for column in range(len(SHAPES))],
+                published=published_row("table9", _PUBLISHED.get(method.name, method.name), len(SHAPES)),
             )
         )
     notes = [
@@ -57,14 +52,19 @@ TABLE9 = Experiment(
 )
 
 
+def network(scale: Scale) -> str:
+    """That of figure 2: the first that is trained fully."""
+    return next(iter(scale.long_models))
+
+
 def starts(scale: Scale) -> list[Method]:
     """Those of table 9 but random weights, and what an epoch of SGD makes of these."""
-    return [*methods(scale)[1:], pretrained(scale, RANDOM, scale.analysed[0], scale.epoch), RANDOM]
+    return [*methods(scale)[1:], pretrained(scale, RANDOM, network(scale), scale.epoch), RANDOM]
 
 
 def _figure2(scale: Scale, results: Results) -> Report:
     rows, pictures = [], []
-    model = scale.analysed[0]
+    model = network(scale)
     for method in starts(scale):
         value = results.value(analysis(scale, "filters", method, model))
         numbers = [None, None] if value is None else [value["distinct"], value["distance"]]
@@ -80,6 +80,6 @@ def _figure2(scale: Scale, results: Results) -> Report:
 
 FIGURE2 = Experiment(
     name="figure2",
-    stages=[lambda scale, _: [analysis(scale, "filters", method, scale.analysed[0]) for method in starts(scale)]],
+    stages=[lambda scale, _: [analysis(scale, "filters", method, network(scale)) for method in starts(scale)]],
     report=_figure2,
 )

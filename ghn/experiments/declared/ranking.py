@@ -11,12 +11,11 @@ from ghn.analysis.published import accuracies
 from ghn.analysis.ranking import FEWEST, kendall
 from ghn.analysis.zero_cost.table import SCORES
 from ghn.experiments.declared.experiment import Experiment
-from ghn.experiments.declared.variance import analysis
 from ghn.experiments.grid.cell import Cell
 from ghn.experiments.methods import RANDOM, Method
 from ghn.experiments.networks import deepnets_names
-from ghn.experiments.protocol import Results, trained, untrained
-from ghn.experiments.published import Number, published, rows_of
+from ghn.experiments.protocol import Results, analysis, trained, untrained
+from ghn.experiments.published import published_row
 from ghn.experiments.report import Entry, Report, Row
 from ghn.experiments.scales import Scale, hypernetworks
 
@@ -40,6 +39,7 @@ def groups(scale: Scale) -> list[Sequence[str]]:
 
 
 def _cells(scale: Scale, _: Results) -> list[Cell]:
+    hypernets = methods(scale)
     return [
         cell
         for models in groups(scale)
@@ -47,7 +47,7 @@ def _cells(scale: Scale, _: Results) -> list[Cell]:
         for cell in (
             _epoch(scale, model),
             analysis(scale, "scores", RANDOM, model),
-            *(untrained(scale, method, model) for method in methods(scale)),
+            *(untrained(scale, method, model) for method in hypernets),
         )
     ]
 
@@ -56,33 +56,33 @@ def _epoch(scale: Scale, model: str) -> Cell:
     return trained(scale, RANDOM, model, scale.epoch)
 
 
-def rows(scale: Scale, results: Results) -> dict[str, Callable[[str], float | None]]:
-    """What ranks networks, by the name of its row: the score of a network, None where it is undefined."""
-    chance = np.random.default_rng(0).random(sum(map(len, groups(scale))))
-    drawn = dict(zip([model for models in groups(scale) for model in models], chance.tolist(), strict=True))
+def rows(scale: Scale, results: Results) -> dict[str, Values]:
+    """What ranks networks, by the name of its row: the scores that are defined."""
+    models = [model for group in groups(scale) for model in group]
+    found = {model: results.value(analysis(scale, "scores", RANDOM, model)) for model in models}
+    scores = {model: value["scores"] for model, value in found.items() if value is not None}
 
-    def score(name: str) -> Callable[[str], float | None]:
-        def of(model: str) -> float | None:
-            value = results.value(analysis(scale, "scores", RANDOM, model))
-            found = None if value is None else value["scores"].get(name)
-            return None if found is None else float(found)
+    def accuracies_of(cell: Callable[[str], Cell]) -> Values:
+        return _present({model: results.accuracy(cell(model)) for model in models})
 
-        return of
-
-    def predicted(method: Method) -> Callable[[str], float | None]:
-        return lambda model: results.accuracy(untrained(scale, method, model))
+    def predicted(method: Method) -> Values:
+        return accuracies_of(lambda model: untrained(scale, method, model))
 
     return {
-        RANDOM_RANKING: drawn.get,
+        RANDOM_RANKING: dict(zip(models, np.random.default_rng(0).random(len(models)).tolist(), strict=True)),
         **{method.name: predicted(method) for method in methods(scale)},
-        EPOCH: lambda model: results.accuracy(_epoch(scale, model)),
-        **{name: score(name) for name in SCORES},
+        EPOCH: accuracies_of(lambda model: _epoch(scale, model)),
+        **{name: _present({model: values[name] for model, values in scores.items()}) for name in SCORES},
     }
 
 
-def tau(score: Callable[[str], float | None], truth: Values) -> float | None:
+def _present(values: Mapping[str, float | None]) -> Values:
+    return {model: value for model, value in values.items() if value is not None}
+
+
+def tau(scores: Values, truth: Values) -> float | None:
     """Kendall's τ-b over the networks that have both; None where these are too few, or all alike."""
-    pairs = [(found, truth[model]) for model in truth if (found := score(model)) is not None]
+    pairs = [(scores[model], accuracy) for model, accuracy in truth.items() if model in scores]
     if len(pairs) < FEWEST:
         return None
     value = kendall(*zip(*pairs, strict=True))
@@ -91,18 +91,17 @@ def tau(score: Callable[[str], float | None], truth: Values) -> float | None:
 
 def _report(scale: Scale, results: Results) -> Report:
     deepnets, torchvision = groups(scale)
-    truths: list[Values] = [
-        {model: found for model in models if (found := results.accuracy(_epoch(scale, model))) is not None}
-        for models in (deepnets, torchvision)
+    ranked = rows(scale, results)
+    truths = [{model: ranked[EPOCH][model] for model in models if model in ranked[EPOCH]} for models in groups(scale)]
+    truths.append({model: accuracy for model, accuracy in accuracies("trained").items() if model in torchvision})
+    made = [
+        Row(
+            name=name,
+            entries=[Entry.plain(tau(scores, truth)) for truth in truths],
+            published=published_row("table13", name, len(COLUMNS)),
+        )
+        for name, scores in ranked.items()
     ]
-    truths.append({model: found for model, found in accuracies("trained").items() if model in torchvision})
-    made = []
-    for name, score in rows(scale, results).items():
-        known = name in rows_of("table13")
-        theirs: list[Number | None] = [
-            published("table13", name, column) if known else None for column in range(len(COLUMNS))
-        ]
-        made.append(Row(name=name, entries=[Entry.plain(tau(score, truth)) for truth in truths], published=theirs))
     notes = [
         f"Kendall's τ-b with accuracies of {len(deepnets)} and {len(torchvision)} networks; the last column is of the "
         "accuracies that torchvision's trained weights have on ImageNet",

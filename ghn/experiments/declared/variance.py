@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ghn.analysis.config import TRAINED
 from ghn.analysis.variance import sentence
 from ghn.experiments.declared.experiment import Experiment
 from ghn.experiments.grid.cell import Cell
 from ghn.experiments.methods import RANDOM, Method
 from ghn.experiments.networks import short
-from ghn.experiments.protocol import Results
+from ghn.experiments.protocol import Results, analysis
 from ghn.experiments.report import Entry, Plot, Report, Row, Series
-from ghn.experiments.scales import Scale, hypernetworks
+from ghn.experiments.scales import Scale, hypernetworks, trained_weights
 
 NOTE = (
     "variance of what each convolution and linear layer gives, over a batch of training images, before anything "
@@ -23,22 +22,7 @@ NOTE = (
 def methods(scale: Scale) -> list[Method]:
     """Random and, where there are any, trained weights; and two hypernetworks."""
     known = hypernetworks(scale)
-    trained = [] if scale.name == "small" else [Method(name=TRAINED, init=TRAINED)]
-    return [RANDOM, *trained, known["ghn2-m8"], known["ghn3-xl-m16"]]
-
-
-def analysis(scale: Scale, task: str, method: Method, *models: str) -> Cell:
-    """What `ghn.analysis` finds of networks from a start; the tasks are those of `kinds.analysis`."""
-    settings = {
-        "task": task,
-        "models": list(models),
-        "init": method.init,
-        "data": scale.data,
-        "image_size": scale.image_size,
-        "num_classes": scale.classes,
-        "images": scale.norm_images,
-    }
-    return Cell(kind="analysis", settings=settings, needs=method.needs)
+    return [RANDOM, *trained_weights(scale), known["ghn2-m8"], known["ghn3-xl-m16"]]
 
 
 def cells(scale: Scale, models: Sequence[str]) -> list[Cell]:

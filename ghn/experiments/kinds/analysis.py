@@ -37,7 +37,7 @@ def _run(job: Job) -> Found:
     return Found(value=TASKS[settings["task"]](Networks(config, job.device)))
 
 
-def _values(found: list[Record]) -> Record:
+def _only(found: list[Record]) -> Record:
     """The one record that there is.
 
     Raises:
@@ -50,16 +50,16 @@ def _values(found: list[Record]) -> Record:
 
 
 def _scores(networks: Networks) -> Mapping[str, Any]:
-    return _values(scored(networks, SCORES)).values
+    return _only(scored(networks, SCORES)).values
 
 
 def _variance(networks: Networks) -> Mapping[str, Any]:
-    return _values(variance_records(networks)).values
+    return _only(variance_records(networks)).values
 
 
 def _filters(networks: Networks) -> Mapping[str, Any]:
     """`weights`, nested lists (O, C, h, w), beside what is said of them."""
-    record = _values(filter_records(networks))
+    record = _only(filter_records(networks))
     return {**record.values, "weights": record.tensors["filters"].tolist()}
 
 

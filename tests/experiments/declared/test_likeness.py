@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ghn.experiments.declared.likeness import FIGURE2, TABLE9, methods, starts
-from ghn.experiments.declared.variance import analysis
 from ghn.experiments.figure import draw
-from ghn.experiments.protocol import Results
+from ghn.experiments.protocol import Results, analysis
 from ghn.experiments.scales import PAPER, SMALL
 from tests.experiments.results import number, results
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ghn.experiments.declared.curves import FIGURE6
-from ghn.experiments.declared.variance import FIGURE9, analysis, methods
-from ghn.experiments.protocol import Results
+from ghn.experiments.declared.variance import FIGURE9, methods
+from ghn.experiments.protocol import Results, analysis
 from ghn.experiments.scales import PAPER, SMALL
 from tests.experiments.results import number, results
 
