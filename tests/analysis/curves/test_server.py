@@ -119,6 +119,7 @@ def test_curves_in_the_browser_grow(server: Server, runs: Path, browser: Any) ->
         page.get_by_label("logarithmic loss").check()
         assert "log scale" in page.inner_text("#main")
         page.click("#more summary")
+        tab.wait("document.querySelectorAll('#others figcaption').length > 0")  # a details element tells of it later
         assert page.locator("#others figcaption").all_inner_texts() == ["memory_gb (GB)"]
 
 
@@ -129,6 +130,7 @@ def test_no_barriers(server: Server, browser: Any, scheme: str) -> None:
     with Tab(browser, server.url, READY, viewport={"width": 360, "height": 640}, color_scheme=scheme) as tab:
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= 360
         tab.page.click("#more summary")
+        tab.wait("document.querySelectorAll('#others figcaption').length > 0")
         assert tab.violations() == []
 
 
