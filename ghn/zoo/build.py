@@ -21,6 +21,9 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
 )
 """What stands before the colon of a name, and the source it means."""
 
+WEIGHT_FILES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".tar")
+"""Endings of files that people give where a model is wanted."""
+
 BARE, OTHER = torchvision.SOURCE, factories.SOURCE
 """The sources of names without a colon, and with anything else before it."""
 
@@ -50,6 +53,8 @@ def build_model(request: ModelRequest) -> BuiltModel:
 
 def _with_colon(name: str) -> str:
     """What a name of a function or file, without the colon between, may be meant to be."""
+    if name.lower().endswith(WEIGHT_FILES):
+        return "a file of weights says nothing of the architecture, which is wanted here; "
     if name.endswith(".py"):
         return f"for a function of a file write {name}:FUNCTION; "
     module, _, function = name.rpartition(".")

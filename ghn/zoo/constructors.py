@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ghn.common.memory import is_out_of_memory
+from ghn.zoo.names import near
 from ghn.zoo.request import BuiltModel, ModelRequest
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 SIZE_OPTIONS = ("image_size", "img_size", "input_size")
 """What constructors call the side of their images."""
+
+MOST_NAMED = 8
+"""Options or functions that a message names at most."""
 
 BATCH = 2
 """Images to trace with; batch normalisation refuses a single one."""
@@ -64,9 +68,21 @@ def construct(builder: Callable[..., Any], options: Mapping[str, Any], request: 
         if is_out_of_memory(error):
             raise ValueError(f"there is not enough memory to build {request.name}") from error
         if isinstance(error, TypeError) and (match := re.search(r"unexpected keyword argument '(\w+)'", str(error))):
-            raise ValueError(f"{request.name} takes no option {match[1]}; leave it out") from error
+            raise ValueError(
+                f"{request.name} takes no option {match[1]}; {_taken(builder, match[1]) or 'leave it out'}"
+            ) from error
         cause = " ".join(str(error).split())
         raise ValueError(f"{request.name} cannot be built: {type(error).__name__}: {cause}") from error
+
+
+def _taken(builder: Callable[..., Any], missed: str) -> str:
+    """Which options there are, for a message that one is not."""
+    try:
+        parameters = inspect.signature(builder).parameters.values()
+    except (TypeError, ValueError):  # of what is written in C
+        return ""
+    names = [it.name for it in parameters if it.kind in (it.POSITIONAL_OR_KEYWORD, it.KEYWORD_ONLY)]
+    return near(missed, names) or (f"it takes {', '.join(names)}" if 0 < len(names) <= MOST_NAMED else "")
 
 
 def _size_option(

@@ -48,6 +48,8 @@ def test_another_source_needs_a_prefix_only(monkeypatch: pytest.MonkeyPatch) -> 
         ("resnet5", ["torchvision has no model 'resnet5'", "did you mean resnet50", USAGE]),
         ("nowhere:net", ["there is no module 'nowhere' on the Python path", USAGE]),
         ("", ["torchvision has no model ''", USAGE]),
+        ("resnet50.PTH", ["a file of weights says nothing of the architecture", USAGE]),
+        ("mymodel.build", ["for a function of a module write mymodel:build"]),
     ],
 )
 def test_where_no_source_was_named_all_are(name: str, parts: list[str]) -> None:

@@ -82,5 +82,9 @@ def test_what_is_raised_becomes_one_line() -> None:
 
     with pytest.raises(ValueError, match=r"^the:name cannot be built: RuntimeError: no GPU$"):
         construct(fails, {}, ModelRequest(name="the:name"))
-    with pytest.raises(ValueError, match=r"^the:name takes no option depth; leave it out$"):
+    with pytest.raises(ValueError, match=r"^the:name takes no option depth; it takes .+$"):
         construct(Sized, {"depth": 3}, ModelRequest(name="the:name"))
+    with pytest.raises(ValueError, match=r"^the:name takes no option witdh; did you mean width\?$"):
+        construct(lambda width=1, depth=2: nn.Linear(width, depth), {"witdh": 3}, ModelRequest(name="the:name"))
+    with pytest.raises(ValueError, match=r"^the:name takes no option depth; leave it out$"):
+        construct(lambda **options: nn.Linear(1, 1, **options), {"depth": 3}, ModelRequest(name="the:name"))

@@ -12,6 +12,7 @@ from tyro.conf import Positional
 
 from ghn.cli.support import options as shared
 from ghn.cli.support.commands import COMMANDS, module_of
+from ghn.cli.support.parser import flags_of
 
 Kind = Literal["none", "words", "file", "model"]
 
@@ -79,10 +80,7 @@ def _is_positional(hint: Any) -> bool:
 def _word(command: str, name: str, hint: Any, default: Any) -> Word:
     plain = set(_kinds(hint))
     switch = plain == {bool}
-    flag = f"--no-{name}" if switch and default is True else f"--{name}"
-    extras = getattr(hint, "__metadata__", ())
-    shorts = [alias for extra in extras for alias in getattr(extra, "aliases", None) or ()]
-    flags = (*shorts, flag.replace("_", "-"))
+    flags = flags_of(name, hint, default)
     choices = tuple(str(choice) for kind in plain if get_origin(kind) is Literal for choice in get_args(kind))
     if name in MODELS:
         return Word(flags=flags, kind="model")

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from types import ModuleType, UnionType
 from typing import Any, Union, get_args, get_type_hints
 
@@ -46,7 +47,33 @@ def parse(module: ModuleType, command: str, words: Sequence[str]) -> Any:
         with contextlib.redirect_stderr(complaint), contextlib.redirect_stdout(_Page("utf-8")), _on_a_wide_terminal():
             return tyro.cli(module.Options, args=known, **settings)
     except SystemExit:
-        raise ValueError(f"{complaint_line(complaint.getvalue())}; see `ghn {command} --help`") from None
+        line = complaint_line(complaint.getvalue())
+        if line.startswith("Missing") and (unknown := _unknown_options(module.Options, known)):
+            # Whoever misspells an option has to hear of it first, and not of what it may have stood for.
+            line = f"Unrecognized options: {', '.join(unknown)}"
+        raise ValueError(f"{line}; see `ghn {command} --help`") from None
+
+
+def flags_of(name: str, hint: Any, default: Any) -> tuple[str, ...]:
+    """What is typed for a field of `Options`, short forms first: `-o`, `--output`."""
+    turns_off = default is True and (hint is bool or bool in get_args(hint))
+    shorts = [alias for extra in getattr(hint, "__metadata__", ()) for alias in getattr(extra, "aliases", None) or ()]
+    return (*shorts, f"--{'no-' if turns_off else ''}{name}".replace("_", "-"))
+
+
+def _unknown_options(options: type[Any], words: Sequence[str]) -> list[str]:
+    """Words that look like options of a command and are none, with what may have been meant."""
+    from difflib import get_close_matches
+
+    hints = get_type_hints(options, include_extras=True)
+    flags = [flag for it in fields(options) for flag in flags_of(it.name, hints[it.name], it.default)]
+    found = []
+    for word in words:
+        name = word.partition("=")[0].replace("_", "-")
+        if name.startswith("--") and name != "--" and name not in flags:
+            near = get_close_matches(name, flags, n=2)
+            found.append(f"{name} (perhaps you meant {' or '.join(near)})" if near else name)
+    return found
 
 
 def renamed(words: Sequence[str], names: Mapping[str, str]) -> list[str]:

@@ -6,13 +6,14 @@ import importlib
 import importlib.util
 import inspect
 import os
+import re
 import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ghn.zoo.constructors import SIZE_OPTIONS, construct, example_images
+from ghn.zoo.constructors import MOST_NAMED, SIZE_OPTIONS, construct, example_images
 from ghn.zoo.names import near
 from ghn.zoo.request import BuiltModel, ModelRequest, Source, UnknownNameError
 
@@ -70,12 +71,31 @@ def _find(name: str, module: str, attribute: str) -> Any:
         raise ValueError(f"importing {module} for {name} fails: {type(error).__name__}: {error}") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
-            hint = near(part, [other for other in dir(found) if not other.startswith("_")])
+            hint = _with_commas(module, attribute) or _others(part, found)
             raise ValueError(f"{module} has no {attribute!r}{hint and f'; {hint}'}")
         found = getattr(found, part)
     if not callable(found):
         raise ValueError(f"{name} is {type(found).__name__}; it must be a function, a class or a torch.nn.Module")
     return found
+
+
+def _with_commas(module: str, attribute: str) -> str:
+    """How a call, as Python writes it, is written here."""
+    call = re.fullmatch(r"([\w.]+)\((.*)\)", attribute, flags=re.DOTALL)
+    if call is None:
+        return ""
+    options = f",{call[2]}" if call[2].strip() else ""
+    return f"options follow after commas: {module}:{call[1]}{options}"
+
+
+def _others(missed: str, found: Any) -> str:
+    """What there is instead of a name: the near ones, or all functions and classes of its own where they are few."""
+    hint = near(missed, [other for other in dir(found) if not other.startswith("_")])
+    if hint or not isinstance(found, ModuleType):
+        return hint
+    own = [name for name, it in vars(found).items() if getattr(it, "__module__", None) == found.__name__]
+    own = [name for name in own if not name.startswith("_")]
+    return f"it has {', '.join(own)}" if 0 < len(own) <= MOST_NAMED else ""
 
 
 def _is_file_name(module: str) -> bool:

@@ -54,6 +54,9 @@ def test_old_names_go_on_working(module: ModuleType) -> None:
             ["a", "--head", "both"],
             "invalid choice 'both' for argument '--head'. Expected one of ('keep', 'predict'); see `ghn x --help`",
         ),
+        (["--sizes", "1"], "Unrecognized options: --sizes (perhaps you meant --size); see `ghn x --help`"),
+        (["--no_on", "--bogus=2"], "Unrecognized options: --bogus; see `ghn x --help`"),
+        (["--no-on", "--size", "2"], "Missing from ghn x: NAME; see `ghn x --help`"),
         (["a", "--sizes", "1"], "Unrecognized options: --sizes, 1; perhaps you meant --size; see `ghn x --help`"),
     ],
 )

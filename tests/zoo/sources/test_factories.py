@@ -54,6 +54,8 @@ def test_an_image_size_that_is_asked_for_goes_before_the_factorys_own_inputs(mon
     ("name", "parts"),
     [
         ("zoo:nat", ["zoo has no 'nat'", "did you mean net"]),
+        ("zoo:net(width=(3, 3))", ["zoo has no 'net(", "options follow after commas: zoo:net,width=(3, 3)"]),
+        ("zoo:net()", ["options follow after commas: zoo:net"]),
         ("zoo:", ["lacks a name after the colon"]),
         ("zoo.deeper:net", ["no module 'zoo.deeper'"]),
         ("broken:net", ["importing broken for broken:net fails: No module named 'nothing_like_this'"]),
@@ -114,6 +116,7 @@ def test_a_factory_in_a_file(start: str, file: Path) -> None:
     ("name", "part"),
     [
         ("./my_models.py:make", "there is no file .*my_models.py; did you mean my models.py"),
+        ("./my models.py:resnet", "has no 'resnet'; it has Widths, make, Kept$"),
         ("./my models.py:mak", "has no 'mak'; did you mean make"),
         ("./my models.py:", "lacks a name after the colon"),
         ("./broken.py:make", "importing ./broken.py for ./broken.py:make fails: No module named 'nothing_like_this'"),
