@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
+from collections.abc import Sequence
+
+from tests.warm import Program
 
 
-def group(program: str, *words: str, world: int) -> list[subprocess.Popen[str]]:
+def group(program: str, *words: str, world: int) -> list[Program]:
     """The processes of a group, each of which runs a program."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -16,18 +17,14 @@ def group(program: str, *words: str, world: int) -> list[subprocess.Popen[str]]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     environment.setdefault("GHN_RANK_TIMEOUT", "200")  # a process that waits in vain says so before the test ends
     return [
-        subprocess.Popen(
-            [sys.executable, "-c", program, *words],
-            env={**environment, "WORLD_SIZE": str(world), "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        Program(
+            program, *words, env={**environment, "WORLD_SIZE": str(world), "RANK": str(rank), "LOCAL_RANK": str(rank)}
         )
         for rank in range(world)
     ]
 
 
-def finish(processes: list[subprocess.Popen[str]]) -> list[str]:
+def finish(processes: Sequence[Program]) -> list[str]:
     """What each wrote; all must have ended well."""
     try:
         written = [process.communicate(timeout=300) for process in processes]

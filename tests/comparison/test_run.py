@@ -6,8 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +19,7 @@ from ghn.comparison.cell import CellResult, Task
 from ghn.finetuning import finetune
 from ghn.training.state import StateError
 from tests.comparison.models import CONFIG, build, images
+from tests.warm import Program
 
 pytest.importorskip("sklearn")
 
@@ -122,18 +121,19 @@ if __name__ == "__main__":
 """
 
 
-def start(tmp_path: Path, workers: int) -> subprocess.Popen[str]:
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
+def start(tmp_path: Path, workers: int) -> Program:
     root = str(Path(__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path / "runs"), str(workers)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True,
-    )  # fmt: skip
-    assert process.stdout is not None
+    process = Program(SCRIPT, str(tmp_path / "runs"), str(workers), file=tmp_path / "script.py", env=environment)
     assert process.stdout.readline() == "ready\n"
     return process
+
+
+def wait_for_a_training(tmp_path: Path) -> None:
+    end = time.monotonic() + 60
+    while not list((tmp_path / "runs").glob("*/*/training-*")):
+        assert time.monotonic() < end, "no training began"
+        time.sleep(0.02)
 
 
 def cells_there(tmp_path: Path) -> int:
@@ -160,9 +160,7 @@ def test_killed_at_random_it_loses_no_finished_part_and_changes_no_number(
 @pytest.mark.slow
 def test_workers_end_when_the_process_that_started_them_was_killed(whole: Comparison, tmp_path: Path) -> None:
     process = start(tmp_path, 2)
-    end = time.monotonic() + 60
-    while not list((tmp_path / "runs").glob("*/*/training")) and time.monotonic() < end:
-        time.sleep(0.05)
+    wait_for_a_training(tmp_path)
     process.kill()
     process.communicate()
     end = time.monotonic() + 30
@@ -179,9 +177,7 @@ def test_workers_end_when_the_process_that_started_them_was_killed(whole: Compar
 @pytest.mark.slow
 def test_sigint_to_the_job_ends_it_in_order(whole: Comparison, tmp_path: Path) -> None:
     process = start(tmp_path, 2)
-    end = time.monotonic() + 60
-    while not list((tmp_path / "runs").glob("*/*/training")) and time.monotonic() < end:
-        time.sleep(0.05)
+    wait_for_a_training(tmp_path)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1 or cells_there(tmp_path) == 4

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import subprocess
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -21,6 +19,7 @@ from ghn.deepnets.cost import megamacs
 from ghn.deepnets.plan import plan_network
 from ghn.meta import RUNS
 from ghn.meta.run import meta_batches
+from tests.warm import Program
 
 DEEPNETS = DeepNets("train")
 SPACE = Space(max_megamacs=40.0, max_cells=9, max_nodes=120, max_parameters=500_000, channels=(32, 48), attention=0.5)
@@ -185,9 +184,7 @@ def runs(process: Path) -> bool:
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="processes are looked up in /proc")
 def test_workers_end_with_the_process_that_was_killed() -> None:
-    command = [sys.executable, "-c", PROGRAM]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
+    with Program(PROGRAM) as process:
         worker = Path("/proc") / process.stdout.readline().strip()
         time.sleep(1)
         assert runs(worker)

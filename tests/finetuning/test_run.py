@@ -8,8 +8,6 @@ import math
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -29,6 +27,7 @@ from ghn.training.state import StateError
 from tests.data.folders import write_folder
 from tests.finetuning.networks import QUICK, a_network, digits
 from tests.processes import finish, group
+from tests.warm import Program
 
 pytest.importorskip("sklearn")
 
@@ -281,7 +280,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_numbers(tmp_path: Path) 
     later = random.Random(0)
     # In a start, in trainings with states of several steps, after one that diverged, and wherever that leads to.
     for moment in ("start/state.pt", "rate-0.05/state.pt", "rate-0.05/state-previous.pt", "rate-0.02/state.pt"):
-        with subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path / "run")]) as process:
+        with Program(PROGRAM, str(tmp_path / "run")) as process:
             while not (tmp_path / "run" / moment).exists():
                 assert process.poll() is None, "it ended before it could be killed"
                 time.sleep(0.005)

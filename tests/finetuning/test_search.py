@@ -6,8 +6,6 @@ import json
 import math
 import re
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from functools import partial
@@ -26,6 +24,7 @@ from ghn.finetuning.search import search
 from ghn.initializers.noise import add_noise
 from ghn.training.signals import StoppedError
 from ghn.training.state import StateError, load_state, save_state
+from tests.warm import Program
 
 CONFIG = FinetuneConfig(epochs=0.5, learning_rates=(0.1, 0.01), noise=0.0, clip=None, schedule="constant")
 
@@ -189,13 +188,11 @@ def test_a_kept_training_gives_what_one_in_memory_does(stream: ImageStream, tmp_
 def test_killed_at_any_moment_it_goes_on_bit_for_bit(stream: ImageStream, tmp_path: Path) -> None:
     # Killed once the start, a state in the middle of each training, and a result are there.
     for moment in ("start/state.pt", "rate-0.1/state-previous.pt", "rate-0.1/result.json", "rate-0.02/state.pt"):
-        command = [sys.executable, "-c", PROGRAM, str(tmp_path / "run")]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with Program(PROGRAM, str(tmp_path / "run")) as process:
             while not (tmp_path / "run" / moment).exists():
                 assert process.poll() is None, "it ended before it could be killed"
                 time.sleep(0.005)
             process.kill()
-            assert process.stdout is not None
             assert "done" not in process.stdout.read()
     state = load_state(tmp_path / "run" / "rate-0.02")
     assert state is not None

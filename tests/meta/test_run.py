@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +25,7 @@ from ghn.training.state import CURRENT, StateError, load_state
 from ghn.training.trainer import NonFiniteError
 from tests.meta.tiny import TINY
 from tests.training.linear import assert_same
+from tests.warm import Program
 
 CONFIG = replace(
     TINY,
@@ -290,21 +289,15 @@ train(MetaTrainingConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], device
 """
 
 
-def start(config: MetaTrainingConfig, folder: Path, **environment: str) -> subprocess.Popen[str]:
+def start(config: MetaTrainingConfig, folder: Path, **environment: str) -> Program:
     """The run in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, json.dumps(config.to_dict()), str(folder)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    return Program(PROGRAM, json.dumps(config.to_dict()), str(folder), env={**os.environ, **environment})
 
 
-def wait_for_step(folder: Path, step: int, process: subprocess.Popen[str]) -> None:
+def wait_for_step(folder: Path, step: int, process: Program) -> None:
     deadline = time.monotonic() + 300
     while not (folder / "log.jsonl").exists() or len((folder / "log.jsonl").read_text().splitlines()) < step:
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -317,7 +310,6 @@ def test_sigterm_saves_the_state_and_kill_loses_no_more_than_the_steps_since(tmp
         # As job schedulers do: to all processes of the job, those that prepare networks too.
         os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(timeout=120) == 0
-        assert process.stderr is not None
         assert "which is saved; the same command goes on" in process.stderr.read()
     stopped = state_of(tmp_path)["step"]
     assert stopped == log_of(tmp_path)[-1]["step"] >= 3

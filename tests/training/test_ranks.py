@@ -23,6 +23,7 @@ from ghn.training.ranks import RankLostError, Ranks
 from ghn.training.state import StateError, load_state
 from tests.meta.tiny import TINY
 from tests.processes import finish, group
+from tests.warm import Program
 
 CONFIG = replace(
     TINY,
@@ -75,7 +76,7 @@ def start(
     stop_after: int | None = None,
     lacking: Sequence[tuple[int, int]] = (),
     overflowing: Sequence[tuple[int, int]] = (),
-) -> list[subprocess.Popen[str]]:
+) -> list[Program]:
     """The processes that `torchrun` would start; networks named by (step, slot) lack memory, or overflow."""
     words = [json.dumps(config.to_dict()), str(folder), *map(json.dumps, (stop_after, lacking, overflowing))]
     return group(PROGRAM, *words, world=world)

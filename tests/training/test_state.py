@@ -6,8 +6,6 @@ import os
 import pickle
 import resource
 import signal
-import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,6 +18,7 @@ import torch
 
 from ghn.common.files import remove_partial
 from ghn.training.state import CURRENT, DAMAGED, LOCK, PREVIOUS, StateError, load_state, locked, save_state
+from tests.warm import Program
 
 
 @contextmanager
@@ -139,12 +138,14 @@ def test_a_folder_is_held_by_one_process(tmp_path: Path) -> None:
     program = (
         "import sys, pathlib; from ghn.training.state import locked\nwith locked(pathlib.Path(sys.argv[1])): input()"
     )
-    command = [sys.executable, "-c", program, str(tmp_path / "run")]
     with locked(tmp_path / "run"):
-        other = subprocess.run(command, input="\n", capture_output=True, text=True, check=False)
+        other = Program(program, str(tmp_path / "run"))
+        _, errors = other.communicate("\n", timeout=60)
         assert other.returncode == 1
-        assert "another training runs in" in other.stderr
-    assert subprocess.run(command, input="\n", text=True, check=False).returncode == 0
+        assert "another training runs in" in errors
+    after = Program(program, str(tmp_path / "run"))
+    after.communicate("\n", timeout=60)
+    assert after.returncode == 0
     (tmp_path / "file").touch()
     with pytest.raises(StateError, match=r"file cannot hold a run .*; take another folder"), locked(tmp_path / "file"):
         pass
@@ -196,8 +197,7 @@ for step in range(10**6):
 def test_kill_at_any_moment_leaves_a_complete_state(kills: int, tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     for _ in range(kills):
-        with subprocess.Popen([sys.executable, "-c", SAVER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as saver:
-            assert saver.stdout is not None
+        with Program(SAVER, str(tmp_path)) as saver:
             saver.stdout.readline()
             time.sleep(0.1 * float(torch.rand((), generator=generator)))
             saver.kill()
@@ -233,10 +233,8 @@ def test_a_folder_is_held_by_one_thread(tmp_path: Path) -> None:
         (tmp_path / "link").symlink_to("run")
         with pytest.raises(StateError, match="another training runs in"), locked(tmp_path / "link"):
             pytest.fail("two trainings in one folder")
-        other = subprocess.run(
-            [sys.executable, "-c", program, str(tmp_path / "run")], capture_output=True, text=True, check=False
-        )
-        assert "another training runs in" in other.stderr
+        _, errors = Program(program, str(tmp_path / "run")).communicate(timeout=60)
+        assert "another training runs in" in errors
         with locked(tmp_path / "other"):
             pass
     with locked(tmp_path / "run"):

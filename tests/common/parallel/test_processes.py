@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
+
+from tests.warm import Program
 
 PROGRAM = """
 import os, time
@@ -36,9 +36,7 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif(not hasattr(signal, "sigtimedwait"), reason="the sender of a signal is not known")
 def test_a_worker_ends_when_its_parent_asks_and_not_when_others_do() -> None:
-    command = [sys.executable, "-c", PROGRAM]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
+    with Program(PROGRAM) as process:
         worker = int(process.stdout.readline())
         os.kill(worker, signal.SIGTERM)
         os.kill(worker, signal.SIGINT)

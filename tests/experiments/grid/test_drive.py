@@ -6,8 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -27,6 +25,7 @@ from ghn.training.state import StateError
 from ghn.training.workers.pool import WorkerKilledError
 from tests.experiments import some
 from tests.experiments.some import adding
+from tests.warm import Program
 
 
 def run(folder: Path, cells: Iterable[Cell], executor: Executor | None = None, **options: Any) -> Ran:
@@ -168,17 +167,11 @@ def slow_cells(log: Path, seconds: float) -> list[Cell]:
     return [Cell(kind=some.SLOW, settings={"number": n, "log": str(log), "seconds": seconds}) for n in range(12)]
 
 
-def start(tmp_path: Path, workers: int, seconds: float) -> subprocess.Popen[str]:
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
+def start(tmp_path: Path, workers: int, seconds: float) -> Program:
     root = str(Path(__file__).parents[3])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
     words = [str(tmp_path / "results"), str(tmp_path / "log"), str(workers), str(seconds)]
-    process = subprocess.Popen(
-        [sys.executable, str(script), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=environment, start_new_session=True,
-    )  # fmt: skip
-    assert process.stdout is not None
+    process = Program(SCRIPT, *words, file=tmp_path / "script.py", env=environment)
     assert process.stdout.readline() == "ready\n"
     return process
 
