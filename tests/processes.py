@@ -15,6 +15,7 @@ def group(program: str, *words: str, world: int) -> list[Program]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    environment["LOCAL_WORLD_SIZE"] = str(world)
     environment.setdefault("GHN_RANK_TIMEOUT", "200")  # a process that waits in vain says so before the test ends
     return [
         Program(

@@ -13,7 +13,7 @@ import torch
 
 from ghn.hypernet import GHNConfig
 from ghn.model import GHN
-from tests.graph.test_golden import MODELS, build
+from tests.graph.test_golden import MODELS, build, marked
 
 TOLERANCE = 1e-4
 """Relative agreement that float32 allows."""
@@ -64,26 +64,6 @@ def compare(folder: Path, file: str, name: str) -> None:
         assert float(values.mean(dtype=torch.float64)) == pytest.approx(reference["mean"], rel=TOLERANCE, abs=near), key
         at = [float(values[index]) for index in (0, values.numel() // 2, -1)]
         assert at == pytest.approx(reference["at"], rel=TOLERANCE, abs=near), key
-
-
-LARGE = {"convnext_large", "efficientnet_v2_l", "regnet_x_16gf", "regnet_x_32gf", "regnet_y_16gf", "regnet_y_32gf"}
-LARGE |= {
-    "resnext101_32x8d",
-    "resnext101_64x4d",
-    "vit_l_16",
-    "vgg11",
-    "vgg13",
-    "vgg16",
-    "vgg19",
-    "vgg13_bn",
-    "vgg16_bn",
-}
-LARGE |= {"vgg19_bn", "wide_resnet50_2", "resnet101", "resnet152", "swin_b", "convnext_small", "efficientnet_b7"}
-"""Models of over 40 M parameters, left to the slow run; every family has a smaller one."""
-
-
-def marked(name: str) -> Any:
-    return pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name
 
 
 @pytest.mark.parametrize("name", [marked(name) for name in MODELS])

@@ -28,6 +28,9 @@ from typing import IO, Any
 LOADED = ("torch.distributed", "ghn.meta.run", "ghn.finetuning", "ghn.comparison")
 """What programs find loaded."""
 
+COMMAND = "import sys; from ghn.cli import main; sys.exit(main())"
+"""The program that `ghn` is."""
+
 LONGEST_REQUEST = 1 << 20
 
 

@@ -32,6 +32,7 @@ from ghn.zoo import ModelRequest, build_model
 from tests.evaluate.test_config import CONFIG
 from tests.evaluate.test_networks import MODULE
 from tests.evaluate.test_starts import HYPERNET
+from tests.warm import COMMAND, Program
 
 
 @pytest.fixture(scope="module")
@@ -216,14 +217,18 @@ WORDS = "evaluate --data digits --test 3 --wide 0 --deep 0 --dense 0 --bnfree 1 
 STARTS = ("--init", "ghn", "default", "default+noise:0.1rel", "--device", "cpu")
 
 
-def command(*words: object, processes: int = 0) -> list[str]:
-    start = [sys.executable, "-m"]
-    if processes:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        start += ["torch.distributed.run", "--nproc-per-node", str(processes), "--master-port", port, "-m"]
-    return [*start, "ghn", *WORDS, *STARTS, *map(str, words)]
+def start(*words: object) -> Program:
+    """The command in a process."""
+    return Program(COMMAND, *WORDS, *STARTS, *map(str, words), env=environment())
+
+
+def torchrun(*words: object) -> list[str]:
+    """The command in two processes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port, "-m", "ghn"]
+    return [*run, *WORDS, *STARTS, *map(str, words)]
 
 
 @pytest.fixture(scope="module")
@@ -231,8 +236,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> list[NetworkResult]:
     """What one process gives that nobody ends."""
     pytest.importorskip("sklearn")
     folder = tmp_path_factory.mktemp("whole")
-    done = subprocess.run(command("--folder", folder / "run"), capture_output=True, text=True, env=environment())
-    assert done.returncode == 0, done.stderr
+    done = start("--folder", folder / "run")
+    _, errors = done.communicate()
+    assert done.returncode == 0, errors
     return by_key(folder / "run")
 
 
@@ -250,9 +256,7 @@ def test_killed_at_any_moment_it_loses_nothing_and_changes_no_number(
 ) -> None:
     lines, folder = 0, tmp_path / "run"
     for wanted in (1, 5):
-        with subprocess.Popen(
-            command("--folder", folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
-        ) as process:
+        with start("--folder", folder) as process:
             while lines < wanted:
                 assert process.poll() is None, "it ended before it could be killed"
                 time.sleep(0.01)
@@ -262,10 +266,9 @@ def test_killed_at_any_moment_it_loses_nothing_and_changes_no_number(
         content = (folder / LINES_FILE).read_bytes()
         # As if it had been killed within a line.
         (folder / LINES_FILE).write_bytes(content + content[:100])
-    done = subprocess.run(
-        command("--folder", folder, "-o", tmp_path / "x.json"), capture_output=True, env=environment()
-    )
-    assert done.returncode == 0, done.stderr
+    done = start("--folder", folder, "-o", tmp_path / "x.json")
+    _, errors = done.communicate()
+    assert done.returncode == 0, errors
     assert by_key(folder) == whole
     assert (folder / LINES_FILE).read_bytes().count(b"\n") == len(whole)
     assert len(json.loads((tmp_path / "x.json").read_text())["networks"]) == len(whole)
@@ -273,8 +276,8 @@ def test_killed_at_any_moment_it_loses_nothing_and_changes_no_number(
 
 @pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one(whole: list[NetworkResult], tmp_path: Path) -> None:
-    words = command("--folder", tmp_path / "run", "-o", tmp_path / "x.json", processes=2)
-    done = subprocess.run(words, capture_output=True, text=True, env=environment())
+    words = ["--folder", tmp_path / "run", "-o", tmp_path / "x.json"]
+    done = subprocess.run(torchrun(*words), capture_output=True, text=True, env=environment())
     assert done.returncode == 0, done.stderr
     assert by_key(tmp_path / "run") == whole
     assert " ".join(done.stdout.split()).count("top-1 in per cent") == 1
@@ -284,11 +287,7 @@ def test_two_processes_give_the_numbers_of_one(whole: list[NetworkResult], tmp_p
 
 
 def test_interrupted_it_shows_and_saves_what_there_is(whole: list[NetworkResult], tmp_path: Path) -> None:
-    words = command("-o", tmp_path / "x.json")
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
-    ) as process:
-        assert process.stderr is not None
+    with start("-o", tmp_path / "x.json") as process:
         for line in process.stderr:
             if line.startswith("4/12"):
                 process.send_signal(signal.SIGINT)

@@ -25,6 +25,19 @@ resnext50_32x4d shufflenet_v2_x0_5 shufflenet_v2_x1_0 shufflenet_v2_x2_0 squeeze
 vgg13 vgg16 vgg16_bn vgg19 vgg19_bn vit_b_16 vit_b_32 vit_l_16 wide_resnet50_2""".split()
 
 
+SIBLINGS = """convnext_large convnext_small densenet169 densenet201 efficientnet_b1 efficientnet_b2 efficientnet_b3
+efficientnet_b5 efficientnet_b6 efficientnet_b7 efficientnet_v2_l mnasnet1_0 mnasnet1_3 regnet_x_16gf regnet_x_1_6gf
+regnet_x_32gf regnet_x_800mf regnet_x_8gf regnet_y_1_6gf regnet_y_32gf regnet_y_3_2gf regnet_y_800mf regnet_y_8gf
+resnet101 resnet152 resnext101_32x8d resnext101_64x4d shufflenet_v2_x1_0 shufflenet_v2_x2_0 swin_b vgg11 vgg13 vgg16 vgg16_bn
+vgg19 vgg19_bn vit_b_16 vit_l_16""".split()
+"""Those with a smaller one of their kind among the others, left to the slow run."""
+
+
+def marked(name: str) -> Any:
+    """A model's name as a case of a test."""
+    return pytest.param(name, marks=pytest.mark.slow) if name in SIBLINGS else name
+
+
 @cache
 def golden(file: Path) -> dict[str, Any]:
     with gzip.open(file) as stream:
@@ -44,7 +57,7 @@ def test_list_is_complete(reference: Path) -> None:
     assert sorted(golden(reference / "golden" / "torchvision_ghn3-t.json.gz")) == sorted(MODELS)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [marked(name) for name in MODELS])
 def test_graph_is_the_released_one(name: str, reference: Path) -> None:
     expected = golden(reference / "golden" / "torchvision_ghn3-t.json.gz")[name]
     graph = trace(build(name))

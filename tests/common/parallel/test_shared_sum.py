@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+
+from tests.processes import finish, group
 
 PROGRAM = """
 import json, sys
@@ -37,13 +37,7 @@ with Ranks.from_environment(device, timeout=60) as ranks:
 
 
 def run(folder: Path, processes: int, *, unable: int = -1, device: str = "cpu") -> list[list[list[list[float]]]]:
-    program = folder / "program.py"
-    program.write_text(PROGRAM)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--standalone"]
-    done = subprocess.run(
-        [*command, str(program), str(folder), str(unable), device], capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    finish(group(PROGRAM, str(folder), str(unable), device, world=processes))
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(processes)]
 
 
