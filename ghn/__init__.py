@@ -1,9 +1,8 @@
 """Predict good initial parameters for any PyTorch model with graph hypernetworks.
 
-import ghn
-
-hypernet = ghn.from_pretrained("ghn3-t-cifar10")
-report = hypernet.initialize(model)
+Examples:
+    >>> import ghn
+    >>> report = ghn.initialize(model, "ghn3-t-cifar10-wide", statistics=True)
 """
 
 from importlib import import_module

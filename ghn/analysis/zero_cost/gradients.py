@@ -14,17 +14,17 @@ from ghn.initializers.learned.network import differentiable
 
 def gradnorm(network: Network) -> float:
     """Σ over layers of ‖∂L/∂θ‖₂."""
-    return total([gradient.double().norm() for gradient in network.gradients.values()])
+    return total(gradient.double().norm() for gradient in network.gradients.values())
 
 
 def snip(network: Network) -> float:
     """Σ |∂L/∂θ ⊙ θ|."""
-    return total([(gradient * network.parameters[name]).abs() for name, gradient in network.gradients.items()])
+    return total((gradient * network.parameters[name]).abs() for name, gradient in network.gradients.items())
 
 
 def plain(network: Network) -> float:
     """Σ ∂L/∂θ ⊙ θ."""
-    return total([gradient * network.parameters[name] for name, gradient in network.gradients.items()])
+    return total(gradient * network.parameters[name] for name, gradient in network.gradients.items())
 
 
 def grasp(network: Network) -> float:
@@ -36,4 +36,4 @@ def grasp(network: Network) -> float:
         # The product with H is the derivative of the product with a constant.
         product = sum((gradient * gradient.detach()).sum() for gradient in gradients)
         products = differentiated(product, weights)  # type: ignore[arg-type]
-    return -total([part.detach() * weight.detach() for part, weight in zip(products, weights, strict=True)])
+    return -total(part.detach() * weight.detach() for part, weight in zip(products, weights, strict=True))

@@ -5,7 +5,7 @@ Legend: B images, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -159,6 +159,6 @@ def differentiated(value: Tensor, tensors: list[Tensor], **options: Any) -> list
     ]
 
 
-def total(terms: list[Tensor]) -> float:
-    """Sum of all elements, in double precision."""
+def total(terms: Iterable[Tensor]) -> float:
+    """Sum of all elements, in double precision; of terms that are made one by one, one is in memory."""
     return float(torch.stack([term.detach().double().sum() for term in terms]).sum())

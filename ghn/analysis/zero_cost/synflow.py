@@ -64,4 +64,4 @@ def _flow(network: Network, *, batch_norms: bool) -> float:
             torch.set_default_dtype(before)
         weights = [positive[name] for name in names]
         gradients = differentiated(flow, weights)
-    return total([(weight * gradient).abs() for weight, gradient in zip(weights, gradients, strict=True)])
+    return total((weight.detach() * gradient).abs() for weight, gradient in zip(weights, gradients, strict=True))
