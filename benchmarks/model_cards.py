@@ -1,7 +1,7 @@
 """What the cards of shipped hypernetworks state of networks that they never saw, beside calibrated random starts.
 
     python -m benchmarks.model_cards --data-root CIFAR10 --folder runs/cards
-    python -m benchmarks.model_cards --data-root CIFAR10 --scale 0.3
+    python -m benchmarks.model_cards --data-root CIFAR10 --scale 0
 
 100 networks of the test split, 20 of each other one, ResNet-50, a vision transformer, and twelve architectures of
 torchvision and timm, on CIFAR-10's test images, running statistics. Every start is calibrated on the same training
@@ -75,11 +75,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keeps what is done")
     parser.add_argument("--calibration-images", type=int, default=512)
     parser.add_argument("--test-images", type=int, default=256, help="for each network")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the networks of each split")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="share of the networks of each split; 0: the architectures"
+    )
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
     networks: list[NetworkResult] = []
-    for models in (True, False):
+    for models in (True, False) if options.scale else (True,):
         folder = None if options.folder is None else options.folder / ("models" if models else "splits")
         networks += evaluate(None, config_of(options, models=models), folder=folder, progress=_say).networks
     rows = summary(networks)
