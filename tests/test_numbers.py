@@ -165,3 +165,19 @@ def test_how_many_architectures_a_calibrated_prediction_is_ahead_on() -> None:
         kind: sum(row["rate"] == 0.005 for row in rows if row["start"].startswith(kind)) for kind in ("ghn", "default")
     }
     assert f"smaller rate in {slow['ghn']} of 40 trainings, random ones in {slow['default']}" in helps
+
+
+@pytest.mark.parametrize("name", ["ghn3-t-cifar10", "ghn3-t-cifar10-wide"])
+def test_cards_show_architectures_beside_calibrated_random_ones(name: str) -> None:
+    card = f"ghn/pretrained/{name}/README.md"
+    *models, mean = table(card, "model | random, calibrated | this one")[1:]
+    measured: dict[str, dict[str, float]] = {}
+    for network in record("2026-11-27_model_cards")["networks"]:
+        measured.setdefault(network["split"], {})[network["start"]] = 100 * network["top1"]
+    columns = [[found[f"{start}+calibrate"] for found in measured.values()] for start in ("default", f"ghn:{name}")]
+    assert models == [
+        [model, *(f"{value:.1f}" for value in row)] for model, *row in zip(measured, *columns, strict=True)
+    ]
+    assert mean[1:] == [f"{fmean(values):.1f} ± {stdev(values):.1f}" for values in columns]
+    ahead = sum(ours > theirs for theirs, ours in zip(*columns, strict=True))
+    assert f"ahead of the random start on {ahead} of twelve" in text(card)
