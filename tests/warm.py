@@ -223,6 +223,11 @@ if __name__ == "__main__":
             _become(asked)
         except SystemExit as stop:
             _end(stop.code)
+        except KeyboardInterrupt:
+            traceback.print_exc()
+            sys.stderr.flush()
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
         except BaseException:
             traceback.print_exc()
             _end(1)
