@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ghn.analysis.networks import Batch, Networks, family_of, name_of
 from ghn.checkpoint.weights import read_weights
 from ghn.common.files import replaced, write_text
-from ghn.common.memory import is_out_of_memory
+from ghn.common.memory import give_back, is_out_of_memory
 from ghn.common.optional import versions
 from ghn.common.text import one_line, without_nan
 from ghn.common.untrusted.json_text import read_json
@@ -117,6 +117,7 @@ def records(
                 progress(record)
             yield record
         candidate.forget()
+        give_back()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _ALLOCATORS = ("DefaultCPUAllocator", "not enough memory", "Cannot allocate memory", "out of memory")
 
@@ -15,6 +15,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError | OSError) and any(text in str(error) for text in _ALLOCATORS)
+
+
+def give_back() -> None:
+    """Give the system what has been freed; glibc keeps pieces below 32 MB, of large networks many gigabytes."""
+    import ctypes
+    import gc
+
+    gc.collect()
+    with suppress(OSError, AttributeError):  # of other C libraries
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 @contextmanager

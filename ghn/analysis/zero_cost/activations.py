@@ -9,7 +9,7 @@ Legend: B images, z a layer's output with channels k, L mean cross-entropy of th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -38,14 +38,16 @@ def fisher(network: Network) -> float:
         if one.output.requires_grad:
             # Copied: an activation may overwrite it.
             value = one.output.detach().clone()
-            one.output.register_hook(lambda gradient: add(one, value, gradient))
+            hook = one.output.register_hook(lambda gradient: add(one, value, gradient))
+            # It holds the output that holds it, in a circle that Python does not see.
+            hooks.callback(hook.remove)
 
     def add(one: Application, value: Tensor, gradient: Tensor) -> None:
         products_RK = one.rows(value.double() * gradient.detach().double())
         sums_nk = products_RK.unflatten(0, (-1, count, rows[one.number])).sum((0, 2))
         terms.append(sums_nk.square().mean(0).sum() / 2)
 
-    with network.trained():
+    with ExitStack() as hooks, network.trained():
         with Layers(network.parameters, tell):
             outputs = network.scores()
         # Hooks are called on the way to the parameters.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import math
 import random
 
@@ -30,6 +31,19 @@ def test_a_score_equals_its_definition(kind: type[nn.Module], name: str) -> None
         return
     assert score.reason is None
     assert score.value == pytest.approx(DIRECT[name](model, batch), rel=2e-4)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_a_score_leaves_no_tensor_behind(name: str) -> None:
+    """Of a large model each would be gigabytes, and an analysis scores many."""
+
+    def after_scoring() -> int:
+        scores(made(Small), some_images(), names=[name])
+        gc.collect()
+        return sum(issubclass(type(found), Tensor) for found in gc.get_objects())
+
+    first = after_scoring()
+    assert after_scoring() == first
 
 
 def test_the_public_function_gives_plain_numbers() -> None:
