@@ -128,10 +128,14 @@ def test_colours_say_primitive_state_and_norm(opened: Open, tmp_path: Path) -> N
 
 
 def test_two_starts_side_by_side(opened: Open) -> None:
+    middle = "explorer.views.x + explorer.views.front.width / explorer.views.scale / 2"
     with opened() as tab:
         assert tab.page.locator("#pane-1").is_hidden()
+        before, width = tab.page.evaluate(middle), tab.page.evaluate("explorer.views.front.width")
         tab.page.click("#beside")
         assert tab.page.locator("#pane-1").is_visible()
+        assert tab.page.evaluate("explorer.views.front.width") < 0.6 * width
+        assert tab.page.evaluate(middle) == pytest.approx(before)
         names = [tab.page.evaluate(f"get('start-{pane}').selectedOptions[0].text") for pane in (0, 1)]
         assert names == ["orthogonal", "own initialisation"]
         tab.page.fill("#search", "body.0.conv2")

@@ -35,6 +35,8 @@ class Views {
     const { clientWidth: width, clientHeight: height } = view.canvas;
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
     if (!width || !height) return;
+    // What was in the middle stays there.
+    if (view === this.front && view.width) this.x += (view.width - width) / 2 / this.scale;
     view.width = width;
     view.height = height;
     view.ratio = ratio;
