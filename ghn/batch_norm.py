@@ -6,6 +6,7 @@ Legend: B images, H rows, W columns.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from ghn.graph.run.process import compiled_parts_eager
 
 Size = tuple[int, int]
 """H, W in pixels."""
+
+_one_at_a_time = threading.RLock()
 
 MOST_IN_BATCH = 64 * 64 * 96 * 96
 """Elements of a batch before a batch norm, 150 MB: a network has a few such tensors at a time."""
@@ -204,15 +207,16 @@ def as_trained(model: nn.Module, seed: int = 0, *, batch_statistics: bool = True
     """Context in which a model runs as it is trained, but with nothing dropped.
 
     Batch norms normalise by the batch, all else is in evaluation mode, layer by layer: attention is not run as one
-    operator that hides its layers. Gradients are on. Modes, buffers and random states are as before after it.
+    operator that hides its layers. Gradients are on. Modes, buffers and random states are as before after it. As these
+    are the process's, other threads wait.
 
     Args:
         model: To run.
         seed: Governs what it draws.
         batch_statistics: Whether batch norms normalise by the batch, or by their running statistics.
     """
-    fused = torch.backends.mha.get_fastpath_enabled()
-    with running(model, training=False), compiled_parts_eager(), torch.enable_grad():
+    with _one_at_a_time, running(model, training=False), compiled_parts_eager(), torch.enable_grad():
+        fused = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)
         try:
             for module in norms_with_statistics(model).values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,8 @@ def read_accuracies(text: str) -> dict[str, float]:
         table = _csv(content) if path.suffix.lower() == ".csv" else _json(parse_json(content))
     except (FormatError, UnicodeDecodeError, csv.Error, TypeError, AttributeError, LookupError) as error:
         raise ValueError(f"{path} holds no accuracies: {shown(str(error), 200)}") from error
-    found = {name: value for name, row in table.items() if (value := _number(row, column, path)) is not None}
+    numbers = ((name, _number(row, column, path)) for name, row in table.items())
+    found = {name: value for name, value in numbers if value is not None and math.isfinite(value)}
     if not found:
         raise ValueError(f"{path} holds no accuracies")
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +26,7 @@ from ghn.graph.trace import trace
 from ghn.initializers import Chain, create
 from ghn.initializers.transfer.sources import trained_model
 from ghn.zoo import ModelRequest, build_model
+from ghn.zoo import digest as digest_of_model
 
 Batch = tuple[Tensor, Tensor]
 
@@ -106,10 +109,16 @@ class Networks:
         """The images in a few words."""
         return f"{len(self.batch[0])} images of {Path(self.config.data).name}, {self.image_size} pixels"
 
-    def digest(self, start: str) -> str:
-        """Of the files that a start reads."""
+    def digest(self, candidate: Candidate, start: str) -> str:
+        """Of the files that a network and its start are read from; empty where there are none."""
         chain = self.chains[start]
-        return "" if chain is None else chain.digest()
+        parts = [digest_of_model(candidate.split) if candidate.kind == "model" else ""]
+        if chain is not None:
+            parts.append(chain.digest())
+        elif (file := self._trained_file(candidate.split)) is not None and file.is_file():
+            with open(file, "rb") as opened:
+                parts.append(hashlib.file_digest(opened, "sha256").hexdigest()[:16])
+        return "+".join(filter(None, parts))
 
     def started(self, candidate: Candidate, start: str) -> nn.Module:
         """A network with the parameters of a start, in evaluation mode.
@@ -120,7 +129,8 @@ class Networks:
         chain = self.chains[start]
         if chain is None:
             return self._trained(candidate.split).to(self.device).eval()
-        seed = self.config.seed * 1_000_003
+        # Of one seed, networks that begin alike would have the same random numbers.
+        seed = self.config.seed * 1_000_003 + zlib.crc32(name_of(candidate).encode("utf-8", "surrogatepass"))
         network = candidate.build(seed).to(self.device)
         size = self.image_size
         shape = [(torch.zeros(2, 3, size, size, device=self.device), torch.zeros(2, dtype=torch.int64))]
@@ -128,14 +138,19 @@ class Networks:
         return network.eval()
 
     def _trained(self, name: str) -> nn.Module:
-        if self.config.trained is None:
+        file = self._trained_file(name)
+        if file is None:
             return trained_model(name).model
-        folder = Path(self.config.trained).expanduser()
-        files = [folder / f"{name}{suffix}" for suffix in SUFFIXES]
-        there = next((file for file in files if file.is_file()), None)
-        if there is None:
-            raise ValueError(f"{folder} holds no weights of {name}; put {files[0].name} there")
-        return trained_model(f"{name}@{there}").model
+        if not file.is_file():
+            raise ValueError(f"{file.parent} holds no weights of {name}; put {file.name} there")
+        return trained_model(f"{name}@{file}").model
+
+    def _trained_file(self, name: str) -> Path | None:
+        """That of a network's trained weights, there or not; None where they are fetched."""
+        if self.config.trained is None:
+            return None
+        files = [Path(self.config.trained).expanduser() / f"{name}{suffix}" for suffix in SUFFIXES]
+        return next((file for file in files if file.is_file()), files[0])
 
     def structures(self) -> Iterator[Structure]:
         """Each network's graph, made without numbers where its constructor allows.

@@ -186,7 +186,7 @@ def _identity(
         "what": what,
         "model": name_of(candidate),
         "start": start,
-        "files": networks.digest(start),
+        "files": networks.digest(candidate, start),
         "config": networks.config.identity(),
         "settings": settings,
     }

@@ -83,7 +83,9 @@ class Journal:
             changed = sorted(
                 start for start in {*digests, *mine["digests"]} if digests.get(start) != mine["digests"].get(start)
             )
-            raise StateError(f"{other}: {shown(changed[0])} reads other weights than before; take another folder")
+            raise StateError(
+                f"{other}: {shown(changed[0])} reads other files or weights than before; take another folder"
+            )
 
     def finished(self) -> dict[Key, NetworkResult]:
         """The networks that are there; a line cut short, or damaged, is none.

@@ -31,6 +31,7 @@ from ghn.evaluate.starts import Start, describe
 from ghn.model import GHN
 from ghn.training.ranks import Ranks
 from ghn.training.state import StateError, locked
+from ghn.zoo import digest as digest_of_model
 
 LONGEST_ERROR = 300
 """Characters."""
@@ -75,7 +76,7 @@ def evaluate(
     networks = candidates(config, opened.size, opened.classes)
     hypernets = [start.hypernet for start in starts if start.hypernet is not None]
     with _locked(folder, ranks):
-        journal = None if folder is None else Journal(Path(folder), config, _digests(starts))
+        journal = None if folder is None else Journal(Path(folder), config, _digests(starts, config.models))
         results: list[NetworkResult] = []
         for result in _results(networks[ranks.rank :: ranks.world], starts, opened, config, journal):
             results.append(result)
@@ -180,9 +181,9 @@ def _locked(folder: Path | str | None, ranks: Ranks) -> Iterator[None]:
         yield
 
 
-def _digests(starts: Sequence[Start]) -> dict[str, str]:
-    """Of what each start reads: its hypernetwork's weights and its files."""
-    found = {}
+def _digests(starts: Sequence[Start], models: Sequence[str]) -> dict[str, str]:
+    """Of what each start reads, its hypernetwork's weights and its files, and of the files of users' models."""
+    found = {model: digest for model in models if (digest := digest_of_model(model))}
     for start in starts:
         weights = "" if start.hypernet is None else digest_of_state(start.hypernet.state_dict())[:16]
         digest = weights + start.chain.digest()

@@ -10,7 +10,7 @@ Options of the constructor (of the configuration, for transformers) follow the n
 values are written as in JSON or Python: `my_models:make,widths=(4,8)`.
 """
 
-from ghn.zoo.build import build_model
+from ghn.zoo.build import build_model, digest
 from ghn.zoo.request import BuiltModel, ModelRequest
 
-__all__ = ["BuiltModel", "ModelRequest", "build_model"]
+__all__ = ["BuiltModel", "ModelRequest", "build_model", "digest"]

@@ -5,6 +5,7 @@ To add a source, write `ghn/zoo/sources/<name>.py` with a `SOURCE`, and add a li
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -49,6 +50,17 @@ def build_model(request: ModelRequest) -> BuiltModel:
         usages = [source.usage for source in SOURCES.values()]
         meant = "" if colon else _with_colon(name)
         raise UnknownNameError(f"{error}; {meant}models are named {', '.join(usages)} or {OTHER.usage}") from None
+
+
+def digest(name: str) -> str:
+    """Of the file in which a user's function or class of that name stands: tells its states apart; else empty."""
+    name, _ = split_options(name)
+    prefix, colon, _ = name.partition(":")
+    file = None if not colon or prefix in SOURCES else factories.source_file(name)
+    if file is None or not file.is_file():
+        return ""
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()[:16]
 
 
 def _with_colon(name: str) -> str:

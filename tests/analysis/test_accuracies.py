@@ -59,6 +59,7 @@ def test_accuracies_of_an_evaluation(tmp_path: Path) -> None:
     [
         ("a.csv", "model,a,b\nx,1,2\n", "", "has several numbers a network: say which"),
         ("a.csv", "model,a,b\nx,1,2\n", ":c", "has no column 'c'; there are a, b"),
+        ("a.csv", "model,a\nx,nan\ny,inf\n", "", "holds no accuracies"),
         ("a.csv", "", "", "holds no accuracies"),
         ("a.json", "[1]", "", "holds no accuracies"),
         ("a.json", '{"x": ', "", "holds no accuracies"),

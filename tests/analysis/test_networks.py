@@ -60,6 +60,13 @@ def test_the_same_seed_gives_the_same_start_and_leaves_the_random_state() -> Non
     assert not torch.equal(first.first.weight, other.first.weight)  # type: ignore[union-attr, arg-type]
 
 
+def test_networks_that_begin_alike_have_other_random_numbers() -> None:
+    networks = Networks(AnalysisConfig(models=("resnet18,num_classes=10", "resnet34,num_classes=10")))
+    first, second = (networks.started(candidate, "default").conv1.weight for candidate in networks.candidates)  # type: ignore[union-attr]
+    assert first.shape == second.shape  # type: ignore[union-attr]
+    assert not torch.equal(first, second)  # type: ignore[arg-type]
+
+
 def test_trained_weights_lie_in_a_folder(tmp_path: Path) -> None:
     trained = Small(10)
     name = "tests.analysis.networks:small"
@@ -68,6 +75,9 @@ def test_trained_weights_lie_in_a_folder(tmp_path: Path) -> None:
     networks = Networks(config)
     model = networks.started(networks.candidates[0], "trained")
     assert torch.equal(model.first.weight, trained.first.weight)  # type: ignore[union-attr, arg-type]
+    before = networks.digest(networks.candidates[0], "trained")
+    torch.save(Small(10).state_dict(), tmp_path / f"{name}.pt")
+    assert networks.digest(networks.candidates[0], "trained") != before != ""
     with pytest.raises(ValueError, match=r"holds no weights of tests.analysis.networks:wider; put .* there"):
         networks.started(networks.candidates[1], "trained")
 

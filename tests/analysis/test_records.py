@@ -73,6 +73,19 @@ def test_what_a_number_depends_on_makes_another_record(tmp_path: Path) -> None:
     assert measure.calls == 6
 
 
+def test_a_models_file_that_changed_makes_another_record(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("from torch import nn\ndef make(): return nn.Conv2d(3, 4, 1)\n")
+    found = networks(models=(f"{file}:make",), starts=("default",))
+    count = Counted()
+    for _ in range(2):
+        list(records(found, "mean", count, folder=tmp_path / "kept"))
+    assert count.calls == 1
+    file.write_text(file.read_text() + "# another one\n")
+    list(records(found, "mean", count, folder=tmp_path / "kept"))
+    assert count.calls == 2
+
+
 def test_what_fails_has_its_reason_and_is_tried_again(tmp_path: Path) -> None:
     measure = Counted("Sequential")
     found = list(records(networks(starts=("default",)), "test", measure, folder=tmp_path))

@@ -84,7 +84,7 @@ def test_processes_may_append_at_once(tmp_path: Path) -> None:
         ({"seed": 1}, {"ghn": "1"}, "holds another evaluation: seed=0, not 1; take another folder, or that value"),
         ({"images": None}, {"ghn": "1"}, "images=8, not None"),
         ({"starts": ("default",)}, {"ghn": "1"}, "starts="),
-        ({}, {"ghn": "2"}, "holds another evaluation: ghn reads other weights than before"),
+        ({}, {"ghn": "2"}, "holds another evaluation: ghn reads other files or weights than before"),
     ],
 )
 def test_another_evaluation_is_refused(

@@ -190,7 +190,7 @@ def test_another_evaluation_in_the_folder_is_refused(digits: ImageSet, tmp_path:
     evaluate(hypernet, config, images=digits, folder=tmp_path)
     with pytest.raises(StateError, match=r"holds another evaluation: images=8, not 9; take another folder, or that va"):
         evaluate(hypernet, replace(config, images=9), images=digits, folder=tmp_path)
-    with pytest.raises(StateError, match="ghn reads other weights than before"):
+    with pytest.raises(StateError, match="ghn reads other files or weights than before"):
         evaluate(GHN(replace(HYPERNET, layers=2)), config, images=digits, folder=tmp_path)
     with locked(tmp_path), pytest.raises(StateError, match="another evaluation runs in"):
         evaluate(hypernet, config, images=digits, folder=tmp_path)
@@ -209,7 +209,7 @@ def test_another_file_of_the_same_name_is_refused(digits: ImageSet, tmp_path: Pa
     first = evaluate(None, config, images=digits, folder=tmp_path / "run")
     assert first == evaluate(None, config, images=digits, folder=tmp_path / "run")
     write(1)
-    with pytest.raises(StateError, match="reads other weights than before; take another folder"):
+    with pytest.raises(StateError, match="reads other files or weights than before; take another folder"):
         evaluate(None, config, images=digits, folder=tmp_path / "run")
 
 

@@ -3,10 +3,11 @@
 import importlib
 import pkgutil
 import sys
+from pathlib import Path
 
 import pytest
 
-from ghn.zoo import BuiltModel, ModelRequest, build_model, sources
+from ghn.zoo import BuiltModel, ModelRequest, build_model, digest, sources
 from ghn.zoo.build import BARE, OTHER, SOURCES
 from ghn.zoo.request import Source
 from tests.zoo.models import build, head, refusal
@@ -69,3 +70,17 @@ def test_where_a_source_was_named_no_others_are(name: str) -> None:
 def test_missing_libraries(library: str, name: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, library, None)
     assert refusal(name) == f'the model {name!r} needs {library}, which is not installed: pip install "ghn[{extra}]"'
+
+
+def test_a_users_file_has_a_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "mine.py"
+    file.write_text("x = 1")
+    first = digest("mine.py:make,width=3")
+    assert first == digest(f"{file}:make") != ""
+    file.write_text("x = 2")
+    assert digest("mine.py:make") != first
+    assert digest("zoo:net") != ""
+    assert [digest(name) for name in ("resnet18", "timm:resnet10t", "nowhere:net", "nowhere.py:net", ":", "")] == [
+        ""
+    ] * 6

@@ -24,9 +24,7 @@ def _text(text: str) -> Text:
 
 def make_table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
     """An empty table without frame; columns named in `right` are aligned right and never broken."""
-    table = TextTable(
-        title=printable(title), title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim"
-    )
+    table = TextTable(title=_text(title), box=None, pad_edge=False, header_style="dim")
     for column in columns:
         number = column in right
         table.add_column(column, justify="right" if number else "left", no_wrap=number, overflow="fold")
@@ -35,8 +33,12 @@ def make_table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
 
 def show(*parts: Table | str) -> None:
     """Print tables and texts to stdout; what stands in brackets is text, not markup."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     for part in parts:
+        if isinstance(part, Table) and isinstance(part.title, Text):
+            # Within the table it would be broken at the table's width, and not at the terminal's.
+            console.print(part.title, style="bold")
+            part.title = None
         console.print(part if isinstance(part, Table) else _text(part), soft_wrap=not isinstance(part, Table))
 
 

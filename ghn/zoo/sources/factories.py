@@ -98,6 +98,23 @@ def _others(missed: str, found: Any) -> str:
     return f"it has {', '.join(own)}" if 0 < len(own) <= MOST_NAMED else ""
 
 
+def source_file(name: str) -> Path | None:
+    """The file that a function or class of a name `module:factory` stands in; None where there is none.
+
+    What that file imports is not looked into.
+    """
+    module, colon, _ = name.rpartition(":")
+    if not colon or not module:
+        return None
+    if _is_file_name(module):
+        return Path(module).expanduser()
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    return None if spec is None or not spec.has_location or spec.origin is None else Path(spec.origin)
+
+
 def _is_file_name(module: str) -> bool:
     return module.endswith(".py") or "/" in module or os.sep in module
 

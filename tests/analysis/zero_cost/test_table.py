@@ -6,6 +6,7 @@ import copy
 import gc
 import math
 import random
+import threading
 
 import pytest
 import torch
@@ -144,3 +145,20 @@ def test_without_numbers_there_are_no_scores(model: nn.Module, batch: tuple[Tens
 def test_an_unknown_score_names_those_there_are() -> None:
     with pytest.raises(ValueError, match="unknown score 'snipp'; there are gradnorm, snip"):
         scores(made(Small), some_images(), names=["snipp"])
+
+
+def test_threads_leave_the_process_as_it_was() -> None:
+    models = [made(Small) for _ in range(4)]
+    expected = scores(models[0], some_images())
+    found: list[dict[str, float]] = []
+    state, kind = torch.get_rng_state(), torch.get_default_dtype()
+    fused = torch.backends.mha.get_fastpath_enabled()
+    threads = [threading.Thread(target=lambda m=model: found.append(scores(m, some_images()))) for model in models]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [pytest.approx(expected)] * 4
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_default_dtype() == kind
+    assert torch.backends.mha.get_fastpath_enabled() == fused

@@ -57,3 +57,13 @@ def test_names_in_tables_are_text_and_do_nothing(capsys: pytest.CaptureFixture[s
     assert "[link=http://x]a[/link] \\x1b]0;t\\x07\\u202e" in out
     assert "\\x9b31m" in out
     assert all(line.isprintable() for line in out.splitlines())
+
+
+def test_names_are_no_emoji_and_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    table = make_table("nearest to am.py:a: [bold]3[/bold] :smile:", "model")
+    table.add_row("x:a:y")
+    show(table, "my.py:a:b")
+    out = capsys.readouterr().out
+    assert "nearest to am.py:a: [bold]3[/bold] :smile:" in out
+    assert "x:a:y" in out
+    assert "my.py:a:b" in out
