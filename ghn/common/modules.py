@@ -15,10 +15,19 @@ import torch
 from torch import Tensor, nn
 
 from ghn.common.private_torch import MODULE_BUFFERS, MODULE_CHILDREN, MODULE_PARAMETERS
+from ghn.common.text import shown
+
+
+def check_module(model: object) -> None:
+    """Raise a ValueError in one line unless a model is one."""
+    if not isinstance(model, nn.Module):
+        said = f" {shown(model, 60)!r}" if isinstance(model, str) else ""
+        raise ValueError(f"a model is a torch.nn.Module, not {type(model).__name__}{said}; build it first")
 
 
 def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Every module once, with its first name, in the order of `model.named_modules()`."""
+    check_module(model)
     seen: set[int] = set()
     pending: list[tuple[str, nn.Module]] = [("", model)]
     while pending:
@@ -44,6 +53,7 @@ def named_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
 
     A class that names its parameters itself is asked.
     """
+    check_module(model)
     if type(model).named_parameters is not nn.Module.named_parameters:
         return dict(type(model).named_parameters(model))
     return _named(model, MODULE_PARAMETERS)

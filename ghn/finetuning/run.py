@@ -18,7 +18,7 @@ from torch import nn
 from ghn.common.devices import chosen_device
 from ghn.common.files import write_text
 from ghn.common.memory import is_out_of_memory
-from ghn.common.modules import modes_kept
+from ghn.common.modules import check_module, modes_kept
 from ghn.common.parallel.processes import share
 from ghn.common.progress import Bar
 from ghn.data.sample import first_batches
@@ -113,6 +113,7 @@ finetune.__signature__ = _signature()  # type: ignore[attr-defined]
 
 
 def _device(model: nn.Module, asked: str | None) -> str:
+    check_module(model)
     if asked is not None:
         return chosen_device(asked)
     found = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))

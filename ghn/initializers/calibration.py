@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn.batch_norm import device_of, running, set_statistics
-from ghn.common.modules import named_parameters
+from ghn.common.modules import check_module, named_parameters
 from ghn.graph.computational_graph import Role
 from ghn.graph.record.trees import output_tensors
 from ghn.initializers.layers import Layer, layers_of
@@ -89,6 +89,7 @@ def calibrate(
         ValueError: If there are fewer than 16 images, or labels that the model has no output for.
     """
     began = time.perf_counter()
+    check_module(model)
     given = some_images(list(batches), FEWEST, "calibrate")
     if not 0 <= noise < math.inf:
         raise ValueError(f"noise is a factor of 0 or more, not {noise:g}")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn.common.modules import (
+    check_module,
     depth,
     modes_kept,
     modules,
@@ -158,3 +159,15 @@ def test_modes_are_as_before_also_after_an_error() -> None:
         model[0].train()
         raise RuntimeError("within")
     assert [module.training for module in model.modules()] == before == [True, False, True, True]
+
+
+@pytest.mark.parametrize("given", [None, "resnet18", 3, [nn.Linear(1, 1)], nn.Linear])
+def test_what_is_no_model_is_told(given: Any) -> None:
+    for use in (check_module, named_parameters, lambda model: list(named_modules(model))):
+        with pytest.raises(
+            ValueError, match=r"^a model is a torch\.nn\.Module, not \w+( 'resnet18')?; build it first$"
+        ):
+            use(given)  # type: ignore[operator]
+    check_module(nn.Linear(1, 1))
+    check_module(weakref.proxy(kept := nn.Linear(1, 1)))
+    assert kept.weight is not None
