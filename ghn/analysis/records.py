@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -110,9 +111,11 @@ def records(
             record = None if home is None else _kept(home, identity)
             if record is None:
                 with _attempt(home, identity) as killed:
-                    record = _measured(networks, candidate, start, measure, killed=killed)
-                if home is not None and record.error is None:
-                    _keep(home, identity, record)
+                    record = None if home is None else _kept(home, identity)
+                    if record is None:
+                        record = _measured(networks, candidate, start, measure, killed=killed)
+                        if home is not None and record.error is None:
+                            _keep(home, identity, record)
             if progress is not None:
                 progress(record)
             yield record
@@ -124,6 +127,8 @@ def records(
 def _attempt(folder: Path | None, identity: Mapping[str, Any]) -> Iterator[bool]:
     """Context of an attempt to measure, of which a file tells if the process is killed meanwhile.
 
+    Another process that measures the same is waited for: what it finds is there then.
+
     Yields:
         Whether it was killed so often that there is no use in another attempt.
     """
@@ -131,20 +136,36 @@ def _attempt(folder: Path | None, identity: Mapping[str, Any]) -> Iterator[bool]
         yield False
         return
     marker = _file(folder, identity).with_suffix(".attempts")
-    before = marker.stat().st_size if marker.is_file() else 0
-    if before >= MOST_ATTEMPTS:
-        yield True
-        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with open(marker, "a", encoding="utf-8") as file:
-            file.write("x")
+        file = _locked(marker)
     except OSError as error:
         raise _unwritable(folder, error) from error
-    try:
-        yield False
-    finally:
-        marker.unlink(missing_ok=True)
+    with file:
+        if os.fstat(file.fileno()).st_size >= MOST_ATTEMPTS:
+            yield True
+            return
+        try:
+            file.write(b"x")
+            file.flush()
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        try:
+            yield False
+        finally:
+            marker.unlink(missing_ok=True)
+
+
+def _locked(marker: Path) -> BinaryIO:
+    """The file, opened and held by this process alone."""
+    while True:
+        with ExitStack() as opened:
+            file = opened.enter_context(open(marker, "ab"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:
+                opened.pop_all()
+                return file
+        # Whoever held it has removed it.
 
 
 def _measured(networks: Networks, candidate: Candidate, start: str, measure: Measure, *, killed: bool) -> Record:

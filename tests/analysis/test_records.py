@@ -16,6 +16,7 @@ from ghn.analysis.config import AnalysisConfig
 from ghn.analysis.networks import Batch, Networks
 from ghn.analysis.records import Record, records
 from tests.analysis.networks import SMALL, WIDER
+from tests.warm import Program
 
 Found = tuple[Mapping[str, Any], Mapping[str, Tensor]]
 
@@ -126,6 +127,27 @@ def test_what_ended_the_process_twice_is_left_out(tmp_path: Path) -> None:
         (found,) = records(chosen, "test", Counted(), folder=tmp_path)
         assert found.error is None if error is None else str(found.error).startswith(error)
         file.unlink(missing_ok=True)
+
+
+MEASURING = f"""
+import sys, time
+from pathlib import Path
+from tests.analysis.test_records import networks
+from ghn.analysis.records import records
+def measure(model, batch):
+    print("measuring", flush=True)
+    time.sleep(1)
+    return {{"seen": 1.0}}
+found = list(records(networks(models=({SMALL!r},), starts=("default",)), "test", measure, folder=sys.argv[1]))
+print(found[0].error, found[0].values)
+"""
+
+
+def test_processes_at_the_same_network_wait_for_each_other(tmp_path: Path) -> None:
+    programs = [Program(MEASURING, str(tmp_path)) for _ in range(3)]
+    written = [program.communicate(timeout=120)[0] for program in programs]
+    assert sorted(written) == ["None {'seen': 1.0}\n"] * 2 + ["measuring\nNone {'seen': 1.0}\n"]
+    assert not list(tmp_path.glob("*.attempts"))
 
 
 @pytest.mark.slow

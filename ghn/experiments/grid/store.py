@@ -245,6 +245,8 @@ def _record(line: bytes) -> dict[str, Any] | None:
     try:
         record = parse_json(line.decode("utf-8"))
         bytes.fromhex(record["digest"])
+        if not isinstance(record["value"], dict):
+            return None
     except (ValueError, LookupError, TypeError):
         return None
     return record if isinstance(record, dict) and len(record["digest"]) == 32 else None

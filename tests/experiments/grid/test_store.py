@@ -127,7 +127,9 @@ def test_lines_that_were_cut_short_or_damaged_are_none(tmp_path: Path) -> None:
     (file,) = (tmp_path / "results").iterdir()
     whole = file.read_text()
     other = whole.replace(A, B)
-    file.write_text("nonsense\n" + whole + '{"digest":"' + C + '"\n' + '{"digest":"xyz","value":1}\n' + other[:-9])
+    damaged = ['"\n', '"}\n', '","value":null}\n', '","value":[1]}\n']
+    damaged = [f'{{"digest":"{C}{rest}' for rest in damaged]
+    file.write_text("".join(["nonsense\n", whole, *damaged, '{"digest":"xyz","value":{}}\n', other[:-9]]))
     with Store(open_place(tmp_path)) as store:
         assert A in store
         assert B not in store
