@@ -1,8 +1,9 @@
 """Predict good initial parameters for any PyTorch model with graph hypernetworks.
 
-Examples:
-    >>> import ghn
-    >>> report = ghn.initialize(model, "ghn3-t-cifar10-wide", statistics=True)
+import ghn
+
+hypernet = ghn.from_pretrained("ghn3-t-cifar10")
+report = hypernet.initialize(model)
 """
 
 from importlib import import_module
