@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -62,8 +61,7 @@ def test_it_has_a_group_of_its_own_and_an_interrupt_is_one() -> None:
         assert errors.splitlines()[-1] == "KeyboardInterrupt"
 
 
-def test_it_ends_as_soon_as_it_is_done() -> None:
-    Program("pass").communicate(timeout=60)
-    began = time.monotonic()
-    Program("import torch; assert torch.ones(2).sum() == 2").communicate(timeout=60)
-    assert time.monotonic() - began < 2, "PyTorch was loaded again"
+def test_pytorch_is_loaded_already() -> None:
+    program = "import time, torch; assert torch.ones(2).sum() == 2; print(time.process_time())"
+    output, _ = Program(program).communicate(timeout=60)
+    assert float(output) < 1, "seconds of a processor that loading takes"
