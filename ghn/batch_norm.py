@@ -6,7 +6,6 @@ Legend: B images, H rows, W columns.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,12 +21,10 @@ from ghn.data.augment import normalise, resized
 from ghn.data.image_set import ImageSet
 from ghn.graph.run.arguments import Inputs, given_inputs
 from ghn.graph.run.inputs import candidate_inputs
-from ghn.graph.run.process import compiled_parts_eager
+from ghn.graph.run.process import compiled_parts_eager, process_untouched
 
 Size = tuple[int, int]
 """H, W in pixels."""
-
-_one_at_a_time = threading.RLock()
 
 MOST_IN_BATCH = 64 * 64 * 96 * 96
 """Elements of a batch before a batch norm, 150 MB: a network has a few such tensors at a time."""
@@ -207,24 +204,20 @@ def as_trained(model: nn.Module, seed: int = 0, *, batch_statistics: bool = True
     """Context in which a model runs as it is trained, but with nothing dropped.
 
     Batch norms normalise by the batch, all else is in evaluation mode, layer by layer: attention is not run as one
-    operator that hides its layers. Gradients are on. Modes, buffers and random states are as before after it. As these
-    are the process's, other threads wait.
+    operator that hides its layers. Gradients are on. Modes, buffers and what is the process's (see
+    `process_untouched`) are as before after it.
 
     Args:
         model: To run.
         seed: Governs what it draws.
         batch_statistics: Whether batch norms normalise by the batch, or by their running statistics.
     """
-    with _one_at_a_time, running(model, training=False), compiled_parts_eager(), torch.enable_grad():
-        fused = torch.backends.mha.get_fastpath_enabled()
+    with process_untouched(), running(model, training=False), compiled_parts_eager(), torch.enable_grad():
         torch.backends.mha.set_fastpath_enabled(False)
-        try:
-            for module in norms_with_statistics(model).values():
-                module.train(batch_statistics)
-            torch.manual_seed(seed)
-            yield
-        finally:
-            torch.backends.mha.set_fastpath_enabled(fused)
+        for module in norms_with_statistics(model).values():
+            module.train(batch_statistics)
+        torch.manual_seed(seed)
+        yield
 
 
 def device_of(model: nn.Module) -> torch.device:
