@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from ghn.analysis.config import NOISE, NOISE_CLASSES, NOISE_SIZE, TRAINED, AnalysisConfig
 from ghn.checkpoint.weights import SUFFIXES
+from ghn.common.files import digest_of_file
 from ghn.common.modules import named_parameters
 from ghn.data import DATA_SETS
 from ghn.data.augment import resized
@@ -116,8 +116,7 @@ class Networks:
         if chain is not None:
             parts.append(chain.digest())
         elif (file := self._trained_file(candidate.split)) is not None and file.is_file():
-            with open(file, "rb") as opened:
-                parts.append(hashlib.file_digest(opened, "sha256").hexdigest()[:16])
+            parts.append(digest_of_file(file))
         return "+".join(filter(None, parts))
 
     def started(self, candidate: Candidate, start: str) -> nn.Module:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import secrets
 import shutil
@@ -113,6 +114,16 @@ def replaced(path: Path, *, keep: Path | None = None) -> Iterator[Path]:
         if keep is not None and path.exists():
             _keep(path, keep)
         os.replace(temporary, path)
+
+
+def digest_of_file(path: Path) -> str:
+    """16 hexadecimal digits of the SHA-256 of what a file holds.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with open(path, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()[:16]
 
 
 def write_text(path: Path, text: str) -> None:

@@ -5,10 +5,10 @@ To add a source, write `ghn/zoo/sources/<name>.py` with a `SOURCE`, and add a li
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from ghn.common.files import digest_of_file
 from ghn.zoo.names import split_options
 from ghn.zoo.request import BuiltModel, ModelRequest, Source, UnknownNameError
 from ghn.zoo.sources import factories, timm, torchvision, transformers
@@ -53,14 +53,18 @@ def build_model(request: ModelRequest) -> BuiltModel:
 
 
 def digest(name: str) -> str:
-    """Of the file in which a user's function or class of that name stands: tells its states apart; else empty."""
+    """Of the file in which a user's function or class of that name stands (see `build_model`): tells its states apart.
+
+    Args:
+        name: Of a model, with its options.
+
+    Returns:
+        16 hexadecimal digits; empty where there is no such file, as of models of libraries.
+    """
     name, _ = split_options(name)
     prefix, colon, _ = name.partition(":")
     file = None if not colon or prefix in SOURCES else factories.source_file(name)
-    if file is None or not file.is_file():
-        return ""
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()[:16]
+    return "" if file is None or not file.is_file() else digest_of_file(file)
 
 
 def _with_colon(name: str) -> str:

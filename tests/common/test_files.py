@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from ghn.common.files import PARTIAL, remove_partial, replaced, replaced_folder, write_text
+from ghn.common.files import PARTIAL, digest_of_file, remove_partial, replaced, replaced_folder, write_text
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from ghn.common.files import replaced, replaced_folder
+from ghn.common.files import digest_of_file, replaced, replaced_folder
 
 with {function}(Path(sys.argv[1])) as temporary:
     (temporary / "part" if temporary.is_dir() else temporary).write_text("half")
@@ -415,3 +415,12 @@ def test_files_of_a_folder_get_the_mode_of_new_ones(tmp_path: Path, umask: Calla
     with replaced_folder(tmp_path / "folder") as temporary:
         (temporary / "file").touch(mode=0o600)
     assert mode(tmp_path / "folder" / "file") == 0o640
+
+
+def test_a_digest_is_of_what_a_file_holds(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.write_bytes(b"abc")
+    second.write_bytes(b"abc")
+    assert digest_of_file(first) == digest_of_file(second) == "ba7816bf8f01cfea"
+    second.write_bytes(b"abd")
+    assert digest_of_file(first) != digest_of_file(second)

@@ -90,11 +90,12 @@ def _with_commas(module: str, attribute: str) -> str:
 
 def _others(missed: str, found: Any) -> str:
     """What there is instead of a name: the near ones, or all functions and classes of its own where they are few."""
-    hint = near(missed, [other for other in dir(found) if not other.startswith("_")])
+    names = [name for name in dir(found) if not name.startswith("_")]
+    hint = near(missed, names)
     if hint or not isinstance(found, ModuleType):
         return hint
-    own = [name for name, it in vars(found).items() if getattr(it, "__module__", None) == found.__name__]
-    own = [name for name in own if not name.startswith("_")]
+    here = vars(found).items()
+    own = [name for name, it in here if name in names and getattr(it, "__module__", None) == found.__name__]
     return f"it has {', '.join(own)}" if 0 < len(own) <= MOST_NAMED else ""
 
 
