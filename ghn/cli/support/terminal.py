@@ -12,7 +12,15 @@ from ghn.common.text import printable
 
 
 class TextTable(Table):
-    """A table whose cells are text: what stands in brackets is no markup, and nothing acts on the terminal."""
+    """A table whose cells are text: what stands in brackets is no markup, and nothing acts on the terminal.
+
+    Args:
+        heading: Stands above it. A title of rich's would be broken at the table's width, and not at the terminal's.
+    """
+
+    def __init__(self, heading: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.heading = _text(heading)
 
     def add_row(self, *cells: Any, **options: Any) -> None:
         super().add_row(*(_text(cell) if isinstance(cell, str) else cell for cell in cells), **options)
@@ -24,7 +32,7 @@ def _text(text: str) -> Text:
 
 def make_table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
     """An empty table without frame; columns named in `right` are aligned right and never broken."""
-    table = TextTable(title=_text(title), box=None, pad_edge=False, header_style="dim")
+    table = TextTable(title, box=None, pad_edge=False, header_style="dim")
     for column in columns:
         number = column in right
         table.add_column(column, justify="right" if number else "left", no_wrap=number, overflow="fold")
@@ -35,10 +43,8 @@ def show(*parts: Table | str) -> None:
     """Print tables and texts to stdout; what stands in brackets is text, not markup."""
     console = Console(highlight=False, emoji=False)
     for part in parts:
-        if isinstance(part, Table) and isinstance(part.title, Text):
-            # Within the table it would be broken at the table's width, and not at the terminal's.
-            console.print(part.title, style="bold")
-            part.title = None
+        if isinstance(part, TextTable):
+            console.print(part.heading, style="bold")
         console.print(part if isinstance(part, Table) else _text(part), soft_wrap=not isinstance(part, Table))
 
 
