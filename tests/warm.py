@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -30,8 +31,6 @@ LOADED = ("torch.distributed", "ghn.meta.run", "ghn.finetuning", "ghn.comparison
 
 COMMAND = "import sys; from ghn.cli import main; sys.exit(main())"
 """The program that `ghn` is."""
-
-LONGEST_REQUEST = 1 << 20
 
 
 class Program:
@@ -59,9 +58,10 @@ class Program:
             "folder": os.getcwd(),
         }
         theirs = [inputs[0], outputs[1], errors[1], tell]
-        message = json.dumps(request).encode()
-        assert len(message) < LONGEST_REQUEST
-        socket.send_fds(_server()[0], [message], theirs)
+        with tempfile.TemporaryFile() as told_in:
+            told_in.write(json.dumps(request).encode())
+            told_in.seek(0)
+            socket.send_fds(_server()[0], [b"?"], [told_in.fileno(), *theirs])
         for number in theirs:
             os.close(number)
         self.stdin: IO[str] = os.fdopen(inputs[1], "w")
@@ -135,9 +135,7 @@ class Program:
 @cache
 def _server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """The process that loads, which ends with this one, and the way to it."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    for end in (ours, theirs):
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LONGEST_REQUEST)
+    ours, theirs = socket.socketpair()
     root = Path(__file__).parents[1]
     paths = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
     process = subprocess.Popen(
@@ -156,7 +154,7 @@ def _serve(requests: socket.socket) -> Iterator[dict[str, Any]]:
     """Fork for each request: here it ends, in the new process the request comes out."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
-        message, numbers, *_ = socket.recv_fds(requests, LONGEST_REQUEST, 4)
+        message, numbers, *_ = socket.recv_fds(requests, 1, 5)
         if not message:
             return
         if os.fork():
@@ -164,7 +162,7 @@ def _serve(requests: socket.socket) -> Iterator[dict[str, Any]]:
                 os.close(number)
             continue
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        *streams, tell = numbers
+        asked, *streams, tell = numbers
         program = os.fork()
         if not program:
             requests.close()
@@ -173,10 +171,11 @@ def _serve(requests: socket.socket) -> Iterator[dict[str, Any]]:
                 os.dup2(stream, number)
                 os.close(stream)
             os.setsid()
-            yield json.loads(message)
+            with os.fdopen(asked) as file:
+                yield json.load(file)
             return
         # The keeper, who says which process it is and how it ended.
-        for number in streams:
+        for number in (asked, *streams):
             os.close(number)
         os.write(tell, f"{program}\n".encode())
         _, status = os.waitpid(program, 0)
