@@ -77,7 +77,7 @@ def read_accuracies(text: str) -> dict[str, float]:
     Args:
         text: A .csv file whose first column names networks, or a .json file: {network: number}, {network: {name:
             number}}, that under `models` or `accuracies`, or what `ghn evaluate -o` wrote. `FILE:COLUMN` says which
-            number where there are several.
+            number where there are several. Networks without a finite number are left out.
 
     Raises:
         ValueError: In one line: what is wrong with the file.

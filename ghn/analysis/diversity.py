@@ -147,16 +147,9 @@ def diversity(
         }
         return {"counts": {_text(shape): sum(t.shape == shape for t in tensors.values()) for shape in wanted}}, tensors
 
-    found = list(
-        records(
-            networks,
-            "diversity",
-            measure,
-            settings={"shapes": wanted, "seeds": "by network"},
-            folder=folder,
-            progress=progress,
-        )
-    )
+    # Records of version 0.2.0 are of networks that began with the same random numbers.
+    settings = {"shapes": wanted, "seeds": "by network"}
+    found = list(records(networks, "diversity", measure, settings=settings, folder=folder, progress=progress))
     if all(record.error is not None for record in found):
         raise ValueError(f"no network could be looked at; {found[0].model} from {found[0].start}: {found[0].error}")
     rows = []

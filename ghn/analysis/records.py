@@ -111,16 +111,17 @@ def records(
             record = None if home is None else _kept(home, identity)
             if record is None:
                 with _attempt(home, identity) as killed:
+                    # Another process may have measured it meanwhile.
                     record = None if home is None else _kept(home, identity)
                     if record is None:
                         record = _measured(networks, candidate, start, measure, killed=killed)
+                        give_back()
                         if home is not None and record.error is None:
                             _keep(home, identity, record)
             if progress is not None:
                 progress(record)
             yield record
         candidate.forget()
-        give_back()
 
 
 @contextmanager

@@ -42,7 +42,7 @@ class Journal:
     Args:
         folder: Made if missing.
         config: What is evaluated.
-        digests: Of the hypernetwork and the files that each start reads, by start.
+        digests: Of the hypernetwork and the files that each start reads, by start, and of models' files, by model.
 
     Raises:
         StateError: In one line, if the folder holds another evaluation, or cannot be read or written.

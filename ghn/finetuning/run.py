@@ -79,6 +79,7 @@ def finetune(
         RankLostError: When another process has gone.
     """
     began = time.perf_counter()
+    check_module(model)
     if "learning_rate" in settings:
         # The only one that is tried.
         settings.setdefault("learning_rates", (settings["learning_rate"],))
@@ -113,7 +114,6 @@ finetune.__signature__ = _signature()  # type: ignore[attr-defined]
 
 
 def _device(model: nn.Module, asked: str | None) -> str:
-    check_module(model)
     if asked is not None:
         return chosen_device(asked)
     found = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
