@@ -20,7 +20,7 @@ from ghn.common.files import PARTIAL, digest_of_file, remove_partial, replaced, 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from ghn.common.files import digest_of_file, replaced, replaced_folder
+from ghn.common.files import replaced, replaced_folder
 
 with {function}(Path(sys.argv[1])) as temporary:
     (temporary / "part" if temporary.is_dir() else temporary).write_text("half")
