@@ -1,8 +1,6 @@
 """`python -m ghn`, which is how `torchrun -m ghn` starts the command."""
 
-import sys
-
-from ghn.cli import main
+from ghn.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

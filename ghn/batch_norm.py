@@ -100,7 +100,7 @@ def statistics_from(model: nn.Module, images: ImageSet | None, example_inputs: A
     for size in sizes:
         try:
             batches = _batches(model, images, size)
-            changed = _finite_statistics(model, batches)
+            changed = set_statistics(model, batches)
         except _TooMuchError as error:
             return StatisticsReport(
                 reason=f"the model is not run on images of {images.name} ({error})", data=images.name
@@ -137,6 +137,10 @@ def set_statistics(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -
     Args:
         model: Changed in place.
         batches: Images (B, 3, H, W) with labels, which are not looked at.
+
+    Raises:
+        ValueError: If a statistic is not finite, as where images or weights are not, or activations overflow; the
+            model then stays as it is.
     """
     norms = norms_with_statistics(model)
     if not norms:
@@ -167,6 +171,9 @@ def set_statistics(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -
             if module.num_batches_tracked
         }
         computed = {name: buffer.clone() for name, buffer in named_buffers(model).items() if name in own}
+    for name, value in computed.items():
+        if not bool(value.isfinite().all()):
+            raise ValueError(f"what the model computes of the images is not finite, which {name} would be neither")
     buffers = named_buffers(model)
     for name, value in computed.items():
         buffers[name].copy_(value)
@@ -223,19 +230,6 @@ def as_trained(model: nn.Module, seed: int = 0, *, batch_statistics: bool = True
 def device_of(model: nn.Module) -> torch.device:
     """Where the model's first parameter is."""
     return next(iter(named_parameters(model).values())).device
-
-
-def _finite_statistics(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> list[str]:
-    """As `set_statistics`; buffers stay as they are where a statistic is not finite."""
-    before = {name: buffer.detach().clone() for name, buffer in named_buffers(model).items()}
-    changed = set_statistics(model, batches)
-    buffers = named_buffers(model)
-    if all(bool(buffers[name].isfinite().all()) for name in changed):
-        return changed
-    with torch.no_grad():
-        for name, value in before.items():
-            buffers[name].copy_(value)
-    raise ValueError("what it computes from them is not finite")
 
 
 def _sizes(model: nn.Module, images: ImageSet, example_inputs: Any) -> list[Size]:

@@ -126,7 +126,7 @@ class Overflowing(Sees):
             Overflowing(16),
             some_images(),
             None,
-            r"does not run on images of toy \(what it computes from them is not fin",
+            r"does not run on images of toy \(what the model computes of the images is not fin",
         ),
     ],
 )

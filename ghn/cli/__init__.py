@@ -5,16 +5,21 @@ To add a command, write `ghn/cli/<name>.py` and add a line to `COMMANDS` of `ghn
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import io
 import os
 import sys
+import threading
+import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 from ghn.cli.support.commands import COMMANDS, module_of
 from ghn.cli.support.errors import CommandError
 from ghn.cli.support.parser import parse
+from ghn.cli.support.results import results_apart
 
 DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -61,6 +66,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{type(error).__name__}: {_line(error)} (run again with --debug to see where)", FAILED)
 
 
+def program() -> NoReturn:
+    """The command as a process, which ends with its last line: to take PyTorch apart would take a second."""
+    code = main()
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
+    if others or sys.gettrace() is not None or sys.getprofile() is not None:
+        sys.exit(code)  # what runs on, or measures, is waited for
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
+
+
 def _show_what_can_be_shown() -> None:
     """Characters that the terminal's encoding lacks become question marks, not errors."""
     for stream in (sys.stdout, sys.stderr):
@@ -70,16 +88,24 @@ def _show_what_can_be_shown() -> None:
 
 @contextlib.contextmanager
 def _libraries_silent(silent: bool) -> Iterator[None]:
-    """Keep log records of libraries off the terminal: what fails is raised, and told in one line."""
+    """Keep log records of libraries off the terminal, where what fails is told in a line, and warnings to a line."""
     import logging
 
-    before = logging.root.manager.disable
+    before, formatted = logging.root.manager.disable, warnings.formatwarning
     if silent:
         logging.disable(logging.CRITICAL)
+        warnings.formatwarning = _warning_line
     try:
         yield
     finally:
         logging.disable(before)
+        warnings.formatwarning = formatted
+
+
+def _warning_line(message: Warning | str, *_: Any, **__: Any) -> str:
+    from ghn.common.text import one_line
+
+    return f"warning: {one_line(' '.join(str(message).split()), LONGEST_LINE)}\n"
 
 
 def _dispatch(words: list[str]) -> int:
@@ -103,7 +129,8 @@ def _dispatch(words: list[str]) -> int:
         options = parse(module, command, rest)
     except SystemExit:
         return DONE
-    module.run(options)
+    with results_apart() if getattr(options, "json", False) else contextlib.nullcontext():
+        module.run(options)
     return DONE
 
 

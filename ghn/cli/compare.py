@@ -25,6 +25,7 @@ from ghn.cli.support.options import (
     option,
     switch,
 )
+from ghn.cli.support.results import print_json
 from ghn.common.progress import Bar
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def run(options: Options) -> None:
         ValueError: In one line, for whatever the user can mend.
     """
     if options.list:
-        _list()
+        _list(options)
         return
     if options.name is None:
         raise ValueError("no model given: ghn compare MODEL, e.g. ghn compare resnet18")
@@ -149,7 +150,7 @@ def run(options: Options) -> None:
             text = str(error)
             if options.folder is None:
                 text = f"{text.partition(';')[0]}, of which nothing is kept; with --folder it could go on"
-            raise CommandError(text) from error
+            raise KeyboardInterrupt(text) from error
         except (RuntimeError, OSError) as error:
             raise CommandError(str(error)) from error
     _give(options, found)
@@ -177,9 +178,13 @@ def configured(options: Options) -> CompareConfig:
     return CompareConfig(model=options.name, inits=inits, seeds=options.seeds, training=training)
 
 
-def _list() -> None:
-    from ghn.cli.support.terminal import make_table, show
-    from ghn.initializers import NAMES
+def _list(options: Options) -> None:
+    with Bar("loading libraries", quiet=options.quiet or options.json):
+        from ghn.cli.support.terminal import make_table, show
+        from ghn.initializers import NAMES
+    if options.json:
+        print_json(dict(NAMES))
+        return
 
     table = make_table("starts, and steps that follow one (joined by +)", "name", "what it does")
     for name, summary in NAMES.items():
@@ -192,7 +197,7 @@ def _give(options: Options, found: Comparison) -> None:
     for file in options.output:
         _write(file, found)
     if options.json:
-        print(json.dumps(found.to_dict(), indent=2))
+        print_json(found.to_dict())
     elif found.cells and not options.quiet:
         _show(options, found)
 

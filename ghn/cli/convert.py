@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 from tyro.conf import Positional
 
 from ghn.cli.support.options import DataRoot, Force, Json, Quiet, option
+from ghn.cli.support.results import print_json
 from ghn.common.progress import Bar
 
 RENAMED = {"--images": "--data"}
@@ -68,6 +68,6 @@ def run(options: Options) -> None:
                 folder = convert_checkpoint(options.file, options.output, images=images)
             described = describe(folder)
     if options.json:
-        print(json.dumps(described, indent=2, default=str))
+        print_json(described, default=str)
     elif not options.quiet:
         show(f"{folder}: {described['architecture']}, {described['total']:,} parameters, {size(described['bytes'])}")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional
 
-from ghn.cli.support.options import Force, Json, Output, Quiet, Seed, option
+from ghn.cli.support.options import Force, Json, Output, Quiet, Seed, check_seen, option
+from ghn.cli.support.results import print_json
 from ghn.common.progress import Bar
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def run(options: Options) -> None:
     Raises:
         ValueError: In one line, for whatever the user can mend.
     """
-    _check(options)
+    with Bar("loading libraries", quiet=options.quiet):
+        _check(options)
     if options.split is None:
         _list(options)
     elif options.index is not None:
@@ -66,6 +68,7 @@ def run(options: Options) -> None:
 
 def _check(options: Options) -> None:
     """Refuse what cannot be, before the work starts."""
+    check_seen(quiet=options.quiet, json=options.json, kept=options.output is not None)
     from ghn.cli.support.files import check_writable
     from ghn.deepnets import SPLITS
     from ghn.draw.save import WRITERS
@@ -144,7 +147,8 @@ def _describe(options: Options) -> None:
     from ghn.draw.save import save
 
     assert options.index is not None
-    record, graph = _record(options, options.index)
+    with Bar(f"building architecture {options.index} of {options.split}", quiet=options.quiet):
+        record, graph = _record(options, options.index)
     if options.output is not None and options.output.suffix.lower() != ".json":
         save(graph, options.output)
         options = replace(options, output=None)
@@ -209,5 +213,5 @@ def _given(options: Options, record: dict[str, Any] | list[dict[str, Any]]) -> b
         with replaced(options.output) as file:
             file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     if options.json:
-        print(json.dumps(record, indent=2))
+        print_json(record)
     return options.json or options.quiet

@@ -30,6 +30,7 @@ from ghn.cli.support.options import (
     option,
     switch,
 )
+from ghn.cli.support.results import print_json
 from ghn.common.progress import Bar
 
 if TYPE_CHECKING:
@@ -231,7 +232,7 @@ def _report(options: Options, evaluation: Evaluation) -> None:
         with replaced(options.output) as file:
             file.write_text(text + "\n", encoding="utf-8")
     if options.json:
-        print(text)
+        print_json(record)
     elif not options.quiet:
         _show(evaluation)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from tyro.conf import Positional
 
 from ghn.cli.support.errors import CommandError
 from ghn.cli.support.options import DataRoot, Device, Force, Json, Quiet, option, switch
+from ghn.cli.support.results import print_json
 
 if TYPE_CHECKING:
     from ghn.common.progress import Bar
@@ -72,7 +73,7 @@ def run(options: Options) -> None:
         CommandError: If cells failed, or it was stopped; what there is was shown and written.
     """
     if options.name is None:
-        _list()
+        _list(options)
         return
     from ghn.cli.support.files import check_writable
     from ghn.cli.support.models import look_in_current_folder
@@ -81,7 +82,7 @@ def run(options: Options) -> None:
     _check(options)
     for file in options.output:
         check_writable(file, (".json", ".md", ".svg", ".png", ".pdf"), force=options.force)
-    with Bar("loading libraries", quiet=options.quiet or options.cells) as bar:
+    with Bar("loading libraries", quiet=options.quiet) as bar:
         from ghn.experiments.catalogue import experiment_named
         from ghn.experiments.run import InterruptedExperimentError
         from ghn.experiments.scales import scale_named
@@ -90,14 +91,17 @@ def run(options: Options) -> None:
         experiment, scale = experiment_named(options.name), scale_named(options.scale, options.data)
         _check_figures(options, experiment, scale)
         if options.cells:
-            _count(options, experiment, scale)
+            with bar.step("counting cells"):
+                counted = _counted(options, experiment, scale)
+            bar.close()
+            _show_counts(options, experiment, scale, counted)
             return
         try:
             done = _computed(options, experiment, scale, bar)
         except InterruptedExperimentError as error:
             bar.close()
             _give(options, error.partial.report)
-            raise CommandError(str(error)) from error
+            raise KeyboardInterrupt(str(error)) from error
         except OSError as error:
             raise CommandError(f"{options.folder}: {error}") from error
     _give(options, done.report)
@@ -188,39 +192,50 @@ def _told(progress: Progress) -> str:
     return name_of(progress.cell)
 
 
-def _count(options: Options, experiment: Experiment, scale: Scale) -> None:
-    """Print how many cells of which kind there are, and how many are finished."""
-    from ghn.cli.support.terminal import make_table, show
+def _counted(options: Options, experiment: Experiment, scale: Scale) -> list[tuple[int, str, int, int]]:
+    """Stage, kind, how many cells there are, and how many are finished."""
     from ghn.experiments.grid.place import open_place
     from ghn.experiments.grid.store import Store
     from ghn.experiments.run import results_of, with_needs
 
     store = Store(open_place(options.folder))
     store.refresh()
-    rows: list[tuple[str, str, int, int]] = []
+    rows: list[tuple[int, str, int, int]] = []
     cells: list[Any] = []
     for number, stage in enumerate(experiment.stages):
         new = with_needs(stage(scale, results_of(store, cells)))
         cells += new
         for kind, count in Counter(cell.kind for cell in new).items():
             finished = sum(cell.kind == kind and cell.digest in store for cell in new)
-            rows.append((str(number + 1), kind, count, finished))
+            rows.append((number + 1, kind, count, finished))
+    return rows
+
+
+def _show_counts(
+    options: Options, experiment: Experiment, scale: Scale, rows: Sequence[tuple[int, str, int, int]]
+) -> None:
+    from ghn.cli.support.terminal import make_table, show
+
     if options.json:
         names = ("stage", "kind", "cells", "finished")
-        print(json.dumps([dict(zip(names, (int(row[0]), *row[1:]), strict=True)) for row in rows], indent=2))
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
         return
     table = make_table(
         f"{experiment.name}, scale {scale.name}", "stage", "kind", "cells", "finished", right=("cells", "finished")
     )
-    for stage_number, kind, count, finished in rows:
-        table.add_row(stage_number, kind, f"{count:,}", f"{finished:,}")
+    for stage, kind, count, finished in rows:
+        table.add_row(str(stage), kind, f"{count:,}", f"{finished:,}")
     notes = ["later stages depend on what earlier ones find, and are larger than they seem until these are finished"]
     show(table, *(["", *notes] if len(experiment.stages) > 1 else []))
 
 
-def _list() -> None:
+def _list(options: Options) -> None:
     from ghn.cli.support.terminal import make_table, show
     from ghn.experiments.listing import EXPERIMENTS
+
+    if options.json:
+        print_json({name: entry.title for name, entry in EXPERIMENTS.items()})
+        return
 
     table = make_table("experiments of the GHN-3 paper", "name", "what it shows")
     for name, entry in EXPERIMENTS.items():
@@ -233,7 +248,7 @@ def _give(options: Options, report: Report) -> None:
     for file in options.output:
         _write(file, report)
     if options.json:
-        print(json.dumps(report.to_dict(), indent=2))
+        print_json(report.to_dict())
     elif not options.quiet:
         _show(options, report)
 

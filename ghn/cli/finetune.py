@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from dataclasses import dataclass, fields
@@ -26,6 +25,7 @@ from ghn.cli.support.options import (
     check_seen,
     option,
 )
+from ghn.cli.support.results import print_json
 from ghn.common.progress import Bar
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Options:
         max_nonfinite: Non-finite steps in a row that end the training with a learning rate.
         minutes: Length of the training with each learning rate in minutes; the steps are the most then.
         image_workers: Processes that decode images of folders.
-        skip_damaged: Damaged training images that are passed over, each with a warning that names it.
+        skip_damaged: Damaged images that are passed over, each with a warning that names it.
     """
 
     model: Model
@@ -223,7 +223,7 @@ def _tell(options: Options, model: nn.Module, data: OpenedData, result: Finetune
     if options.output is not None:
         _write(options, options.output, model, record, result)
     if options.json:
-        print(json.dumps(record, indent=2))
+        print_json(record)
     elif not options.quiet:
         _show(options, data, result)
 

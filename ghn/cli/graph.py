@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Annotated
 
 from ghn.cli.support.models import BY_MODULES
 from ghn.cli.support.options import Force, ImageSize, Json, Model, NumClasses, OutputRequired, Quiet, switch
+from ghn.cli.support.results import print_json
 from ghn.common.progress import Bar
 
 FOLDED = "Draw every block. Otherwise equal blocks that follow each other are drawn once, with the number of times."
@@ -56,7 +56,7 @@ def run(options: Options) -> None:
             save(graph, options.output, fold=options.fold)
     counts = {"nodes": len(graph), "edges": len(graph.edges)}
     if options.json:
-        print(json.dumps({"output": str(options.output), **counts, "traced_by": graph.traced_by}, indent=2))
+        print_json({"output": str(options.output), **counts, "traced_by": graph.traced_by})
     elif not options.quiet:
         notes = [BY_MODULES] if graph.traced_by == "modules" else []
         show(f"{options.output}: {len(graph)} nodes, {len(graph.edges)} edges", *notes)

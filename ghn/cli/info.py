@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from tyro.conf import Positional
 
 from ghn.cli.support.options import GHN, Json, option
+from ghn.cli.support.results import print_json
 from ghn.common.progress import Bar
 
 
@@ -26,28 +26,30 @@ def run(options: Options) -> None:
     Raises:
         ValueError: In one line, if there is no such hypernetwork or it cannot be read.
     """
-    from ghn.checkpoint import describe
-
     if options.name is None:
         _list(as_json=options.json)
         return
     with Bar(f"reading {options.name}"):
+        from ghn.checkpoint import describe
+
         described = describe(options.name)
     if options.json:
-        print(json.dumps(described, indent=2, default=str))
+        print_json(described, default=str)
     else:
         _show(described)
 
 
 def _list(*, as_json: bool) -> None:
-    from ghn.checkpoint import describe
-    from ghn.checkpoint.card import RELEASES
-    from ghn.checkpoint.hub import bundled
     from ghn.cli.support.terminal import make_table, quantity, show
 
-    found = [describe(name) for name in [*bundled(), *RELEASES]]
+    with Bar("loading libraries"):
+        from ghn.checkpoint import describe
+        from ghn.checkpoint.card import RELEASES
+        from ghn.checkpoint.hub import bundled
+
+        found = [describe(name) for name in [*bundled(), *RELEASES]]
     if as_json:
-        print(json.dumps(found, indent=2, default=str))
+        print_json(found, default=str)
         return
     numbers = ("parameters", "classes")
     table = make_table("hypernetworks", "name", "preset", *numbers, "where", right=numbers)

@@ -27,6 +27,7 @@ from ghn.cli.support.options import (
     option,
     switch,
 )
+from ghn.cli.support.results import print_json
 from ghn.common.progress import Bar
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def run(options: Options) -> None:
             with bar.step(f"writing {options.page}"):
                 _write_page(options, built, own, report)
     if options.json:
-        print(json.dumps(record, indent=2))
+        print_json(record)
     elif not options.quiet:
         _show(options, built.model, report, tensors, calibration, again=again)
 

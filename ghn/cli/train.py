@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from tyro.conf import Positional
 
 from ghn.cli.support.errors import CommandError
 from ghn.cli.support.options import SEED, DataRoot, Device, Json, Quiet, option
+from ghn.cli.support.results import print_json
 from ghn.common.progress import Bar
 
 if TYPE_CHECKING:
@@ -219,6 +219,8 @@ def run(options: Options) -> None:
                 _export(options, trainer, _brought_along(config, images))
     if trainer.ranks.is_first:
         _tell(options, trainer)
+    if trainer.stop_requested and trainer.progress < 1:
+        raise KeyboardInterrupt
 
 
 def _export(options: Options, trainer: Trainer[Any], images: ImageSet | None) -> None:
@@ -243,7 +245,7 @@ def _tell(options: Options, trainer: Trainer[Any]) -> None:
     ended, hypernet = trainer.progress >= 1, options.output / "hypernet"
     if options.json:
         steps = {"run": options.run, "steps": trainer.step_count, "ended": ended, "skipped": trainer.skipped}
-        print(json.dumps({**steps, "hypernetwork": str(hypernet) if ended else None}, indent=2))
+        print_json({**steps, "hypernetwork": str(hypernet) if ended else None})
     elif ended and not options.quiet:
         show(f"trained {trainer.step_count:,} steps; the hypernetwork is in {hypernet}")
         show(f"use it: ghn predict MODEL -o FILE --ghn {hypernet}")
@@ -333,11 +335,12 @@ def _names(kind: type[Any]) -> set[str]:
 
 def _list(*, as_json: bool) -> None:
     from ghn.cli.support.terminal import make_table, show
-    from ghn.meta.runs import RUNS
 
+    with Bar("loading libraries", quiet=as_json):
+        from ghn.meta.runs import RUNS
     if as_json:
         facts = ("paper", "command", "time", "result")
-        print(json.dumps({name: {fact: getattr(run, fact) for fact in facts} for name, run in RUNS.items()}, indent=2))
+        print_json({name: {fact: getattr(run, fact) for fact in facts} for name, run in RUNS.items()})
         return
     table = make_table("named runs", "name", "data", "steps", "takes", right=("steps",))
     for name, entry in RUNS.items():
@@ -347,8 +350,10 @@ def _list(*, as_json: bool) -> None:
 
 def described(words: Sequence[str]) -> tuple[Options, str] | None:
     """What `--help` says beside a run's name: the options with the run's values, and what the run is."""
-    from ghn.meta.runs import RUNS
-
+    if all(word.startswith("-") for word in words):
+        return None
+    with Bar("loading libraries"):
+        from ghn.meta.runs import RUNS
     name = next((word for word in words if word in RUNS), None)
     if name is None:
         return None

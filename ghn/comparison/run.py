@@ -15,17 +15,22 @@ from torch import nn
 
 from ghn.common.files import write_text
 from ghn.common.progress import Bar, Part
+from ghn.common.text import one_line
+from ghn.common.untrusted.json_text import read_json
 from ghn.comparison.cell import CellResult, Task
 from ghn.comparison.config import CompareConfig
 from ghn.comparison.result import Comparison
 from ghn.comparison.told import watched
 from ghn.finetuning.images import Labelled, open_data
 from ghn.training.signals import StoppedError
-from ghn.training.state import locked
+from ghn.training.state import StateError, locked
 from ghn.training.workers.pool import Pool, WorkerKilledError
 from ghn.zoo import ModelRequest, build_model
 
 CONFIG, RESULT = "comparison.json", "result.json"
+
+MOST_OF_A_CONFIG = 1 << 20
+"""Bytes."""
 
 Build = Callable[[CompareConfig, int], nn.Module]
 Progress = Callable[[CellResult, int, int], None]
@@ -76,6 +81,7 @@ def compare(
         # Whether there is such a model is found out before anything is trained, and without numbers.
         build_model(_request(config, len(images.classes), meta=True))
     with _home(folder) as home, locked(home):
+        _check_same_comparison(config, home)
         write_text(home / CONFIG, json.dumps(config.to_dict(), indent=2) + "\n")
         task = Task(config=config, folder=home, build=build or build_by_name, data=images, device=device)
         with nullcontext(bar) if bar is not None else Bar(quiet=quiet) as shown:
@@ -106,6 +112,28 @@ def build_by_name(config: CompareConfig, classes: int) -> nn.Module:
 
 def _request(config: CompareConfig, classes: int, *, meta: bool = False) -> ModelRequest:
     return ModelRequest(name=config.model, num_classes=classes, image_size=config.training.image_size, meta=meta)
+
+
+def _check_same_comparison(config: CompareConfig, home: Path) -> None:
+    """Refuse a folder of other trainings, before anything in it is touched.
+
+    Raises:
+        StateError: If it holds a comparison that differs in more than starts and seeds, or none that can be read.
+    """
+    file = home / CONFIG
+    if not file.exists():
+        return
+    now = {"model": config.model, **config.training.identity()}
+    try:
+        before = read_json(file, MOST_OF_A_CONFIG)
+        then = {"model": before["model"], **before["training"]}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise StateError(f"{file} cannot be read ({one_line(str(error))}); take another folder") from error
+    for name, value in json.loads(json.dumps(now)).items():
+        if then.get(name) != value:
+            raise StateError(
+                f"{home} holds a comparison with {name} {then.get(name)}, not {value}; take another folder"
+            )
 
 
 @contextmanager

@@ -59,7 +59,9 @@ def read_image(file: Path | Member) -> Image:
         return _decoded(read_bytes(file, MOST_BYTES))
     # What Pillow raises depends on the format and the kind of damage.
     except Exception as error:
-        raise DataError(f"{file} cannot be read as an image ({_reason(error)}); fetch the data set again") from error
+        raise DataError(
+            f"{file} cannot be read as an image ({_reason(error)}); remove it, or fetch it again"
+        ) from error
 
 
 def _reason(error: Exception) -> str:

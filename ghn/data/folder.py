@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ghn.common.files import replaced
+from ghn.common.text import printable
 from ghn.common.untrusted.errors import FormatError
 from ghn.common.untrusted.opening import open_regular
 from ghn.data.decode import read_image
@@ -22,6 +25,9 @@ from ghn.data.errors import DataError
 from ghn.data.image_set import ImageSet
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp")
+
+LISTED = 4
+"""Kinds of files that a message names."""
 
 
 def cache_folder() -> Path:
@@ -32,29 +38,53 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")).expanduser() / "ghn"
 
 
-def list_images(folder: Path) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:
+def list_images(folder: Path, *, empty: bool = False) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:
     """All images under `folder/<class>/` with the index of their class; classes and files in alphabetical order.
 
-    Hidden folders and files are other programs' and do not count.
+    Hidden folders and files are other programs' and do not count; what else is no image is named by a warning.
+
+    Args:
+        folder: That one.
+        empty: Whether a folder of a class may be empty, as among test images.
 
     Raises:
-        DataError: When there is no such folder, or no image in it.
+        DataError: When there is no such folder, no image in it, or none in the folder of a class.
     """
     if not folder.is_dir():
         raise DataError(f"no folder {folder}: put images there as {folder.name}/<class>/*.jpg")
     try:
         classes = tuple(sorted(entry.name for entry in visible(folder) if entry.is_dir()))
-        files = [
-            (file, index)
-            for index, name in enumerate(classes)
-            for file in sorted(visible(folder / name))
-            if file.suffix.lower() in SUFFIXES
-        ]
+        found = [sorted(visible(folder / name)) for name in classes]
     except OSError as error:
         raise DataError(f"cannot list {error.filename or folder}: {error.strerror or error}") from error
+    files = [(file, index) for index, entries in enumerate(found) for file in entries if _is_image(file)]
     if not files:
-        raise DataError(f"no images in {folder}: put them there as {folder.name}/<class>/*.jpg")
+        raise DataError(f"no images in {folder}: put them there as {folder.name}/<class>/*.jpg{_others(found)}")
+    for name, entries in zip(classes, found, strict=True):
+        if not any(map(_is_image, entries)) and (entries or not empty):
+            holds = _others([entries]) or "; it is empty"
+            raise DataError(f"{folder / name} has no image that is read{holds}; mend or remove that class")
+    if others := _others(found):
+        warnings.warn(f"not all in {folder} is read{others}", stacklevel=2)
     return files, classes
+
+
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES
+
+
+def _others(found: Sequence[Sequence[Path]]) -> str:
+    """What folders of classes hold besides images, in words; empty where that is nothing."""
+    kinds = Counter(
+        printable(file.suffix.lower()) or ("folder" if file.is_dir() else "no suffix")
+        for entries in found
+        for file in entries
+        if not _is_image(file)
+    )
+    if not kinds:
+        return ""
+    listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(LISTED))
+    return f": it holds {listed}{', …' if len(kinds) > LISTED else ''}, and what is read are {', '.join(SUFFIXES)}"
 
 
 def visible(folder: Path) -> Iterator[Path]:
@@ -84,7 +114,7 @@ def read_folder(
     Raises:
         DataError: When an image cannot be read or has another size.
     """
-    files, classes = list_images(root / split)
+    files, classes = list_images(root / split, empty=split == "test")
     shape = (len(files), 3, image_size, image_size)
     packed = cache_folder() / "packed" / f"{name}-{split}-{_fingerprint(files)}.safetensors"
     images = _read_packed(packed, shape)
@@ -107,7 +137,7 @@ def _fingerprint(files: list[tuple[Path, int]]) -> str:
             status = file.stat()
         except OSError as error:
             raise DataError(
-                f"{file} cannot be read as an image ({error.strerror}); fetch the data set again"
+                f"{file} cannot be read as an image ({error.strerror}); remove it, or fetch it again"
             ) from error
         text = f"{file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n"
         digest.update(text.encode("utf-8", "surrogateescape"))

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ghn.common.parallel.processes import start_worker
+from ghn.common.parallel.processes import interrupts_held, start_worker
 from ghn.data import subsets
 from ghn.data.augment import Policy, policy_transform
 from ghn.data.decode import read_image
@@ -82,7 +82,7 @@ class ImageFolder:
         if not folder.is_dir():
             hint = "fetch ILSVRC2012 from https://image-net.org and put it" if name == "imagenet" else "put images"
             raise DataError(f"no {name} in {base}: {hint} there as {split or '.'}/<class>/*.jpg")
-        files, classes = list_images(folder)
+        files, classes = list_images(folder, empty=split == "test")
         labels = torch.tensor([label for _, label in files], dtype=torch.int64)
         return cls(
             name=name, files=tuple(file for file, _ in files), labels=labels, classes=classes, image_size=image_size
@@ -249,7 +249,8 @@ class ImageFolderStream(Dataset[_Decoded]):
             generator=torch.Generator(),
             pin_memory=self.device.type == "cuda",
         )
-        return iter(loader)
+        with interrupts_held():
+            return iter(loader)
 
     def __getstate__(self) -> dict[str, Any]:
         """What a worker gets: not the batches on their way."""

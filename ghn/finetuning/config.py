@@ -43,7 +43,7 @@ class FinetuneConfig(TrainingConfig):
         cutmix: α of CutMix (Yun et al., ICCV 2019), 0 for none.
         test_images: Most test images of an evaluation, in a random order that is always the same; None for all.
         image_workers: Processes that decode images of folders.
-        skip_damaged: Damaged training images of folders and shards that are passed over, each with a warning that names
+        skip_damaged: Damaged images of folders and shards that are passed over, each with a warning that names
             it.
         init: The start, a chain as `ghn.initializers.create` takes it; None for the network as it is.
         init_images: Training images that the start may use.

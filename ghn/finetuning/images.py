@@ -89,6 +89,9 @@ def open_data(data: str | Path | Data | tuple[Labelled, Labelled], config: Finet
         train, test = data
     if train.classes != test.classes:
         raise DataError(f"training and test images of {train.name} {_difference(train.classes, test.classes)}")
+    if len(train.classes) < 2:
+        only = f"only the class {printable(train.classes[0])}" if train.classes else "no class"
+        raise DataError(f"{train.name} has {only}; a folder of images holds one folder for each class, two or more")
     if not len(train) or not len(test):
         raise DataError(f"{train.name} has {len(train)} training and {len(test)} test images; each needs some")
     size = config.image_size or train.image_size
@@ -210,7 +213,7 @@ def _stream(
         workers=config.image_workers,
         device=ranks.device,
         part=range(batch_size) if training and part is None else part,
-        skip=config.skip_damaged if training else 0,
+        skip=config.skip_damaged,
     )
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ghn.batch_norm import device_of, running, set_statistics
 from ghn.common.modules import check_module, named_parameters
+from ghn.common.text import printable
 from ghn.graph.computational_graph import Role
 from ghn.graph.record.trees import output_tensors
 from ghn.initializers.layers import Layer, layers_of
@@ -86,11 +87,17 @@ def calibrate(
         What was set, and why not what was not.
 
     Raises:
-        ValueError: If there are fewer than 16 images, or labels that the model has no output for.
+        ValueError: If there are fewer than 16 images, or labels that the model has no output for; if images or weights
+            hold NaN, or a batch norm's statistics would not be finite.
     """
     began = time.perf_counter()
     check_module(model)
     given = some_images(list(batches), FEWEST, "calibrate")
+    for name, weight in named_parameters(model).items():
+        if weight.is_floating_point() and not bool(weight.isfinite().all()):
+            raise ValueError(
+                f"{printable(name)} of the model holds NaN or infinite values: there is nothing to calibrate"
+            )
     if not 0 <= noise < math.inf:
         raise ValueError(f"noise is a factor of 0 or more, not {noise:g}")
     changed, notes = _sound_weights(model, given, noise=noise, variance=variance, seed=seed)

@@ -84,10 +84,12 @@ def some_images(batches: Sequence[Batch] | None, needed: int, name: str) -> Sequ
     """The batches.
 
     Raises:
-        ValueError: If there are fewer images than an initialiser needs.
+        ValueError: If there are fewer images than an initialiser needs, or they hold NaN or infinite values.
     """
     count = sum(len(labels) for _, labels in batches or ())
     if count < needed:
         raise ValueError(f"{name} needs at least {needed} labelled images, not {count}; give it more batches")
     assert batches is not None
+    if not all(bool(images.isfinite().all()) for images, _ in batches):
+        raise ValueError(f"the images for {name} hold NaN or infinite values; look at how they are made")
     return batches

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ghn.common.parallel.processes import interrupts_held
 from ghn.common.progress import Bar
 from ghn.data import ImageFolder, ImageFolderStream, ImageSet, ImageStream
 from ghn.deepnets import DeepNets, MetaBatch, MetaBatches, Space, network_from_arguments
@@ -84,6 +85,8 @@ def _trained(
     loop = Loop(trainer, folder, bar=bar)
     with attention_without_compilation() if ranks.device.type == "cuda" else nullcontext():
         loop.go(_works(config, streams, ranks), validate=validate, stop_after=stop_after)
+        if trainer.stop_requested:
+            loop.bar.say(f"stopped after step {trainer.step_count:,}, which is saved; the same command goes on")
     return trainer
 
 
@@ -121,7 +124,8 @@ def _works(config: MetaTrainingConfig, images: Images, ranks: Ranks) -> Callable
     batches = meta_batches(config, config.space, ranks)
 
     def works(first: int, last: int) -> Iterator[MetaWork]:
-        loaded = iter(batches.loader(range(first, last), workers=config.workers, prefetch=4))
+        with interrupts_held():
+            loaded = iter(batches.loader(range(first, last), workers=config.workers, prefetch=4))
         return (_work(next(loaded), step) for step in range(first, last))
 
     def _work(networks: MetaBatch, step: int) -> MetaWork:

@@ -133,8 +133,6 @@ class Loop(Generic[Work]):
                         break
             if trainer.step_count > self._saved_at:
                 self._save(must=True)
-            if trainer.stop_requested:
-                self.bar.say(f"stopped after step {trainer.step_count:,}, which is saved; the same command goes on")
         finally:
             self.log.close()
 

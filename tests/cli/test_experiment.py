@@ -72,7 +72,7 @@ def test_what_was_stopped_is_written_as_far_as_it_is(
 
     monkeypatch.setattr("ghn.experiments.grid.executors.compute", stop)
     files = [str(tmp_path / name) for name in ("result.json", "figure.svg")]
-    assert main(["experiment", "figure3", "--quiet", "--folder", str(tmp_path / "results"), "-o", *files]) == 1
+    assert main(["experiment", "figure3", "--quiet", "--folder", str(tmp_path / "results"), "-o", *files]) == 130
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "stopped after 0 cells; the same command goes on" in captured.err

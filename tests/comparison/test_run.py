@@ -49,6 +49,30 @@ def test_each_cell_is_a_fine_tuning_from_its_start_and_seed(whole: Comparison) -
     assert cell.step_seconds > 0
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"steps": 6}, "holds a comparison with steps 8, not 6; take another folder"),
+        ({"augment": "none"}, "holds a comparison with augment crop, not none"),
+        ({"model": "other"}, "holds a comparison with model .*, not other"),
+    ],
+)
+def test_a_folder_of_another_comparison_stays_as_it_is(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    config = replace(CONFIG, inits=("default",), seeds=1)
+    compare(config, tmp_path, data=images(), build=build)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    if "model" in change:
+        other = replace(config, **change)
+    else:
+        other = replace(config, training=replace(config.training, **change))
+    with pytest.raises(StateError, match=said):
+        compare(other, tmp_path, data=images(), build=build)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+    (tmp_path / "comparison.json").write_text("[")
+    with pytest.raises(StateError, match=r"comparison.json cannot be read .*; take another folder"):
+        compare(config, tmp_path, data=images(), build=build)
+
+
 def test_the_same_seed_means_the_same_network_for_every_start() -> None:
     torch.manual_seed(5)
     before = torch.rand(1)

@@ -49,7 +49,7 @@ def test_unwritable_cache_only_costs_time(tmp_path: Path) -> None:
 def test_damaged_image_is_named(tmp_path: Path) -> None:
     write_folder(tmp_path / "cifar10")
     (tmp_path / "cifar10" / "train" / "class3" / "0001.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"class3/0001\.png cannot be read as an image .* fetch the data set again"):
+    with pytest.raises(DataError, match=r"class3/0001\.png cannot be read as an image .* remove it, or fetch it again"):
         load("cifar10", root=tmp_path)
 
 
@@ -64,7 +64,7 @@ def test_image_of_another_size_is_named(tmp_path: Path) -> None:
 def test_every_kind_of_damage_is_named(tmp_path: Path, content: bytes) -> None:
     write_folder(tmp_path / "cifar10")
     (tmp_path / "cifar10" / "train" / "class3" / "0001.png").write_bytes(content)
-    with pytest.raises(DataError, match=r"class3/0001\.png cannot be read as an image .* fetch the data set again"):
+    with pytest.raises(DataError, match=r"class3/0001\.png cannot be read as an image .* remove it, or fetch it again"):
         load("cifar10", root=tmp_path)
 
 
@@ -78,16 +78,18 @@ def test_hidden_entries_do_not_count(tmp_path: Path) -> None:
 
 
 def test_classes_and_files_are_in_alphabetical_order_whatever_the_disk_says(tmp_path: Path) -> None:
-    for name in ("b/2.PNG", "b/10.jpeg", "a/x.webp", "a/notes.txt", "empty/.keep"):
+    for name in ("b/2.PNG", "b/10.jpeg", "a/x.webp", "a/notes.txt", "c/.keep", "c/0.png"):
         (tmp_path / "train" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "train" / name).touch()
     (tmp_path / "train" / "stray.png").touch()
-    files, classes = list_images(tmp_path / "train")
-    assert classes == ("a", "b", "empty")
+    with pytest.warns(UserWarning, match=r"it holds 1 \.txt"):
+        files, classes = list_images(tmp_path / "train")
+    assert classes == ("a", "b", "c")
     assert [(str(file.relative_to(tmp_path / "train")), label) for file, label in files] == [
         ("a/x.webp", 0),
         ("b/10.jpeg", 1),
         ("b/2.PNG", 1),
+        ("c/0.png", 2),
     ]
 
 
@@ -139,3 +141,50 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
     (tmp_path / "cifar10" / "train" / "class3" / "x.png").symlink_to(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"x\.png cannot be read as an image \(No such file or directory\)"):
         load("cifar10", root=tmp_path)
+
+
+def classes(root: Path, **files: list[str]) -> Path:
+    """A folder of classes with files of the given names."""
+    for name, names in files.items():
+        (root / name).mkdir(parents=True)
+        for file in names:
+            if file.endswith("/"):
+                (root / name / file).mkdir()
+            else:
+                Image.new("RGB", (8, 8)).save(root / name / file)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([], r"cat has no image that is read; it is empty; mend or remove that class"),
+        (["1.gif", "2.gif", "3.tif"], r"cat has no image that is read: it holds 2 \.gif, 1 \.tif, and .* \.jpg, .*"),
+        (["inner/"], r"cat has no image that is read: it holds 1 folder, and what is read are .*"),
+    ],
+)
+def test_a_class_without_images_is_named(names: list[str], said: str, tmp_path: Path) -> None:
+    folder = classes(tmp_path / "pets", cat=names, dog=["1.png", "2.png"])
+    with pytest.raises(DataError, match=said):
+        list_images(folder)
+
+
+def test_among_test_images_a_class_may_be_empty_but_not_unreadable(tmp_path: Path) -> None:
+    folder = classes(tmp_path / "test", cat=[], dog=["1.png"])
+    files, names = list_images(folder, empty=True)
+    assert (names, [label for _, label in files]) == (("cat", "dog"), [1])
+    Image.new("RGB", (8, 8)).save(folder / "cat" / "1.gif")
+    with pytest.raises(DataError, match=r"it holds 1 \.gif"):
+        list_images(folder, empty=True)
+
+
+def test_files_that_are_left_out_are_named_by_a_warning(tmp_path: Path) -> None:
+    folder = classes(tmp_path / "pets", cat=["1.png", "1.gif", "inner/"], dog=["1.PNG", "2.gif", ".hidden.gif"])
+    with pytest.warns(UserWarning, match=r"not all in .*pets is read: it holds 2 \.gif, 1 folder, and what is read"):
+        files, _ = list_images(folder)
+    assert [file.name for file, _ in files] == ["1.png", "1.PNG"]
+
+
+def test_a_folder_of_nothing_else_says_what_it_holds(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no images in .*: put them there .*: it holds 2 \.gif"):
+        list_images(classes(tmp_path / "pets", cat=["1.gif"], dog=["1.gif"]))

@@ -130,7 +130,9 @@ def test_a_damaged_image_is_named_in_one_line(root: Path, content: bytes, worker
     stream = ImageFolderStream(ImageFolder.open(root, "train", image_size=24), batch_size=8, workers=workers)
     with pytest.raises(DataError) as caught:
         stream.batch(0)
-    assert re.fullmatch(r".*/cat/0\.png cannot be read as an image \(.*\); fetch the data set again", str(caught.value))
+    assert re.fullmatch(
+        r".*/cat/0\.png cannot be read as an image \(.*\); remove it, or fetch it again", str(caught.value)
+    )
 
 
 def test_hidden_entries_do_not_count(root: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -194,3 +195,32 @@ def test_images_in_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     config = FinetuneConfig(data=f"webdataset:{write_shard(tmp_path / 'shards')}", image_size=16)
     data = open_data(config.data, config)
     assert (len(data.train), len(data.test), data.image_size, data.classes) == (13, 3, 16, ("0", "1"))
+
+
+def test_damaged_images_are_passed_over_wherever_they_are_shown(tmp_path: Path) -> None:
+    """By the start, among held-out images and among test images, and not in training alone."""
+    write_folder(tmp_path, classes=2, count=10)
+    for split in ("train", "test"):
+        (tmp_path / split / "class0" / "0003.png").write_bytes(b"no image")
+    for hold_out in (2, 18):
+        config = replace(CONFIG, hold_out=hold_out, skip_damaged=1, batch_size=2)
+        images = opened(tmp_path, config)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            images.sample(20)
+            for stream in (images.held_out, images.test):
+                assert stream is not None
+                list(first_batches(stream, stream.images_per_epoch))
+        damaged = [str(one.message) for one in said]
+        assert len(damaged) == 2, damaged
+        assert all("class0/0003.png cannot be read" in line for line in damaged)
+        strict = opened(tmp_path, replace(config, skip_damaged=0)).test
+        assert strict is not None
+        with pytest.raises(DataError, match=r"0003\.png cannot be read"):
+            list(first_batches(strict, strict.images_per_epoch))
+
+
+def test_one_class_is_refused(tmp_path: Path) -> None:
+    write_folder(tmp_path, classes=1, count=4)
+    with pytest.raises(DataError, match=r"has only the class class0; a folder of images holds one folder for each"):
+        open_data(str(tmp_path), CONFIG)

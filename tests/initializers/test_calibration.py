@@ -144,3 +144,24 @@ def test_copies_are_parted_and_what_explodes_is_tamed_but_not_where_not_asked() 
     assert torch.equal(model.state_dict()["4.weight"], before["4.weight"])
     with pytest.raises(ValueError, match="noise is a factor of 0 or more, not -1"):
         calibrate(model, images(), noise=-1)
+
+
+@pytest.mark.parametrize("where", ["images", "weight", "activations"])
+@pytest.mark.parametrize("step", ["calibrate", "statistics"])
+def test_what_is_not_finite_is_an_error_and_no_statistic(where: str, step: str) -> None:
+    model, given = small(), images(batches=8)
+    if where == "images":
+        given[1][0][0, 0, 0, 0] = float("nan")
+    elif where == "weight":
+        model[0].weight.data[0, 0, 0, 0] = float("inf")  # type: ignore[index, union-attr]
+    else:
+        model[0].weight.data.fill_(3e38)  # type: ignore[index, union-attr]
+    before = state(model)
+    said = {
+        "images": "the images for .* hold NaN",
+        "weight": "0.weight of the model holds NaN or infinite",
+        "activations": "is not finite",
+    }[where]
+    with pytest.raises(ValueError, match=said):
+        calibrate(model, given, noise=0.0, variance=False, head=step == "calibrate")
+    assert all(torch.equal(before[name], value) for name, value in state(model).items())

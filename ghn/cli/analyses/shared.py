@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional
 
-from ghn.cli.support.options import DataRoot, Device, Folder, Force, Json, Quiet, Seed, option
+from ghn.cli.support.options import DataRoot, Device, Folder, Force, Json, Quiet, Seed, check_seen, option
+from ghn.cli.support.results import print_json
 
 if TYPE_CHECKING:
     from ghn.analysis.networks import Networks
@@ -79,6 +80,8 @@ def check_outputs(options: NetworkOptions, suffixes: tuple[str, ...] = (*TABLES,
     """
     from ghn.cli.support.files import check_writable
 
+    kept = bool(options.output) or getattr(options, "folder", None) is not None
+    check_seen(quiet=options.quiet, json=options.json, kept=kept)
     for file in options.output:
         check_writable(file, suffixes, force=options.force)
         if file.suffix.lower() in PICTURES:
@@ -188,7 +191,7 @@ def give(
         with replaced(file) as partial:
             partial.write_text(text, encoding="utf-8", newline="")
     if options.json:
-        print(json.dumps(whole, indent=2))
+        print_json(whole)
     return not (options.json or options.quiet)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Annotated
 
 from tyro.conf import Positional
 
 from ghn.cli.support.options import Json, option
+from ghn.cli.support.results import print_json
 from ghn.common.progress import Bar
 
 
@@ -40,7 +40,7 @@ def run(options: Options) -> None:
         names = all_models()
     found = names if options.pattern is None else matching(options.pattern, names)
     if options.json:
-        print(json.dumps(by_source(found), indent=2))
+        print_json(by_source(found))
     elif options.pattern is None:
         _show_counts(names)
     else:

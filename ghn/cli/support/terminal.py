@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ghn.common.text import printable
+
+NARROWEST = 5
+"""Characters to which a column of texts may be broken."""
+
+READABLE = 20
+"""The same where lines are longer than the terminal's anyway."""
+
+BETWEEN_COLUMNS = 2
 
 
 class TextTable(Table):
@@ -45,7 +54,25 @@ def show(*parts: Table | str) -> None:
     for part in parts:
         if isinstance(part, TextTable):
             console.print(part.heading, style="bold")
-        console.print(part if isinstance(part, Table) else _text(part), soft_wrap=not isinstance(part, Table))
+        if isinstance(part, Table):
+            # Where it cannot be so narrow the terminal breaks its lines; rich would leave out columns and digits.
+            before = console.width
+            if _width(part, NARROWEST) > console.width:
+                console.width = _width(part, READABLE)
+            console.print(part, crop=False)
+            console.width = before
+        else:
+            console.print(_text(part), soft_wrap=True)
+
+
+def _width(table: Table, longest_text: int) -> int:
+    """Characters of a line of a table in which texts are broken to so many, and numbers are not."""
+    widths = []
+    for column in table.columns:
+        lines = [line for cell in (column.header, *column.cells) for line in str(cell).split("\n")]
+        longest = max(map(cell_len, lines), default=0)
+        widths.append(longest if column.no_wrap else min(longest, longest_text))
+    return sum(widths) + BETWEEN_COLUMNS * (len(widths) - 1)
 
 
 def width() -> int:

@@ -6,11 +6,29 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 
 import torch
 
 ORPHAN_SECONDS = 2.0
 """Time between a worker's looks at whether the training process still runs."""
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Context in which to start processes: Ctrl-C is blocked in them from their first instruction on.
+
+    A terminal sends it to every process of a job, also to those that still import their libraries and would end with a
+    traceback. Here it comes after the block.
+    """
+    resource_tracker.ensure_running()  # which would unblock it, were it started by the first process
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def start_worker(_: int) -> None:

@@ -120,7 +120,8 @@ class Grid:
                 while self._fill(left) or self._running:
                     self._collect()
         except (KeyboardInterrupt, StoppedError) as error:
-            raise InterruptedGridError(f"stopped after {self._ran.done:,} cells; the same command goes on") from error
+            done = f"{self._ran.done:,} cell{'s' if self._ran.done != 1 else ''}"
+            raise InterruptedGridError(f"stopped after {done}; the same command goes on") from error
         return self._ran
 
     def _fill(self, left: Iterator[Cell]) -> bool:

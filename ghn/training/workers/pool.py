@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from ghn.common.parallel.processes import interrupts_held
 from ghn.training.signals import StoppedError, on_stop_signal
 
 WATCH_SECONDS = 0.5
@@ -70,7 +71,8 @@ class Pool:
         if not self._free and len(self._all) >= self.slots:
             raise RuntimeError("all processes of the pool have work")
         process = self._free.popleft() if self._free else self._new()
-        inner = process.submit(_work, work, arguments)
+        with interrupts_held():
+            inner = process.submit(_work, work, arguments)
         # Those who wait see the process free again.
         outer: Future[Any] = Future()
         inner.add_done_callback(lambda done: self._ended(process, done, outer))

@@ -49,6 +49,23 @@ def test_numbers_stand_right_and_are_never_broken(
     assert len(lines[-1].rstrip()) == len(lines[1].rstrip())
 
 
+@pytest.mark.parametrize("columns", ["20", "40", "80"])
+def test_however_narrow_a_terminal_no_column_and_no_digit_is_left_out(
+    columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    numbers = ("at 0", "at 100", "difference", "cost")
+    table = make_table("title", "start", *numbers, "", right=numbers)
+    table.add_row("default", "11.4 ± 2.3", "25.3 ± 1.9", "", "0.0 s", "")
+    table.add_row("ghn\n+calibrate", "22.5 ± 0.1", "43.9 ± 0.7", "+18.6 ± 3.2", "12.4 s", "better")
+    show(table)
+    out = capsys.readouterr().out
+    for text in (*numbers, "11.4 ± 2.3", "25.3 ± 1.9", "43.9 ± 0.7", "+18.6 ± 3.2", "12.4 s"):
+        assert text in out
+    assert "…" not in out
+    assert "better" in "".join(out.split())
+
+
 def test_names_in_tables_are_text_and_do_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     table = make_table("[b]title\x1b[2J", "name")
     table.add_row("[link=http://x]a[/link] \x1b]0;t\x07\u202e\nnext")

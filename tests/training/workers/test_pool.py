@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -62,3 +64,35 @@ def test_more_work_than_processes_is_refused_and_none_is_no_pool(tmp_path: Path)
     assert (tmp_path / "saved").exists()
     with pytest.raises(StoppedError):
         running.result()
+
+
+STARTING = """
+import sys, time
+from ghn.training.workers.pool import Pool
+from tests.training.workers.test_pool import square
+
+with Pool(2, 1) as pool:
+    futures = [pool.submit(square, 1), pool.submit(square, 2)]
+    print("started", flush=True)
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("interrupted", [future.result() for future in futures], flush=True)
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3, 1.0])
+def test_ctrl_c_while_processes_start_is_the_affair_of_who_started_them(seconds: float) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import signal; signal.signal(2, signal.default_int_handler)\n" + STARTING],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert (out, errors, process.returncode) == ("interrupted [2, 5]\n", "", 0)
