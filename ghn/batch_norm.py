@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ghn.common.memory import is_out_of_memory
 from ghn.common.modules import modes_kept, named_buffers, named_modules, named_parameters
 from ghn.common.private_torch import is_batch_norm
 from ghn.common.text import shown
@@ -106,7 +107,8 @@ def statistics_from(model: nn.Module, images: ImageSet | None, example_inputs: A
                 reason=f"the model is not run on images of {images.name} ({error})", data=images.name
             )
         except Exception as error:  # whatever a model of others raises
-            fault = fault or shown(" ".join(str(error).split()) or type(error).__name__, 160)
+            told = "there is not enough memory" if is_out_of_memory(error) else " ".join(str(error).split())
+            fault = fault or shown(told or type(error).__name__, 160)
         else:
             return StatisticsReport(
                 changed=tuple(changed),

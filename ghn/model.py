@@ -15,8 +15,11 @@ from torch import Tensor, nn
 
 from ghn import hypernet, initialization
 from ghn.batch_norm import norms_with_statistics, statistics_from
+from ghn.checkpoint.errors import CheckpointError
 from ghn.checkpoint.load import load_images, load_pretrained
-from ghn.checkpoint.save import save_pretrained
+from ghn.checkpoint.save import save_pretrained, writing
+from ghn.common.arguments import check_path
+from ghn.common.errors import OneLineError
 from ghn.common.modules import holding, named_buffers
 from ghn.data.image_set import ImageSet
 from ghn.graph import ComputationalGraph
@@ -150,6 +153,28 @@ class GHN(
         return from_pretrained(
             name_or_path, revision=revision, cache_dir=cache_dir, token=token, device=device, dtype=dtype
         )
+
+    def save_pretrained(self, save_directory: str | Path, **hub: Any) -> str | None:
+        """Write the hypernetwork to a folder, as `from_pretrained` reads it.
+
+        Args:
+            save_directory: Made if missing; of an existing one only the files of a hypernetwork are replaced.
+            **hub: As of `huggingface_hub.PyTorchModelHubMixin.save_pretrained`, e.g. `push_to_hub`.
+
+        Returns:
+            The address of the commit, where it was pushed to the hub.
+
+        Raises:
+            CheckpointError: A ValueError, in one line: it cannot be written.
+        """
+        try:
+            check_path(save_directory, "the folder to write")
+        except ValueError as error:
+            raise CheckpointError(str(error)) from None
+        with writing(save_directory):
+            Path(save_directory).mkdir(parents=True, exist_ok=True)
+        address: str | None = super().save_pretrained(save_directory, **hub)
+        return address
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """Write tensors, configuration and model card for the hub mixin's `save_pretrained` and `push_to_hub`."""
@@ -327,4 +352,11 @@ def _images_of(hypernetwork: hypernet.GHN) -> ImageSet | None:
 
 
 def _loaded(ghn: str | Path | hypernet.GHN) -> hypernet.GHN:
-    return ghn if isinstance(ghn, hypernet.GHN) else from_pretrained(ghn)
+    if isinstance(ghn, hypernet.GHN):
+        return ghn
+    if not isinstance(ghn, str | Path):
+        raise OneLineError(
+            f"ghn is a hypernetwork, or its name or path, not {type(ghn).__name__}; what the model is called with is "
+            "example_inputs=..."
+        )
+    return from_pretrained(ghn)

@@ -88,40 +88,55 @@ def parsed(shape: str) -> tuple[int, ...]:
     return sizes
 
 
-def chosen_shapes(networks: Networks, asked: Sequence[str] = SHAPES) -> dict[str, tuple[int, ...]]:
+def chosen_shapes(networks: Networks, asked: Sequence[str] | None = None) -> dict[str, tuple[int, ...]]:
     """What is asked for, with the shape that it means.
 
     Args:
-        networks: Whose tensors are looked at where a shape is the most frequent one.
-        asked: E.g. `256x256x3x3`, or `1024`.
+        networks: Whose tensors are looked at.
+        asked: E.g. `256x256x3x3`, or `1024`; None for those of table 9 that the networks have, or, where they have
+            none, the most frequent ones.
 
     Raises:
-        ValueError: If it is no shape, or no network has a tensor of so many outputs.
+        ValueError: If it is no shape, or no network has a tensor of it.
     """
-    shapes = {one: parsed(one) for one in asked}
-    if all(len(sizes) > 1 for sizes in shapes.values()):
-        return shapes
+    wanted = {one: parsed(one) for one in (SHAPES if asked is None else asked)}
+    frequent = _frequencies(networks)
+    found, absent = {}, []
+    for one, sizes in wanted.items():
+        those = [
+            shape
+            for shape in frequent
+            if (shape[:1] == sizes and len(shape) > 1 if len(sizes) == 1 else shape == sizes)
+        ]
+        if those:
+            found[one] = max(those, key=lambda shape: (frequent[shape], shape))
+        else:
+            absent.append(one)
+    most = [_text(shape) for shape, _ in frequent.most_common() if len(shape) > 1][: len(SHAPES)]
+    if asked is not None and absent:
+        raise ValueError(
+            f"no network has a weight of shape {absent[0]}; the most frequent are {', '.join(most) or 'none'}"
+        )
+    return found or {one: parsed(one) for one in most}
+
+
+def _frequencies(networks: Networks) -> Counter[tuple[int, ...]]:
+    """How many tensors of each shape the networks have; those that cannot be built have none."""
     frequent: Counter[tuple[int, ...]] = Counter()
     for candidate in networks.candidates:
-        if candidate.kind == "split":
-            model = candidate.bare
-        else:
+        try:
             # Without numbers: only shapes are asked for.
-            model = build_model(networks.request(candidate)).model
+            model = candidate.bare if candidate.kind == "split" else build_model(networks.request(candidate)).model
+        except Exception:  # whatever a model of others raises: its record says so
+            continue
         frequent.update(tuple(parameter.shape) for parameter in named_parameters(model).values())
         candidate.forget()
-    for one, sizes in shapes.items():
-        if len(sizes) == 1:
-            those = [(count, shape) for shape, count in frequent.items() if len(shape) > 1 and shape[0] == sizes[0]]
-            if not those:
-                raise ValueError(f"no network has a weight of {sizes[0]} output channels; leave out the shape {one}")
-            shapes[one] = max(those)[1]
-    return shapes
+    return frequent
 
 
 def diversity(
     networks: Networks,
-    shapes: Sequence[str] = SHAPES,
+    shapes: Sequence[str] | None = None,
     *,
     matched: Sequence[str] = (TRAINED,),
     folder: str | Path | None = None,

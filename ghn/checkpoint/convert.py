@@ -12,6 +12,7 @@ from ghn.checkpoint.card import RELEASES, preset_of
 from ghn.checkpoint.errors import CheckpointError
 from ghn.checkpoint.published import read_published
 from ghn.checkpoint.save import write_checkpoint
+from ghn.common.arguments import check_path
 from ghn.data.image_set import ImageSet
 from ghn.hypernet.config import GHNConfig
 
@@ -36,6 +37,8 @@ def convert_checkpoint(published_file: str | Path, folder: str | Path, *, images
             tensors, holds numbers that are not finite or is no hypernetwork, or if the folder cannot be written.
             Nothing is written then.
     """
+    check_path(published_file, "a checkpoint's file")
+    check_path(folder, "the folder to write")
     path = Path(published_file)
     config, state = read_hypernetwork(path)
     card: dict[str, Any] = {"source": path.name, "license": "other"}

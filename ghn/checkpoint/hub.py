@@ -28,6 +28,7 @@ from ghn.checkpoint.card import RELEASE_REPOSITORY, RELEASES
 from ghn.checkpoint.convert import convert_checkpoint
 from ghn.checkpoint.errors import CheckpointError
 from ghn.checkpoint.save import CONFIG_FILE, WEIGHTS_FILE
+from ghn.common.arguments import check_path
 from ghn.common.text import shown
 from ghn.common.untrusted.opening import exists
 from ghn.training.logbook import FILE as LOG
@@ -86,6 +87,7 @@ def resolve(name_or_path: str | Path) -> Source:
     Raises:
         ValueError: If it is none of these, listing the names there are and the nearest ones.
     """
+    check_path(name_or_path, "a hypernetwork's name")
     text = os.fspath(name_or_path)
     path = Path(text)
     local = isinstance(name_or_path, Path) or (exists(path) and (path.name != text or bool(path.suffix)))

@@ -117,13 +117,19 @@ def replaced_folder(folder: str | Path) -> Iterator[Path]:
     Raises:
         CheckpointError: If something cannot be written.
     """
+    with writing(folder), files.replaced_folder(Path(folder)) as partial:
+        yield partial
+
+
+@contextmanager
+def writing(folder: str | Path) -> Iterator[None]:
+    """Context in which a folder is written: what goes wrong is a `CheckpointError` that names it."""
     if "\0" in os.fspath(folder):
         raise CheckpointError(f"{folder}: no folder's name holds a NUL")
     try:
-        with files.replaced_folder(Path(folder)) as partial:
-            yield partial
-    except NotADirectoryError:
-        raise CheckpointError(f"{folder}: is a file, not a folder to write to") from None
+        yield
+    except (NotADirectoryError, FileExistsError):
+        raise CheckpointError(f"{folder}: is a file, not a folder to write to, or in one") from None
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be written ({error.strerror or error})") from None
     except SafetensorError as error:

@@ -80,7 +80,10 @@ def program() -> NoReturn:
 
 
 def _show_what_can_be_shown() -> None:
-    """Characters that the terminal's encoding lacks become question marks, not errors."""
+    """Characters that the terminal's encoding lacks become question marks, not errors; what is closed shows nothing."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="replace")
@@ -129,8 +132,15 @@ def _dispatch(words: list[str]) -> int:
         options = parse(module, command, rest)
     except SystemExit:
         return DONE
-    with results_apart() if getattr(options, "json", False) else contextlib.nullcontext():
-        module.run(options)
+    try:
+        with results_apart() if getattr(options, "json", False) else contextlib.nullcontext():
+            module.run(options)
+    except ValueError as error:
+        # Of a configuration, whose fields options are called like: told in what the user typed.
+        name, fault = getattr(error, "name", ""), getattr(error, "fault", "")
+        if not (name and fault and hasattr(options, name)):
+            raise
+        raise ValueError(f"--{name.replace('_', '-')} {fault}") from error
     return DONE
 
 

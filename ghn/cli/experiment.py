@@ -75,11 +75,13 @@ def run(options: Options) -> None:
     if options.name is None:
         _list(options)
         return
-    from ghn.cli.support.files import check_writable
+    from ghn.cli.support.files import check_keeps, check_writable
     from ghn.cli.support.models import look_in_current_folder
     from ghn.common.progress import Bar
 
     _check(options)
+    if "://" not in options.folder:
+        check_keeps(Path(options.folder).expanduser())
     for file in options.output:
         check_writable(file, (".json", ".md", ".svg", ".png", ".pdf"), force=options.force)
     with Bar("loading libraries", quiet=options.quiet) as bar:

@@ -87,7 +87,7 @@ class Options:
     output: Output = None
     force: Force = False
     folder: Folder = None
-    steps: Annotated[int, option("N", default="as many as the epochs make")] = 0
+    steps: Annotated[int | None, option("N", default="as many as the epochs make")] = None
     epochs: Annotated[float, option("E")] = 1.0
     learning_rates: Annotated[tuple[float, ...] | None, option("RATE...", default=RATES)] = None
     batch_size: Annotated[int, option("N")] = 64
@@ -172,9 +172,10 @@ def run(options: Options) -> None:
 
 
 def _check_outputs(options: Options) -> None:
-    from ghn.cli.support.files import check_results
+    from ghn.cli.support.files import check_keeps, check_results
 
     check_seen(quiet=options.quiet, json=options.json, kept=bool(options.output or options.folder))
+    check_keeps(options.folder)
     if options.output is not None:
         weights = [options.output, *([options.averaged_file] if options.average is not None else [])]
         check_results(weights, (".safetensors",), force=options.force, folder=options.folder)
@@ -183,7 +184,9 @@ def _check_outputs(options: Options) -> None:
 
 def _settings(options: Options, kind: type[FinetuneConfig]) -> dict[str, Any]:
     given = {entry.name: getattr(options, entry.name) for entry in fields(kind) if hasattr(options, entry.name)}
-    return given | {"clip": None if given["clip"] == math.inf else given["clip"]}
+    if options.steps is not None and options.steps < 1:
+        raise ValueError(f"--steps must be at least 1, not {options.steps}")
+    return given | {"clip": None if given["clip"] == math.inf else given["clip"], "steps": options.steps or 0}
 
 
 def _model(options: Options, data: OpenedData, bar: Bar) -> nn.Module:

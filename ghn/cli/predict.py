@@ -112,6 +112,7 @@ def run(options: Options) -> None:
     """
     from ghn.cli.support.files import check_writable, holds, in_the_way, separate, write_weights
 
+    check_writable(options.output, (".safetensors",))
     report_file = options.output.with_suffix(".predict.json")
     before = {} if options.force else _options_before(options.output, report_file)
     again = bool(before) and all(before.get(name) == getattr(options, name) for name in DECIDING)

@@ -201,6 +201,9 @@ def run(options: Options) -> None:
 
         named_run(options.run)  # a misspelt name is the first thing to say
         raise ValueError("no folder given for the run: add --output FOLDER")
+    from ghn.cli.support.files import check_keeps
+
+    check_keeps(options.output)
     first = int(os.environ.get("RANK", "0")) == 0
     with Bar("loading libraries", quiet=options.quiet or not first) as bar:
         from ghn.common.devices import chosen_device

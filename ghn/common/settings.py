@@ -10,6 +10,20 @@ from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from ghn.common.text import said, shown
 
+
+class SettingError(ValueError):
+    """A value that a setting cannot have.
+
+    Args:
+        name: The setting, a field of a configuration.
+        fault: What is wrong with it, as a sentence goes on after its name.
+    """
+
+    def __init__(self, name: str, fault: str) -> None:
+        super().__init__(f"{name} {fault}")
+        self.name, self.fault = name, fault
+
+
 POSITIVE: Mapping[str, Any] = {"positive": True}
 """For `field(metadata=...)`: a number above 0."""
 
@@ -84,7 +98,7 @@ def _check_kind(name: str, value: Any, kind: Any) -> None:
     options, origin = get_args(kind), get_origin(kind)
     if origin is Literal:
         if value not in options:
-            raise ValueError(f"{name} must be {', '.join(map(str, options[:-1]))} or {options[-1]}, not {said(value)}")
+            raise SettingError(name, f"must be {', '.join(map(str, options[:-1]))} or {options[-1]}, not {said(value)}")
     elif type(None) in options:
         if value is not None:
             _check_kind(name, value, options[0])
@@ -92,15 +106,15 @@ def _check_kind(name: str, value: Any, kind: Any) -> None:
         _check_tuple(name, value, options)
     elif origin is dict:
         if not isinstance(value, dict):
-            raise ValueError(f"{name} must be of type dict, not {said(value)}")
+            raise SettingError(name, f"must be of type dict, not {said(value)}")
         for key, entry in value.items():
             _check_kind(f"a key of {name}", key, options[0])
             _check_kind(f"{name}[{said(key)}]", entry, options[1])
     elif kind is float:
         if type(value) not in (int, float) or not _is_finite(value):
-            raise ValueError(f"{name} must be a finite number, not {said(value)}")
+            raise SettingError(name, f"must be a finite number, not {said(value)}")
     elif type(value) is not kind:
-        raise ValueError(f"{name} must be of type {kind.__name__}, not {said(value)}")
+        raise SettingError(name, f"must be of type {kind.__name__}, not {said(value)}")
 
 
 def _is_finite(value: int | float) -> bool:
@@ -113,7 +127,7 @@ def _is_finite(value: int | float) -> bool:
 def _check_tuple(name: str, value: Any, options: tuple[Any, ...]) -> None:
     any_length = options[-1] is Ellipsis
     if not isinstance(value, tuple) or not (any_length or len(value) == len(options)):
-        raise ValueError(f"{name} must be {'a tuple' if any_length else f'{len(options)} values'}, not {said(value)}")
+        raise SettingError(name, f"must be {'a tuple' if any_length else f'{len(options)} values'}, not {said(value)}")
     for index, entry in enumerate(value):
         _check_kind(name, entry, options[0] if any_length else options[index])
 
@@ -121,10 +135,10 @@ def _check_tuple(name: str, value: Any, options: tuple[Any, ...]) -> None:
 def _check_limits(name: str, value: Any, limits: Mapping[str, Any]) -> None:
     for entry in value if isinstance(value, tuple) else (value,):
         if "least" in limits and entry < limits["least"]:
-            raise ValueError(f"{name} must be at least {limits['least']}, not {shown(value)}")
+            raise SettingError(name, f"must be at least {limits['least']}, not {shown(value)}")
         if "most" in limits and entry > limits["most"]:
-            raise ValueError(f"{name} must be at most {limits['most']:,}, not {shown(value)}")
+            raise SettingError(name, f"must be at most {limits['most']:,}, not {shown(value)}")
         if limits.get("positive") and not entry > 0:
-            raise ValueError(f"{name} must be positive, not {shown(value)}")
+            raise SettingError(name, f"must be positive, not {shown(value)}")
         if limits.get("share") and not 0 <= entry < 1:
-            raise ValueError(f"{name} is a share, 0 <= {name} < 1, not {shown(value)}")
+            raise SettingError(name, f"is a share, from 0 to below 1, not {shown(value)}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ghn.analysis.config import TRAINED
+from ghn.data import DATA_SETS
 from ghn.experiments.methods import Method, given, trained
 from ghn.experiments.networks import torchvision_names
 from ghn.hypernet.config import GHNConfig
@@ -148,6 +149,9 @@ SMALL = Scale(
     variance_models=("resnet18", "shufflenet_v2_x0_5", "squeezenet1_1"),
 )
 
+KNOWN_DATA = (*DATA_SETS, "imagenet")
+"""Data sets that cells know by name."""
+
 SCALES: Mapping[str, Scale] = {"small": SMALL, "paper": PAPER}
 
 
@@ -155,10 +159,12 @@ def scale_named(name: str, data: str | None = None) -> Scale:
     """A scale, with another data set of as many classes where one is named.
 
     Raises:
-        ValueError: If there is none of that name.
+        ValueError: If there is none of that name, or no such data set.
     """
     if name not in SCALES:
         raise ValueError(f"unknown scale {name!r}; there are {', '.join(SCALES)}")
+    if data is not None and data not in KNOWN_DATA:
+        raise ValueError(f"unknown data set {data!r}; there are {', '.join(KNOWN_DATA)}")
     scale = SCALES[name]
     if data is None or data == scale.data:
         return scale

@@ -80,6 +80,10 @@ def finetune(
     """
     began = time.perf_counter()
     check_module(model)
+    if config is not None and not isinstance(config, FinetuneConfig):
+        raise ValueError(
+            f"config is a FinetuneConfig, not {type(config).__name__}; settings may be keywords: steps=100"
+        )
     if "learning_rate" in settings:
         # The only one that is tried.
         settings.setdefault("learning_rates", (settings["learning_rate"],))

@@ -38,6 +38,8 @@ class GHN(nn.Module):
 
     def __init__(self, config: GHNConfig) -> None:
         super().__init__()
+        if not isinstance(config, GHNConfig):
+            raise ValueError(f"config is a GHNConfig, e.g. GHNConfig.preset('ghn3-t'), not {type(config).__name__}")
         self.config = config
         D = config.hidden
         self.embed = nn.Embedding(len(PRIMITIVES), D)

@@ -160,6 +160,8 @@ def several(models: Iterable[nn.Module]) -> Iterable[nn.Module]:
     """
     if isinstance(models, nn.Module) and not isinstance(models, nn.ModuleList):
         raise ValueError(f"models must be a list of models, not one {type(models).__name__}; pass [model]")
+    if not isinstance(models, Iterable) or isinstance(models, str):
+        raise ValueError(f"models must be a list of models, not {type(models).__name__}")
     return models
 
 

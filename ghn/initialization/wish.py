@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from ghn.common.arguments import check_seed
 from ghn.common.errors import OneLineError
 from ghn.common.memory import memory_errors_as
 from ghn.common.modules import named_parameters
@@ -65,7 +66,7 @@ class Wish:
         strict: Least fraction of elements to predict.
 
     Raises:
-        ValueError: If `strict` is no fraction.
+        ValueError: If `strict` is no fraction, or `seed` no whole number.
     """
 
     hypernet: GHN
@@ -75,8 +76,9 @@ class Wish:
     strict: float | None
 
     def __post_init__(self) -> None:
-        if self.strict is not None and not 0 <= self.strict <= 1:
-            raise ValueError(f"strict is a fraction of all elements, between 0 and 1, not {self.strict:g}")
+        check_seed(self.seed)
+        if self.strict is not None and not (isinstance(self.strict, float | int) and 0 <= self.strict <= 1):
+            raise ValueError(f"strict is a fraction of all elements, between 0 and 1, not {self.strict!r}")
 
     def prepared(self, model: nn.Module, graph: ComputationalGraph | None = None) -> Prepared:
         """Trace a model (if `graph` is not its graph) and see what can be predicted of it."""

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from torch import nn
 
 from ghn.checkpoint.weights import SUFFIXES
+from ghn.common.arguments import check_path
 from ghn.initializers.attention.mimetic import Mimetic
 from ghn.initializers.calibration import Calibrate
 from ghn.initializers.learned.gradinit import GradInit
@@ -157,6 +158,7 @@ def create(text: str) -> Chain:
         ValueError: If a name is unknown, or a step that changes what is there comes first but for calibration and
             noise, which also follow the model's own initialisation.
     """
+    check_path(text, "a start")
     steps: list[Initializer] = []
     for part in _parts(text):
         name, colon, argument = part.partition(":")

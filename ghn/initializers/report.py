@@ -8,6 +8,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from ghn.common.arguments import check_batches
 from ghn.common.text import printable
 
 Batch = tuple[Tensor, Tensor]
@@ -84,8 +85,10 @@ def some_images(batches: Sequence[Batch] | None, needed: int, name: str) -> Sequ
     """The batches.
 
     Raises:
-        ValueError: If there are fewer images than an initialiser needs, or they hold NaN or infinite values.
+        ValueError: If there are fewer images than an initialiser needs, they hold NaN or infinite values, or
+            what is given is no pairs of images and labels.
     """
+    check_batches(batches or ())
     count = sum(len(labels) for _, labels in batches or ())
     if count < needed:
         raise ValueError(f"{name} needs at least {needed} labelled images, not {count}; give it more batches")

@@ -91,7 +91,7 @@ def test_of_networks_that_share_a_shape(tmp_path: Path) -> None:
 
 def test_a_number_means_the_most_frequent_shape_of_so_many_outputs() -> None:
     assert chosen_shapes(networks(), ["4", "6"]) == {"4": (4, 3, 3, 3), "6": (6, 4, 3, 3)}
-    with pytest.raises(ValueError, match="no network has a weight of 1024 output channels"):
+    with pytest.raises(ValueError, match="no network has a weight of shape 1024; the most frequent are"):
         chosen_shapes(networks(), ["1024"])
     with pytest.raises(ValueError, match="'3by3' is no shape: write 256x256x3x3"):
         chosen_shapes(networks(), ["3by3"])

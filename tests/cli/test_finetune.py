@@ -83,12 +83,12 @@ def test_the_same_seed_gives_the_same(ghn: Ghn) -> None:
         (("zoo:net", *QUICK, "--data", "digit"), "digit is no data set, and no folder of images; did you mean digits?"),
         (("zoo:net", *QUICK, "--optimizer", "lmb"), "unknown optimizer 'lmb'; did you mean lamb"),
         (("zoo:net,classes=7", *QUICK), "takes no option classes"),
-        (("zoo:net", *QUICK, "--learning-rates", "-1"), "learning_rates must be positive, not (-1.0,)"),
+        (("zoo:net", *QUICK, "--learning-rates", "-1"), "--learning-rates must be positive, not (-1.0,)"),
         (("zoo:net", *QUICK, "-o", "OUT/x.pt"), "must end in .safetensors"),
         (("zoo:net", *QUICK, "-o", "OUT/no/x.safetensors"), "no does not exist; make it first"),
         (("zoo:net", *QUICK, "--batch-size", "5000"), "batches of 5000 cannot be cut from the 1247 images of digits"),
         (("zoo:net", *QUICK, "--learning-rates", "1e30", "--steps", "4"), "diverged with every learning rate"),
-        (("zoo:net", *QUICK, "--folder", "zoo.py"), "zoo.py cannot hold a run"),
+        (("zoo:net", *QUICK, "--folder", "zoo.py"), "zoo.py is no folder, and cannot keep"),
     ],
 )
 def test_bad_input(words: tuple[str, ...], part: str, refused: Refused) -> None:
@@ -117,6 +117,8 @@ def test_every_setting_is_an_option_with_its_default() -> None:
     config = {entry.name: entry.default for entry in fields(FinetuneConfig)}
     # One of the learning rates that are tried.
     del config["learning_rate"]
+    # Of which none is typed as 0.
+    assert (options.pop("steps"), config.pop("steps")) == (None, 0)
     assert {name: options[name] for name in config} == config
     assert set(options) - set(config) == {"model", "output", "force", "folder", "device", "quiet", "json"}
 

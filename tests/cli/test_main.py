@@ -111,7 +111,7 @@ def test_help_shows_defaults_and_units(ghn: Callable[..., Run]) -> None:
         ),
         (
             ["predict", "x", "-o", "OUT/y", "--seed", "1.5"],
-            "Error parsing --seed: invalid literal for int() with base 10: '1.5'; see `ghn predict --help`",
+            "--seed must be a whole number, not '1.5'; see `ghn predict --help`",
         ),
         (
             ["predict", "x", "-o", "OUT/y", "--min-fraction", "1.5"],

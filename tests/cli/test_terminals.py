@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,3 +174,46 @@ def test_a_start_that_fails_leaves_nothing(words: list[str], ghn: Callable[..., 
     flag = "-o" if words[0] == "train" else "--folder"
     assert ghn(*words, flag, "OUT/run", "--device", "cpu").code == 2
     assert not list(tmp_path.iterdir())
+
+
+WRONG = {
+    "a folder for a file": (["predict", "zoo:net", "--ghn", "TINY", "-o", "OUT"], "cannot write .*: it is a folder"),
+    "a file for a folder": (["compare", "zoo:net", "--folder", "zoo.py"], "zoo.py is no folder, and cannot keep what"),
+    "a file in a path": (["finetune", "zoo:net", "--folder", "zoo.py/run"], "zoo.py is no folder"),
+    "a file for a run": (["train", "digits-smoke", "-o", "zoo.py"], "zoo.py is no folder"),
+    "a file for cells": (["experiment", "table3", "--folder", "zoo.py"], "zoo.py is no folder"),
+    "a file for records": (["analyze", "scores", "zoo:net", "--folder", "zoo.py"], "zoo.py is no folder"),
+    "no whole number": (["deepnets", "test", "abc"], "INDEX must be a whole number, not 'abc'; see"),
+    "half a seed": (["predict", "x", "-o", "y", "--seed", "1.5"], "--seed must be a whole number, not '1.5'; see"),
+    "no number": (["finetune", "x", "--momentum", "much"], "--momentum must be a number, not 'much'; see"),
+    "no steps": (["finetune", "zoo:net", "--steps", "0"], "--steps must be at least 1, not 0"),
+    "a field's limit": (["finetune", "zoo:net", "--batch-size", "0"], "--batch-size must be at least 1, not 0"),
+    "a share": (
+        ["finetune", "zoo:net", "--label-smoothing", "2"],
+        "--label-smoothing is a share, from 0 to below 1, not 2",
+    ),
+    "no task": (["analyze"], "no task given: ghn analyze TASK; there are scores, rank, .*map"),
+    "an option for a task": (["analyze", "--json"], "no task given"),
+    "a misspelt task": (
+        ["analyze", "scoress"],
+        "unknown task 'scoress': did you mean scores\\? there are scores, rank",
+    ),
+    "no data set": (
+        ["experiment", "table13", "--data", "nope", "--cells"],
+        "unknown data set 'nope'; there are cifar10",
+    ),
+    "nobody sees it": (["deepnets", "--quiet"], "--quiet shows no result"),
+    "nobody sees scores": (["analyze", "scores", "zoo:net", "--quiet"], "--quiet shows no result"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_is_told_in_the_users_words(name: str, refused: Callable[..., str]) -> None:
+    words, said = WRONG[name]
+    assert re.match(said, refused(*words))
+
+
+def test_a_closed_stream_shows_nothing_and_is_no_error() -> None:
+    for closed in ("2>&-", ">&-", ">&- 2>&-"):
+        command = f"{sys.executable} -m ghn deepnets --json {closed}"
+        assert subprocess.run(["bash", "-c", command], capture_output=True, check=False).returncode == 0

@@ -64,7 +64,7 @@ def test_a_run_ends_with_a_hypernetwork_that_can_be_evaluated(
         (["ghn2-cifar10", "-o", "x", "--centrality", "False"], "--centrality is a switch of the graphormer encoder"),
         (["digits-smoke", "-o", "x", "--data", "nosuch"], "unknown data set 'nosuch'; there are cifar10"),
         (["digits-smoke", "-o", "x", "--penalty", "nan"], "penalty must be a finite number, not nan"),
-        (["digits-smoke", "-o", __file__], r"test_train\.py cannot hold a run \(File exists\); take another folder"),
+        (["digits-smoke", "-o", __file__], r"test_train\.py is no folder, and cannot keep what is done"),
     ],
 )
 def test_what_cannot_be_is_refused(words: list[str], message: str) -> None:

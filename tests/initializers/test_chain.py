@@ -53,7 +53,7 @@ def test_a_name_of_a_folder_may_hold_a_plus() -> None:
         ("ortogonal", "unknown initialiser 'ortogonal'; did you mean orthogonal"),
         ("ghn+calibrat", "unknown initialiser 'calibrat'; did you mean calibrate"),
         ("zzz", "unknown initialiser 'zzz'; there are default, orthogonal"),
-        ("", "unknown initialiser ''; there are"),
+        ("", "a start is an empty text; give it a name"),
         ("noise:much", "noise takes an amount such as 1e-5, or relative such as 0.3rel, not 'much'"),
         ("noise:-1", "not '-1'"),
         ("noise:nan", "not 'nan'"),

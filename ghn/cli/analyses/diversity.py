@@ -26,7 +26,9 @@ class Options(StartOptions):
         matched: Starts whose channels are matched, by the Hungarian method.
     """
 
-    shape: Annotated[tuple[str, ...], option("SHAPE")] = ("64x3x7x7", "256x256x3x3", "1024")
+    shape: Annotated[
+        tuple[str, ...], option("SHAPE", default="those of table 9 that there are, or the most frequent ones")
+    ] = ()
     matched: Annotated[tuple[str, ...], option("START")] = ("trained",)
 
 
@@ -50,7 +52,9 @@ def run(options: Options) -> None:
             seen.append(record)
             tell(record)
 
-        rows = diversity(networks, options.shape, matched=options.matched, folder=options.folder, progress=progress)
+        rows = diversity(
+            networks, options.shape or None, matched=options.matched, folder=options.folder, progress=progress
+        )
     failed = failures(seen)
     about = f"tensors of {count} networks, {networks.classes} classes, {networks.image_size} pixels"
     published = {row.asked: distances(row.shape, third=row.asked == "1024") for row in rows}

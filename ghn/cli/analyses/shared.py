@@ -36,7 +36,8 @@ class NetworkOptions:
         metadata: Published JSON file to take the networks of splits from.
         num_classes: Outputs of the networks.
         image_size: Side in pixels of what the networks see.
-        output: Files for the results: .json, .csv, or a picture (.svg, .png, .pdf); several may be given.
+        output: Files for the results: .json, .csv, or a picture (.svg, .png, .pdf) of what has
+            one; several may be given.
     """
 
     models: Annotated[Positional[tuple[str, ...]], option("MODEL", default="none")] = ()
@@ -78,8 +79,9 @@ def check_outputs(options: NetworkOptions, suffixes: tuple[str, ...] = (*TABLES,
     Raises:
         ValueError: In one line.
     """
-    from ghn.cli.support.files import check_writable
+    from ghn.cli.support.files import check_keeps, check_writable
 
+    check_keeps(getattr(options, "folder", None))
     kept = bool(options.output) or getattr(options, "folder", None) is not None
     check_seen(quiet=options.quiet, json=options.json, kept=kept)
     for file in options.output:

@@ -21,18 +21,23 @@ _ghn() {{
   cur="${{words[-1]}}" prev="${{words[-2]:-}}" command="${{words[1]:-}}"
   COMPREPLY=()
   if (( ${{#words[@]}} <= 2 )); then
-    replies=({_words([*(command.name for command in commands), "--help", "--version"])})
+    replies=({_words([*(command.name for command in _first(commands)), "--help", "--version"])})
   else
+    if (( ${{#words[@]}} > 3 )); then
+      case "$command ${{words[2]}}" in
+        {_tasks(commands)}) command="$command ${{words[2]}}" ;;
+      esac
+    fi
     case "$command $prev" in
 {_indented(_bash_values(commands), 6)}
       *)
         if [[ $cur == -* ]]; then
           case "$command" in
-{_indented((f"{each.name}) replies=({_words(_flags(each))}) ;;" for each in commands), 12)}
+{_indented((f"{_word(each.name)}) replies=({_words(_flags(each))}) ;;" for each in commands), 12)}
           esac
         else
           case "$command" in
-{_indented((f"{each.name}) {_bash_reply(each.positional)} ;;" for each in commands), 12)}
+{_indented((f"{_word(each.name)}) {_bash_reply(each.positional)} ;;" for each in commands), 12)}
           esac
         fi ;;
     esac
@@ -61,7 +66,7 @@ complete -o default -F _ghn ghn
 
 def zsh(commands: Sequence[Command]) -> str:
     """For zsh, after compinit."""
-    names = [f"{each.name}:{each.summary}" for each in commands]
+    names = [f"{each.name}:{each.summary}" for each in _first(commands)]
     return f"""#compdef ghn
 # Completion of ghn for zsh
 _ghn_models() {{
@@ -76,16 +81,21 @@ _ghn() {{
     _describe command names
     return
   fi
+  if (( CURRENT > 3 )); then
+    case "$command $words[3]" in
+      {_tasks(commands)}) command="$command $words[3]" ;;
+    esac
+  fi
   case "$command $previous" in
 {_indented(_zsh_values(commands), 4)}
     *)
       if [[ $PREFIX == -* ]]; then
         case "$command" in
-{_indented((f"{each.name}) compadd -- {_words(_flags(each))} ;;" for each in commands), 10)}
+{_indented((f"{_word(each.name)}) compadd -- {_words(_flags(each))} ;;" for each in commands), 10)}
         esac
       else
         case "$command" in
-{_indented((f"{each.name}) {_zsh_reply(each.positional)} ;;" for each in commands), 10)}
+{_indented((f"{_word(each.name)}) {_zsh_reply(each.positional)} ;;" for each in commands), 10)}
         esac
       fi ;;
   esac
@@ -108,10 +118,18 @@ def _fish(commands: Sequence[Command]) -> Iterator[str]:
     yield '  set -l cache "$HOME/.cache"; set -q XDG_CACHE_HOME; and set cache $XDG_CACHE_HOME'
     yield "  string match -v '#*' < $cache/ghn/models.txt 2>/dev/null"
     yield "end"
-    for each in commands:
+    for each in _first(commands):
         yield f"complete -c ghn -n __fish_use_subcommand -f -a {each.name} -d {_word(each.summary)}"
+    with_tasks: dict[str, list[str]] = {}
     for each in commands:
-        here = f"complete -c ghn -n '__fish_seen_subcommand_from {each.name}'"
+        if " " in each.name:
+            name, task = each.name.split()
+            with_tasks.setdefault(name, []).append(task)
+    for each in commands:
+        seen = "; and ".join(f"__fish_seen_subcommand_from {name}" for name in each.name.split())
+        if each.name in with_tasks:
+            seen += f"; and not __fish_seen_subcommand_from {' '.join(with_tasks[each.name])}"
+        here = f"complete -c ghn -n '{seen}'"
         for word in each.options:
             flags = " ".join(f"-l {f[2:]}" if f.startswith("--") else f"-s {f[1:]}" for f in word.flags)
             yield f"{here} {flags} {_fish_values(word)}".rstrip()
@@ -125,6 +143,16 @@ def _fish_values(word: Word) -> str:
     if word.kind == "model":
         return "-x -a '(__ghn_models)'"
     return "" if word.switch else "-r"
+
+
+def _first(commands: Sequence[Command]) -> list[Command]:
+    """Those that are a word; the others are tasks of these."""
+    return [command for command in commands if " " not in command.name]
+
+
+def _tasks(commands: Sequence[Command]) -> str:
+    """Pattern of commands with a task."""
+    return "|".join(_word(command.name) for command in commands if " " in command.name)
 
 
 def _flags(command: Command) -> list[str]:

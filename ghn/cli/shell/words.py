@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -47,6 +47,9 @@ class Word:
     switch: bool = False
 
 
+HELP = Word(flags=("-h", "--help"), switch=True)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Command:
     """A command: its name, a line on it, and what can follow."""
@@ -58,19 +61,27 @@ class Command:
 
 
 def all_commands() -> list[Command]:
-    """What `ghn` can do, in the order of its help."""
-    return [_command(name, summary) for name, summary in COMMANDS.items()]
+    """What `ghn` can do, in the order of its help; tasks of a command follow it, as `analyze scores`."""
+    found = []
+    for name, summary in COMMANDS.items():
+        module = importlib.import_module(module_of(name))
+        tasks = getattr(module, "TASKS", {})
+        if tasks:
+            words = Word(kind="words", values=tuple(tasks))
+            found.append(Command(name=name, summary=summary, options=(HELP,), positional=words))
+        else:
+            found.append(_command(name, summary, module.Options))
+        found += [_command(f"{name} {task}", about, part.Options) for task, (part, about) in tasks.items()]
+    return found
 
 
-def _command(name: str, summary: str) -> Command:
-    kind = importlib.import_module(module_of(name)).Options
+def _command(name: str, summary: str, kind: type[Any]) -> Command:
     hints = get_type_hints(kind, include_extras=True)
     positional = [entry.name for entry in fields(kind) if _is_positional(hints[entry.name])]
     words = {entry.name: _word(name, entry.name, hints[entry.name], entry.default) for entry in fields(kind)}
     first = words[positional[0]] if positional else Word()
     options = [word for option, word in words.items() if option not in positional]
-    help_ = Word(flags=("-h", "--help"), switch=True)
-    return Command(name=name, summary=summary, options=(help_, *options), positional=first)
+    return Command(name=name, summary=summary, options=(HELP, *options), positional=first)
 
 
 def _is_positional(hint: Any) -> bool:
@@ -84,12 +95,14 @@ def _word(command: str, name: str, hint: Any, default: Any) -> Word:
     choices = tuple(str(choice) for kind in plain if get_origin(kind) is Literal for choice in get_args(kind))
     if name in MODELS:
         return Word(flags=flags, kind="model")
-    if name in HYPERNETWORKS and command != "experiment":
+    if name in HYPERNETWORKS and (command, name) not in OF_COMMANDS:
         return Word(flags=flags, kind="words", values=_hypernetworks())
     if choices or (name in NAMED and str in plain):
         return Word(flags=flags, kind="words", values=choices or NAMED[name])
-    if command == "train" and name == "run":
-        return Word(flags=flags, kind="words", values=_runs())
+    if (command, name) in OF_COMMANDS:
+        return Word(flags=flags, kind="words", values=OF_COMMANDS[command, name]())
+    if name == "init" and str in plain:
+        return Word(flags=flags, kind="words", values=_starts())
     return Word(flags=flags, kind="file" if Path in plain or hint == shared.DataRoot else "none", switch=switch)
 
 
@@ -116,3 +129,45 @@ def _runs() -> tuple[str, ...]:
     from ghn.meta.runs import RUNS
 
     return tuple(RUNS)
+
+
+def _starts() -> tuple[str, ...]:
+    from ghn.initializers import NAMES
+
+    return tuple(NAMES)
+
+
+def _experiments() -> tuple[str, ...]:
+    from ghn.experiments.listing import EXPERIMENTS
+
+    return tuple(EXPERIMENTS)
+
+
+def _scales() -> tuple[str, ...]:
+    from ghn.experiments.scales import SCALES
+
+    return tuple(SCALES)
+
+
+def _splits() -> tuple[str, ...]:
+    from ghn.cli.deepnets import PREDEFINED
+    from ghn.deepnets import SPLITS
+
+    return (*SPLITS, PREDEFINED)
+
+
+def _scores() -> tuple[str, ...]:
+    from ghn.analysis.zero_cost import SCORES
+
+    return tuple(SCORES)
+
+
+OF_COMMANDS: Mapping[tuple[str, str], Callable[[], tuple[str, ...]]] = {
+    ("train", "run"): _runs,
+    ("experiment", "name"): _experiments,
+    ("experiment", "scale"): _scales,
+    ("deepnets", "split"): _splits,
+    ("analyze scores", "score"): _scores,
+    ("analyze rank", "score"): _scores,
+}
+"""Words that an option or argument of one command can be."""

@@ -27,10 +27,10 @@ def check_writable(path: Path, suffixes: tuple[str, ...], *, force: bool = True)
     Raises:
         ValueError: In one line, if it cannot.
     """
-    if path.suffix.lower() not in suffixes:
-        raise ValueError(f"the output {path} must end in {' or '.join(suffixes)}")
     if path.is_dir():
         raise ValueError(f"cannot write {path}: it is a folder; name a file in it")
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"the output {path} must end in {' or '.join(suffixes)}")
     if not force and os.path.lexists(path):
         raise in_the_way(path)
     folder = path.parent
@@ -60,9 +60,23 @@ def check_results(
         force: What `--force` says.
         folder: The run's. Where it holds one, the files are that run's too, and are replaced as it goes on.
     """
+    check_keeps(folder)
     goes_on = folder is not None and folder.is_dir() and any(folder.iterdir())
     for path in output:
         check_writable(path, suffixes, force=force or goes_on)
+
+
+def check_keeps(folder: Path | None) -> None:
+    """See that what is under way can be kept in a folder, which is made where it is missing.
+
+    Raises:
+        ValueError: In one line, if it is, or is in, something else.
+    """
+    for part in [] if folder is None else [folder, *folder.parents]:
+        if part.is_dir():
+            return
+        if os.path.lexists(part):
+            raise ValueError(f"{part} is no folder, and cannot keep what is done; choose another")
 
 
 def check_folder(path: Path, names: Sequence[str], *, force: bool) -> None:

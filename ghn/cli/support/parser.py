@@ -7,7 +7,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from types import ModuleType, UnionType
 from typing import Any, Union, get_args, get_type_hints
@@ -20,9 +20,9 @@ def parse(module: ModuleType, command: str, words: Sequence[str]) -> Any:
     """The command's options, read from the words after its name.
 
     Args:
-        module: The command's module. Its `Options` says what there is; `RENAMED`, where it has one, which options had
-            other names; and `described(words)`, where it has one, what the help says of these words: options as
-            defaults and a text, or None.
+        module: The command's module. Its `Options` says what there is. `RENAMED`, where it has one, says which options
+            had other names; `TASKS`, which words may come first; and `described(words)` gives what the help says of
+            these words: options as defaults and a text, or None.
         command: The command's name.
         words: What the user gave.
 
@@ -32,6 +32,8 @@ def parse(module: ModuleType, command: str, words: Sequence[str]) -> Any:
     """
     import tyro
 
+    if tasks := getattr(module, "TASKS", None):
+        _check_task(command, words, tasks)
     known = renamed(words, getattr(module, "RENAMED", {}))
     settings: dict[str, Any] = {"prog": f"ghn {command}", "config": (tyro.conf.FlagCreatePairsOff,)}
     _with_plain_unions(module.Options)
@@ -59,6 +61,20 @@ def flags_of(name: str, hint: Any, default: Any) -> tuple[str, ...]:
     turns_off = default is True and (hint is bool or bool in get_args(hint))
     shorts = [alias for extra in getattr(hint, "__metadata__", ()) for alias in getattr(extra, "aliases", None) or ()]
     return (*shorts, f"--{'no-' if turns_off else ''}{name}".replace("_", "-"))
+
+
+def _check_task(command: str, words: Sequence[str], tasks: Collection[str]) -> None:
+    """Refuse a first word that is no task."""
+    from difflib import get_close_matches
+
+    given = next(iter(words), None)
+    if given is not None and (given in tasks or given in ("-h", "--help")):
+        return
+    if given is None or given.startswith("-"):
+        raise ValueError(f"no task given: ghn {command} TASK; there are {', '.join(tasks)}")
+    near = get_close_matches(given, tasks, n=2)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise ValueError(f"unknown task {given!r}: {hint}there are {', '.join(tasks)}")
 
 
 def _unknown_options(options: type[Any], words: Sequence[str]) -> list[str]:
@@ -185,7 +201,22 @@ def complaint_line(text: str) -> str:
     if len(parts) > 1 and "Perhaps you meant" in parts[1]:
         near = re.findall(r"^ {4}(?:-\w [\w|]+, )?(\S+)", parts[1], flags=re.MULTILINE)
         line += f"; perhaps you meant {' or '.join(name for name in near if name.startswith('-'))}"
-    return line or "the options cannot be read"
+    return _in_words(line) or "the options cannot be read"
+
+
+_NO_NUMBER = re.compile(
+    r"Error parsing (?P<name>\S+): (?:invalid literal for (?P<whole>int).*?: |could not convert string to float: |"
+    r"no type matching \{None\}\|(?P<kind>INT|FLOAT) could be instantiated from \[)(?P<given>'.*?')\]?$"
+)
+
+
+def _in_words(line: str) -> str:
+    """What the parser says of numbers that are none, in the user's words."""
+    found = _NO_NUMBER.match(line)
+    if found is None:
+        return line
+    whole = found["whole"] is not None or found["kind"] == "INT"
+    return f"{found['name']} must be a {'whole ' if whole else ''}number, not {found['given']}"
 
 
 def _joined(rows: Sequence[str]) -> str:

@@ -96,3 +96,19 @@ def test_models(complete: Complete) -> None:
 def test_names_of_runs_and_shells(complete: Complete) -> None:
     assert "digits-smoke" in complete("ghn train digits")
     assert "fish" in complete("ghn completion fi")
+
+
+def test_tasks_and_what_follows_them(complete: Complete) -> None:
+    assert {"scores", "rank", "diversity"} <= set(complete("ghn analyze "))
+    assert complete("ghn analyze sco")[0] == "scores"
+    assert set(MODELS) <= set(complete("ghn analyze scores "))
+    assert complete("ghn analyze scores --sco") == ["--score"]
+    assert "naswot" in complete("ghn analyze scores resnet18 --score nas")
+    assert complete("ghn analyze diversity --match") == ["--matched"]
+
+
+def test_experiments_splits_and_starts(complete: Complete) -> None:
+    assert complete("ghn experiment table1")[:2] == ["table1", "table10"]
+    assert "paper" in complete("ghn experiment table3 --scale pa")
+    assert "predefined" in complete("ghn deepnets pre")
+    assert "orthogonal" in complete("ghn compare resnet18 --init ortho")
