@@ -96,7 +96,7 @@ def architecture_map(
         progress: Called after each network.
 
     Raises:
-        ValueError: In one line, if there are fewer, or one cannot be traced.
+        ValueError: In one line, if there are fewer that can be traced; the others are in `networks.failed`.
     """
     if len(networks.candidates) < 3:
         raise ValueError(f"a map takes at least 3 networks, not {len(networks.candidates)}; name more")
@@ -107,6 +107,9 @@ def architecture_map(
         families.append(structure.family)
         if progress is not None:
             progress(structure)
+    if len(names) < 3:
+        name, reason = next(iter(networks.failed.items()))
+        raise ValueError(f"a map takes at least 3 networks, and {len(networks.failed)} failed, e.g. {name}: {reason}")
     points, explained, similarities = projected(torch.stack(vectors).double().numpy())
     return ArchitectureMap(
         models=tuple(names), families=tuple(families), points=points, explained=explained, similarities=similarities

@@ -1,14 +1,14 @@
 """See every layer of a model at work: each product of data and a weight, whatever module or function makes it.
 
-Layers are told by the operators that run. A weight is what is made of parameters alone: a parameter, a view of one, or
-one that is standardised or put together before it is used.
+Layers are told by the operators that run. A weight is what is made of parameters without data: a parameter, a view of
+one, or one that is standardised, masked or put together before it is used.
 
 Legend: B images, R rows (all axes of an output but the channels).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,13 +49,21 @@ class Layers(OperatorMode):
 
     Args:
         parameters: By name, as the model uses them.
+        buffers: Masks and the like, which weights may be made of as well.
         tell: Called when there is an output, before anything else sees it or changes it in place. Where gradients are
             on, autograd knows it: it takes hooks.
     """
 
-    def __init__(self, parameters: Mapping[str, Tensor], tell: Callable[[Application], None]) -> None:
+    def __init__(
+        self,
+        parameters: Mapping[str, Tensor],
+        tell: Callable[[Application], None],
+        *,
+        buffers: Iterable[Tensor] = (),
+    ) -> None:
         super().__init__()
         self._parameters, self._tell = parameters, tell
+        # Names of the parameters that what lies at an address is made of; what is not here is data, or made of it.
         self._owners: dict[int, frozenset[str]] = {}
         # Memory is told by its address, which stays another's as long as this lives.
         self._held: list[Tensor] = []
@@ -64,6 +72,8 @@ class Layers(OperatorMode):
         self._waiting: Application | None = None
         for name, parameter in parameters.items():
             self._own(parameter, frozenset([name]))
+        for buffer in buffers:
+            self._own(buffer, frozenset())
 
     def __exit__(self, *given: Any) -> None:
         super().__exit__(*given)
@@ -88,13 +98,15 @@ class Layers(OperatorMode):
                 return result
         self._tell_waiting()
         result = func(*args, **(kwargs or {}))
-        if not any(owners):
-            return result
-        if all(owners):
+        if all(owner is not None for owner in owners):
+            # Of no tensors at all: a constant, as long as no data are written into it.
             made_of = frozenset().union(*(owner for owner in owners if owner))
             for tensor in tensors_in(result):
                 self._own(tensor, made_of)
-        elif name in LAYERS and isinstance(result, Tensor):
+            return result
+        for tensor in tensors_in(result):
+            self._owners.pop(storage_address(tensor), None)
+        if any(owners) and name in LAYERS and isinstance(result, Tensor):
             self._see(name, given, owners, result)
         return result
 
@@ -109,7 +121,8 @@ class Layers(OperatorMode):
 
     def _see(self, name: str, given: list[Tensor], owners: list[frozenset[str] | None], result: Tensor) -> None:
         weights = [place for place, owner in enumerate(owners) if owner and given[place].dim() > 1]
-        if not weights or all(owner or tensor.dim() < 2 for owner, tensor in zip(owners, given, strict=True)):
+        known = [owner is not None or tensor.dim() < 2 for owner, tensor in zip(owners, given, strict=True)]
+        if not weights or all(known):
             return
         names = frozenset().union(*(owners[place] or () for place in weights))
         largest = max(sorted(names), key=lambda one: self._parameters[one].numel())

@@ -15,6 +15,7 @@ from ghn.analysis.config import NOISE, NOISE_CLASSES, NOISE_SIZE, TRAINED, Analy
 from ghn.checkpoint.weights import SUFFIXES
 from ghn.common.files import digest_of_file
 from ghn.common.modules import named_parameters
+from ghn.common.text import one_line
 from ghn.data import DATA_SETS
 from ghn.data.augment import resized
 from ghn.data.load import load, training_images
@@ -30,6 +31,9 @@ from ghn.zoo import digest as digest_of_model
 
 Batch = tuple[Tensor, Tensor]
 
+LONGEST_REASON = 300
+"""Characters of why a network could not be looked at."""
+
 
 def name_of(candidate: Candidate) -> str:
     """A network's name: that of a model, or `test/3`."""
@@ -43,12 +47,16 @@ class Networks:
         config: Which.
         device: Where they are run.
 
+    Attributes:
+        failed: Networks whose `structures` could not be made, by name, with the reason.
+
     Raises:
         ValueError: In one line, if there is no such network, start or data set, or a library is missing.
     """
 
     def __init__(self, config: AnalysisConfig, device: torch.device | str = "cpu") -> None:
         self.config, self.device = config, torch.device(device)
+        self.failed: dict[str, str] = {}
         self._open_images()
         self.chains: dict[str, Chain | None] = {
             start: None if start == TRAINED else create(start) for start in config.starts
@@ -154,23 +162,37 @@ class Networks:
     def structures(self) -> Iterator[Structure]:
         """Each network's graph, made without numbers where its constructor allows.
 
+        Networks that cannot be built or traced are passed over, and are in `failed`.
+
         Raises:
-            ValueError: In one line, if a network cannot be traced.
+            ValueError: In one line, if all are.
         """
+        self.failed = {}
         for candidate in self.candidates:
-            if candidate.kind == "split":
-                graph, model = candidate.graph, candidate.bare
-                assert graph is not None
-                candidate.forget()
+            try:
+                structure = self._structure(candidate)
+            except Exception as error:  # whatever a model of others raises
+                self.failed[name_of(candidate)] = one_line(str(error), LONGEST_REASON) or type(error).__name__
             else:
-                built = build_model(self.request(candidate))
-                graph, model = trace(built.model, built.example_inputs), built.model
-            yield Structure(
-                name=name_of(candidate),
-                family=family_of(candidate, model),
-                graph=graph,
-                parameters=sum(parameter.numel() for parameter in named_parameters(model).values()),
-            )
+                yield structure
+        if len(self.failed) == len(self.candidates):
+            name, reason = next(iter(self.failed.items()))
+            raise ValueError(f"no network could be looked at: {name} failed: {reason}")
+
+    def _structure(self, candidate: Candidate) -> Structure:
+        if candidate.kind == "split":
+            graph, model = candidate.graph, candidate.bare
+            assert graph is not None
+            candidate.forget()
+        else:
+            built = build_model(self.request(candidate))
+            graph, model = trace(built.model, built.example_inputs), built.model
+        return Structure(
+            name=name_of(candidate),
+            family=family_of(candidate, model),
+            graph=graph,
+            parameters=sum(parameter.numel() for parameter in named_parameters(model).values()),
+        )
 
     def request(self, candidate: Candidate) -> ModelRequest:
         """What makes a model without numbers where its constructor allows."""

@@ -72,7 +72,7 @@ def statistics(networks: Networks, progress: Callable[[GraphStatistics], None] |
         progress: Called after each.
 
     Raises:
-        ValueError: In one line, if a network cannot be traced.
+        ValueError: In one line, if no network can be traced; those that cannot are in `networks.failed`.
     """
     found = []
     for structure in networks.structures():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from ghn.analysis.layers import Application
@@ -43,7 +44,8 @@ def variances(model: nn.Module, batch: Batch, seed: int = 0) -> dict[str, list[A
 
     def look(one: Application) -> None:
         names.append(one.name)
-        variance = float(one.output.detach().double().var(correction=0))
+        output = one.output.detach()
+        variance = float(output.to(torch.complex128 if output.is_complex() else torch.float64).var(correction=0))
         found.append(variance if math.isfinite(variance) else None)
 
     network = Network(model, batch, seed)

@@ -80,3 +80,16 @@ def made(kind: type[nn.Module], seed: int = 0) -> nn.Module:
                 if parameter.dim() == 1:
                     parameter.add_(0.3 * torch.randn_like(parameter))
     return model
+
+
+class Broken(nn.Module):
+    """A model without parameters, which cannot be traced."""
+
+    def __init__(self, classes: int = CLASSES) -> None:
+        super().__init__()
+
+    def forward(self, images: Tensor) -> Tensor:
+        raise RuntimeError("it cannot be run")
+
+
+BROKEN = "tests.analysis.networks:Broken"

@@ -101,3 +101,20 @@ def test_networks_that_all_fail_are_told(tmp_path: Path) -> None:
     chosen = networks(models=(SMALL,), starts=("trained",), trained=str(tmp_path))
     with pytest.raises(ValueError, match="no network could be looked at"):
         diversity(chosen, ["4x3x3x3"])
+
+
+def test_without_shapes_those_that_there_are_are_taken() -> None:
+    chosen = chosen_shapes(networks())
+    assert len(chosen) == 3
+    assert (4, 3, 3, 3) in chosen.values()
+    assert all(len(shape) > 1 for shape in chosen.values())
+    rows = diversity(networks(), None)
+    assert {row.shape for row in rows} == set(chosen)
+    with pytest.raises(ValueError, match=r"no network has a weight of shape 7x7x7x7; the most frequent are .*4x3x3x3"):
+        chosen_shapes(networks(), ["4x3x3x3", "7x7x7x7"])
+
+
+def test_of_many_tensors_some_are_matched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ghn.analysis.diversity.MOST_MATCHED", 1)
+    (row,) = diversity(networks(starts=("default",)), ["4x3x3x3"], matched=["default"])
+    assert row.tensors == 1

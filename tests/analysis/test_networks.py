@@ -10,7 +10,7 @@ from PIL import Image
 
 from ghn.analysis.config import AnalysisConfig
 from ghn.analysis.networks import Networks, name_of
-from tests.analysis.networks import SMALL, WIDER, Small
+from tests.analysis.networks import BROKEN, SMALL, WIDER, Small
 
 pytest.importorskip("sklearn")
 
@@ -103,3 +103,13 @@ def test_structures_are_those_of_splits_and_models() -> None:
 def test_what_there_is_not_is_told(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Networks(AnalysisConfig(**{"models": (SMALL,), **settings}))  # type: ignore[arg-type]
+
+
+def test_networks_that_cannot_be_traced_are_passed_over_and_named() -> None:
+    networks = Networks(AnalysisConfig(models=(BROKEN, SMALL), data="noise", image_size=12, num_classes=3))
+    assert [structure.name for structure in networks.structures()] == [SMALL]
+    assert list(networks.failed) == [BROKEN]
+    assert "has no parameters" in networks.failed[BROKEN]
+    none = Networks(AnalysisConfig(models=(BROKEN,), data="noise", image_size=12, num_classes=3))
+    with pytest.raises(ValueError, match=r"no network could be looked at: .*Broken failed: .*has no parameters"):
+        list(none.structures())

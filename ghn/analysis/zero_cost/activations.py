@@ -23,7 +23,9 @@ from ghn.common.private_torch import OperatorMode
 SMALL = 1e-5
 """Added to eigenvalues of JacobCov, as published."""
 
-RECTIFIERS = frozenset({"relu", "relu_", "leaky_relu", "leaky_relu_", "_prelu_kernel", "threshold", "threshold_"})
+RECTIFIERS = frozenset({"relu", "leaky_relu", "_prelu_kernel", "threshold"})
+BOUNDS = frozenset({"hardtanh", "clamp", "clamp_min", "maximum"})
+"""Operators that rectify where their least value is zero."""
 
 
 def fisher(network: Network) -> float:
@@ -48,8 +50,9 @@ def fisher(network: Network) -> float:
         terms.append(sums_nk.square().mean(0).sum() / 2)
 
     with ExitStack() as hooks, network.trained():
-        with Layers(network.parameters, tell):
-            outputs = network.scores()
+        buffers = network.copied_buffers()
+        with Layers(network.parameters, tell, buffers=buffers.values()):
+            outputs = network.scores(buffers)
         # Hooks are called on the way to the parameters.
         differentiated(network.loss_of(outputs), list(network.parameters.values()))
     if not terms:
@@ -112,9 +115,8 @@ class _Rectifiers(OperatorMode):
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Run the operator."""
-        name = func.overloadpacket.__name__
-        relu6 = name in ("hardtanh", "hardtanh_") and len(args) > 1 and args[1] == 0
-        if relu6 or name in RECTIFIERS:
+        name = func.overloadpacket.__name__.removesuffix("_")
+        if name in RECTIFIERS or (name in BOUNDS and _least(args, kwargs or {}) == 0):
             self._add(args[0])
         return func(*args, **(kwargs or {}))
 
@@ -126,6 +128,14 @@ class _Rectifiers(OperatorMode):
         self.units += on_BU.shape[1]
         for pattern_BU in (on_BU, 1 - on_BU):
             self.kernel_BB += (pattern_BU @ pattern_BU.T).double().cpu()
+
+
+def _least(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> float | None:
+    """The least value that an operator gives, its second argument; None where it has none."""
+    least = args[1] if len(args) > 1 else kwargs.get("min", kwargs.get("min_val"))
+    if isinstance(least, Tensor):
+        least = float(least) if least.numel() == 1 else None
+    return least
 
 
 def naswot(network: Network) -> float:

@@ -6,7 +6,7 @@ Legend: B images, C classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch.nn.parameter import is_lazy
 
 from ghn.analysis.layers import Application, Layers
 from ghn.batch_norm import as_trained
-from ghn.common.modules import named_buffers, named_parameters
+from ghn.common.modules import modules, named_buffers, named_parameters
 from ghn.graph.record.trees import output_tensors
 
 Batch = tuple[Tensor, Tensor]
@@ -51,19 +51,32 @@ class Network:
         images, labels = batch
         if not len(images) or len(images) != len(labels):
             raise ValueError(f"there are {len(images)} images with {len(labels)} labels; give as many, at least one")
-        self.parameters: dict[str, Tensor] = {
-            name: parameter.detach().requires_grad_()
-            for name, parameter in own.items()
-            if parameter.is_floating_point() and type(parameter) in (Tensor, nn.Parameter)
-        }
-        first = next(iter(self.parameters.values()), torch.zeros(()))
+        with torch.inference_mode(False):
+            self.parameters: dict[str, Tensor] = {
+                name: (parameter.clone() if parameter.is_inference() else parameter).detach().requires_grad_()
+                for name, parameter in own.items()
+                if _has_gradients(parameter) and type(parameter) in (Tensor, nn.Parameter)
+            }
+        real = (parameter for parameter in self.parameters.values() if not parameter.is_complex())
+        first = next(real, torch.zeros(()))
         self.images = images.to(first.device, first.dtype) if images.is_floating_point() else images.to(first.device)
         self.labels = labels.to(first.device)
+        with torch.inference_mode(False):
+            if self.images.is_inference():
+                self.images = self.images.clone()
+            if self.labels.is_inference():
+                self.labels = self.labels.clone()
 
     @contextmanager
     def trained(self, *, batch_statistics: bool = True) -> Iterator[None]:
         """Context in which it runs as it is trained, with nothing dropped (see `as_trained`)."""
-        with as_trained(self.model, self.seed, batch_statistics=batch_statistics):
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(as_trained(self.model, self.seed, batch_statistics=batch_statistics))
+            if any(isinstance(module, nn.LSTM) for module in modules(self.model)):
+                # In one operator for the whole layer its products could not be seen.
+                stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+                stack.enter_context(torch.backends.cudnn.flags(enabled=False))
             yield
 
     def outputs(
@@ -79,20 +92,27 @@ class Network:
             parameters: Instead of its own.
             buffers: Likewise; copies of its own by default, so that these stay.
         """
-        own = {name: buffer.clone() for name, buffer in named_buffers(self.model).items()}
-        tensors = {**(self.parameters if parameters is None else parameters), **own, **(buffers or {})}
+        own = self.copied_buffers() if buffers is None else buffers
+        tensors = {**(self.parameters if parameters is None else parameters), **own}
         found = output_tensors(functional_call(self.model, tensors, (images,)))
         if not found:
             raise UndefinedError("the model returns no tensor")
         return found[0]
 
-    def scores(self) -> Tensor:
+    def copied_buffers(self) -> dict[str, Tensor]:
+        """The model's buffers, to be run with."""
+        return {name: buffer.clone() for name, buffer in named_buffers(self.model).items()}
+
+    def scores(self, buffers: Mapping[str, Tensor] | None = None) -> Tensor:
         """Scores (B, C) of the images, differentiable.
+
+        Args:
+            buffers: As for `outputs`.
 
         Raises:
             UndefinedError: If the model is no classifier of these images.
         """
-        outputs = self.outputs(self.images)
+        outputs = self.outputs(self.images, buffers=buffers)
         if outputs.dim() != 2 or len(outputs) != len(self.images):
             raise UndefinedError(f"the model gives {tuple(outputs.shape)}, no scores (images, classes)")
         return outputs
@@ -116,8 +136,10 @@ class Network:
     @torch.no_grad()
     def watch(self, images: Tensor, tell: Callable[[Application], None], *, batch_statistics: bool = True) -> None:
         """Run it once, without gradients, each application of a weight being told (see `Layers`)."""
-        with self.trained(batch_statistics=batch_statistics), torch.no_grad(), Layers(self.parameters, tell):
-            self.outputs(images)
+        with self.trained(batch_statistics=batch_statistics), torch.no_grad():
+            buffers = self.copied_buffers()
+            with Layers(self.parameters, tell, buffers=buffers.values()):
+                self.outputs(images, buffers=buffers)
 
     @cached_property
     def weights(self) -> list[str]:
@@ -130,6 +152,8 @@ class Network:
         self.watch(self.images, lambda one: found.setdefault(one.name))
         if not found:
             raise UndefinedError("no parameter of the model multiplies data")
+        if unreal := [name for name in found if self.parameters[name].is_complex()]:
+            raise UndefinedError(f"the weight {unreal[0]} is complex, for which it is not defined")
         return list(found)
 
     @cached_property
@@ -140,6 +164,10 @@ class Network:
             loss = self.loss()
             found = differentiated(loss, list(weights.values()))
         return dict(zip(weights, found, strict=True))
+
+
+def _has_gradients(parameter: Tensor) -> bool:
+    return parameter.is_floating_point() or parameter.is_complex()
 
 
 def differentiated(value: Tensor, tensors: list[Tensor], **options: Any) -> list[Tensor]:

@@ -9,6 +9,8 @@ from types import MappingProxyType
 
 from torch import nn
 
+import torch
+
 from ghn.analysis.zero_cost.activations import fisher, jacobcov, naswot
 from ghn.analysis.zero_cost.cost import multiply_adds, parameters
 from ghn.analysis.zero_cost.gradients import gradnorm, grasp, plain, snip
@@ -99,7 +101,8 @@ def checked(names: Iterable[str]) -> list[str]:
 
 def _score(compute: Callable[[Network], float], network: Network) -> Score:
     try:
-        value = compute(network)
+        with torch.inference_mode(False):
+            value = compute(network)
     except Exception as error:  # whatever a model of others raises
         if is_out_of_memory(error):
             return Score(math.nan, "there is not enough memory; take fewer images")

@@ -46,18 +46,22 @@ def run(options: Options) -> None:
 
         networks = networks_of(options, data=NOISE)
         names = [name_of(candidate) for candidate in networks.candidates]
-        near = options.near or names[0]
-        check_on_map(near, names)
+        if options.near is not None:
+            check_on_map(options.near, names)
         hypernet = from_pretrained(chosen_name(options.ghn))
         bar.begin(len(networks.candidates), "graphs")
         found = architecture_map(networks, hypernet, progress=lambda one: bar.advance(one.name))
+        near = options.near or found.models[0]
+        check_on_map(near, found.models)
         nearest = found.nearest(near, options.neighbours)
+    failed = [f"{name} failed: {reason}" for name, reason in networks.failed.items()]
     about = f"{len(found.models)} networks as the encoder of {options.ghn} sees them"
     rows = [
         {"model": model, "family": family, "x": float(x), "y": float(y), "nearest": found.nearest(model, 1)[0][0]}
         for model, family, (x, y) in zip(found.models, found.families, found.points, strict=True)
     ]
     record = {"task": "map", "config": networks.config.to_dict(), "hypernetwork": options.ghn, **found.to_dict()}
+    record["failed"] = failed
 
     def draw(file: Path) -> None:
         from ghn.analysis.figures.families import draw_map
@@ -71,4 +75,5 @@ def run(options: Options) -> None:
     table = make_table(f"nearest to {near}: {about}", "network", "family", "cosine", right=("cosine",))
     for model, cosine in nearest:
         table.add_row(model, found.families[found.models.index(model)], f"{cosine:.3f}")
-    show(table, *(["", *(str(file) for file in options.output)] if options.output else []))
+    lines = [*failed, *(str(file) for file in options.output)]
+    show(table, *(["", *lines] if lines else []))

@@ -32,13 +32,15 @@ def run(options: Options) -> None:
         bar.begin(count, "graphs")
         found = statistics(networks, progress=lambda row: bar.advance(row.model))
     rows = [{name: value for name, value in row.to_dict().items() if name != "primitives"} for row in found]
-    whole = summary(found)
+    whole, count = summary(found), len(found)
+    failed = [f"{name} failed: {reason}" for name, reason in networks.failed.items()]
     about = f"graphs of {count} networks, {networks.image_size} pixels"
     record = {
         "task": "statistics",
         "config": networks.config.to_dict(),
         "networks": [row.to_dict() for row in found],
         "summary": {name: asdict(spread) for name, spread in whole.items()},
+        "failed": failed,
     }
 
     def draw(file: Path) -> None:
@@ -60,4 +62,4 @@ def run(options: Options) -> None:
         spreads.add_row(name.replace("_", " ") + (", M" if name == "parameters" else ""), str(spread))
     more = [f"and {count - MOST_ROWS} more; -o FILE.csv has them all"] if count > MOST_ROWS else []
     whole_table = ("", spreads) if count > 1 else ()
-    show(table, *more, *whole_table, *map(str, options.output))
+    show(table, *more, *whole_table, *failed, *map(str, options.output))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -59,3 +61,33 @@ def test_a_layer_that_is_overwritten_counts_as_it_was() -> None:
     (gradient,) = torch.autograd.grad(functional.cross_entropy(output.relu(), labels), [output])
     expected = 0.5 * (output * gradient).square().mean(0).sum().item()
     assert fisher(Network(model, (images, labels))) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "rectify",
+    [
+        lambda x: x.clamp(min=0),
+        lambda x: x.clamp_min(0),
+        lambda x: x.clamp(0, 100),
+        lambda x: torch.maximum(x, torch.zeros(())),
+        lambda x: functional.hardtanh(x, 0, 100),
+        lambda x: x.clone().relu_(),
+    ],
+)
+def test_however_a_rectifier_is_written_naswot_is_the_same(rectify: Callable[[Tensor], Tensor]) -> None:
+    class Written(nn.Module):
+        def __init__(self, activation: Callable[[Tensor], Tensor]) -> None:
+            super().__init__()
+            self.first, self.head, self.activation = nn.Conv2d(3, 8, 3), nn.Linear(8, 4), activation
+
+        def forward(self, images: Tensor) -> Tensor:
+            # Neither of these rectifies.
+            hidden = self.first(images).clamp(-1e9).clamp(max=1e9)
+            return self.head(self.activation(hidden).mean((2, 3)))
+
+    found = []
+    for activation in (functional.relu, rectify):
+        torch.manual_seed(0)
+        model, images = Written(activation), torch.randn(4, 3, 6, 6)
+        found.append(naswot(Network(model, (images, torch.arange(4)))))
+    assert found[0] == pytest.approx(found[1])
