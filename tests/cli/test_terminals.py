@@ -1,6 +1,7 @@
 """What a user sees in a real terminal."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -34,6 +35,20 @@ def test_help_fits_a_terminal(columns: int) -> None:
     seen = in_a_terminal("train", "--help", columns=columns)
     assert seen.code == 0
     assert max(map(len, seen.lines)) <= columns
+
+
+@pytest.mark.parametrize("columns", ["1", "5", "0", "many"])
+def test_help_on_terminals_of_no_width_comes_to_an_end(columns: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ghn", "info", "--help"],
+        env={**os.environ, "COLUMNS": columns},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "usage: ghn info" in done.stdout
 
 
 def test_the_command_alone_is_help() -> None:

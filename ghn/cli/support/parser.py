@@ -15,6 +15,9 @@ from typing import Any, Union, get_args, get_type_hints
 WIDE = "2000"
 """Columns for messages that are put on one line: narrower, they would be cut within words."""
 
+NARROWEST = 20
+"""Columns that help has at least; in fewer, tyro does not come to an end."""
+
 
 def parse(module: ModuleType, command: str, words: Sequence[str]) -> Any:
     """The command's options, read from the words after its name.
@@ -46,7 +49,7 @@ def parse(module: ModuleType, command: str, words: Sequence[str]) -> Any:
             return tyro.cli(module.Options, args=known, **settings)
     complaint = _Page("utf-8")
     try:
-        with contextlib.redirect_stderr(complaint), contextlib.redirect_stdout(_Page("utf-8")), _on_a_wide_terminal():
+        with contextlib.redirect_stderr(complaint), contextlib.redirect_stdout(_Page("utf-8")), _in_columns(WIDE):
             return tyro.cli(module.Options, args=known, **settings)
     except SystemExit:
         line = complaint_line(complaint.getvalue())
@@ -124,11 +127,12 @@ def _shown_as_asked() -> Iterator[None]:
     import shutil
 
     page = _Page(sys.stdout.encoding, terminal=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+    columns = max(NARROWEST, shutil.get_terminal_size().columns)
     try:
-        with contextlib.redirect_stdout(page):
+        with contextlib.redirect_stdout(page), _in_columns(str(columns)):
             yield
     finally:
-        sys.stdout.write(filled(page.getvalue(), shutil.get_terminal_size().columns))
+        sys.stdout.write(filled(page.getvalue(), columns))
 
 
 def filled(text: str, width: int) -> str:
@@ -158,10 +162,10 @@ def _plain_text(line: str) -> str:
 
 
 @contextlib.contextmanager
-def _on_a_wide_terminal() -> Iterator[None]:
-    """Context in which messages are not broken by the width of the user's terminal."""
+def _in_columns(columns: str) -> Iterator[None]:
+    """Context in which a terminal is said to be so wide."""
     before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = WIDE
+    os.environ["COLUMNS"] = columns
     try:
         yield
     finally:

@@ -157,3 +157,20 @@ def test_a_folder_without_logs(tmp_path: Path, browser: Any) -> None:
     (tmp_path / "x.html").write_text(page_of(Logs(tmp_path), seconds=None))
     with Tab(browser, (tmp_path / "x.html").as_uri(), READY) as tab:
         assert tab.page.locator("figure").count() == 0
+
+
+@pytest.mark.parametrize("values", [(2.30211, 1e-5), (0.1, 1e-9), (123456.0, 0.01), (5e-8, 1e-11), (1.0, 1.0)])
+def test_numbers_at_an_axis_differ_and_are_not_cut(values: tuple[float, float], tmp_path: Path, browser: Any) -> None:
+    begin, step = values
+    (tmp_path / FILE).write_text("".join(line(10**7 + number, loss=begin + step * number) for number in range(9)))
+    (tmp_path / "x.html").write_text(page_of(Logs(tmp_path), seconds=None))
+    with Tab(browser, (tmp_path / "x.html").as_uri(), READY) as tab:
+        for logarithmic in (False, True):
+            tab.page.get_by_label("logarithmic loss").set_checked(logarithmic)
+            texts = tab.page.locator("#main svg text[text-anchor=end]").all_text_contents()
+            assert len(set(texts)) == len(texts) > 2
+            steps = tab.page.locator("#main svg text[text-anchor=middle]").all_text_contents()
+            assert len(set(steps)) == len(steps)
+            cut = "[...document.querySelectorAll('#main svg text')].filter(it => it.getBBox().x < 0).length"
+            assert tab.page.evaluate(cut) == 0
+        tab.page.screenshot(path=str(tmp_path / "x.png"))

@@ -3,7 +3,8 @@
 
 const WIDTH = 440,
   HEIGHT = 250,
-  LEFT = 62,
+  LEFT = 62, // at least; long numbers take more
+  CHARACTER = 7,
   RIGHT = 12,
   TOP = 10,
   BOTTOM = 40;
@@ -31,11 +32,22 @@ function unitOf(name) {
   return /accuracy|top\d/.test(name) ? "share, 0 to 1" : "";
 }
 
-function short(value) {
+// A number in so many digits.
+function short(value, digits = 3) {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 1e6 || size < 1e-3) return value.toExponential(1);
-  return size >= 1000 ? value.toLocaleString("en", { maximumFractionDigits: 0 }) : String(Number(value.toPrecision(3)));
+  if (size >= 1e6 || size < 1e-3) return value.toExponential(digits - 2);
+  if (size >= 1000) return value.toLocaleString("en", { maximumFractionDigits: digits - 3 });
+  return String(Number(value.toPrecision(digits)));
+}
+
+// Numbers in as many digits as it takes to tell them apart.
+function apart(values) {
+  for (let digits = 3; digits < 16; digits += 1) {
+    const texts = values.map((value) => short(value, digits));
+    if (new Set(texts).size === texts.length) return texts;
+  }
+  return values.map(String);
 }
 
 // Round numbers between two values, about as many as are asked for.
@@ -74,20 +86,24 @@ function chart(name, runs, logarithmic) {
     made("span", {}, (unit ? ` (${unit})` : "") + (logarithmic ? ", log scale" : "")),
   );
   if (!Number.isFinite(low)) return made("figure", {}, caption, made("p", {}, "no finite value yet"));
-  const x = (step) => LEFT + ((step - begin) / (end - begin)) * (WIDTH - LEFT - RIGHT);
+  const marks = ticks(low, high, 6);
+  const texts = apart(marks.map((mark) => (logarithmic ? 10 ** mark : mark)));
+  const left = Math.max(LEFT, 12 + CHARACTER * Math.max(0, ...texts.map((text) => text.length)));
+  const x = (step) => left + ((step - begin) / (end - begin)) * (WIDTH - left - RIGHT);
   const y = (value) => HEIGHT - BOTTOM - ((value - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
   const parts = [];
-  for (const value of ticks(low, high, 6)) {
-    const shown = short(logarithmic ? 10 ** value : value);
-    parts.push(drawn("path", { class: "grid", d: `M${LEFT} ${y(value)}H${WIDTH - RIGHT}` }));
-    parts.push(drawn("text", { x: LEFT - 7, y: y(value) + 4, "text-anchor": "end" }, shown));
-  }
-  for (const step of ticks(begin, end, 5).filter((at) => Number.isInteger(at))) {
+  marks.forEach((value, at) => {
+    parts.push(drawn("path", { class: "grid", d: `M${left} ${y(value)}H${WIDTH - RIGHT}` }));
+    parts.push(drawn("text", { x: left - 7, y: y(value) + 4, "text-anchor": "end" }, texts[at]));
+  });
+  const steps = ticks(begin, end, 5).filter((at) => Number.isInteger(at));
+  const named = apart(steps);
+  steps.forEach((step, at) => {
     parts.push(drawn("path", { class: "axis", d: `M${x(step)} ${HEIGHT - BOTTOM}v5` }));
-    parts.push(drawn("text", { x: x(step), y: HEIGHT - BOTTOM + 19, "text-anchor": "middle" }, short(step)));
-  }
-  parts.push(drawn("path", { class: "axis", d: `M${LEFT} ${TOP}V${HEIGHT - BOTTOM}H${WIDTH - RIGHT}` }));
-  parts.push(drawn("text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 3, "text-anchor": "middle" }, "training step"));
+    parts.push(drawn("text", { x: x(step), y: HEIGHT - BOTTOM + 19, "text-anchor": "middle" }, named[at]));
+  });
+  parts.push(drawn("path", { class: "axis", d: `M${left} ${TOP}V${HEIGHT - BOTTOM}H${WIDTH - RIGHT}` }));
+  parts.push(drawn("text", { x: (left + WIDTH - RIGHT) / 2, y: HEIGHT - 3, "text-anchor": "middle" }, "training step"));
   for (const run of curves) parts.push(...curve(run, x, y));
   const label = `${name} over training steps, of ${runs.length} ${runs.length === 1 ? "training" : "trainings"}`;
   return made(
