@@ -107,6 +107,8 @@ def test_json_gets_no_number_that_is_not_finite() -> None:
     json.dumps(without_nan(value), allow_nan=False)
 
 
-@pytest.mark.parametrize(("text", "columns"), [("abc", 3), ("卷积", 4), ("e\u0301", 1), ("ｗ", 2), ("", 0), ("größe", 5)])
+@pytest.mark.parametrize(
+    ("text", "columns"), [("abc", 3), ("卷积", 4), ("e\u0301", 1), ("ｗ", 2), ("", 0), ("größe", 5)]
+)
 def test_columns_of_a_text(text: str, columns: int) -> None:
     assert cells(text) == columns

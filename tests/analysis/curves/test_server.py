@@ -171,6 +171,13 @@ def test_numbers_at_an_axis_differ_and_are_not_cut(values: tuple[float, float], 
             assert len(set(texts)) == len(texts) > 2
             steps = tab.page.locator("#main svg text[text-anchor=middle]").all_text_contents()
             assert len(set(steps)) == len(steps)
-            cut = "[...document.querySelectorAll('#main svg text')].filter(it => it.getBBox().x < 0).length"
-            assert tab.page.evaluate(cut) == 0
+            boxes = tab.page.evaluate(
+                "[...document.querySelectorAll('#main svg text')].map(it => it.getBBox())"
+                ".map(it => [it.x, it.y, it.x + it.width, it.y + it.height])"
+            )
+            assert all(left >= 0 and right <= 440 for left, _, right, _ in boxes)
+            for number, first in enumerate(boxes):
+                for second in boxes[number + 1 :]:
+                    beside = first[2] <= second[0] or second[2] <= first[0]
+                    assert beside or first[3] <= second[1] + 1 or second[3] <= first[1] + 1, (first, second)
         tab.page.screenshot(path=str(tmp_path / "x.png"))

@@ -5,7 +5,7 @@ const WIDTH = 440,
   HEIGHT = 250,
   LEFT = 62, // at least; long numbers take more
   CHARACTER = 7,
-  RIGHT = 12,
+  RIGHT = 12, // likewise
   TOP = 10,
   BOTTOM = 40;
 
@@ -89,21 +89,24 @@ function chart(name, runs, logarithmic) {
   const marks = ticks(low, high, 6);
   const texts = apart(marks.map((mark) => (logarithmic ? 10 ** mark : mark)));
   const left = Math.max(LEFT, 12 + CHARACTER * Math.max(0, ...texts.map((text) => text.length)));
-  const x = (step) => left + ((step - begin) / (end - begin)) * (WIDTH - left - RIGHT);
+  const room = CHARACTER * end.toLocaleString("en").length + 14;
+  const right = Math.max(RIGHT, room / 2 - 4);
+  const x = (step) => left + ((step - begin) / (end - begin)) * (WIDTH - left - right);
   const y = (value) => HEIGHT - BOTTOM - ((value - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
   const parts = [];
   marks.forEach((value, at) => {
-    parts.push(drawn("path", { class: "grid", d: `M${left} ${y(value)}H${WIDTH - RIGHT}` }));
+    parts.push(drawn("path", { class: "grid", d: `M${left} ${y(value)}H${WIDTH - right}` }));
     parts.push(drawn("text", { x: left - 7, y: y(value) + 4, "text-anchor": "end" }, texts[at]));
   });
-  const steps = ticks(begin, end, 5).filter((at) => Number.isInteger(at));
-  const named = apart(steps);
-  steps.forEach((step, at) => {
+  // As many steps as have room for their numbers.
+  const most = Math.max(1, Math.min(5, Math.floor((WIDTH - left - right) / room)));
+  for (const step of ticks(begin, end, most).filter((at) => Number.isInteger(at))) {
     parts.push(drawn("path", { class: "axis", d: `M${x(step)} ${HEIGHT - BOTTOM}v5` }));
-    parts.push(drawn("text", { x: x(step), y: HEIGHT - BOTTOM + 19, "text-anchor": "middle" }, named[at]));
-  });
-  parts.push(drawn("path", { class: "axis", d: `M${left} ${TOP}V${HEIGHT - BOTTOM}H${WIDTH - RIGHT}` }));
-  parts.push(drawn("text", { x: (left + WIDTH - RIGHT) / 2, y: HEIGHT - 3, "text-anchor": "middle" }, "training step"));
+    const place = { x: x(step), y: HEIGHT - BOTTOM + 19, "text-anchor": "middle" };
+    parts.push(drawn("text", place, step.toLocaleString("en")));
+  }
+  parts.push(drawn("path", { class: "axis", d: `M${left} ${TOP}V${HEIGHT - BOTTOM}H${WIDTH - right}` }));
+  parts.push(drawn("text", { x: (left + WIDTH - right) / 2, y: HEIGHT - 3, "text-anchor": "middle" }, "training step"));
   for (const run of curves) parts.push(...curve(run, x, y));
   const label = `${name} over training steps, of ${runs.length} ${runs.length === 1 ? "training" : "trainings"}`;
   return made(
