@@ -181,7 +181,8 @@ class Grid:
     def _collect(self) -> None:
         """Wait for a cell under way, or for those of others."""
         if not self._running:
-            time.sleep(POLL_SECONDS)
+            with on_stop_signal(interrupt):
+                time.sleep(POLL_SECONDS)
         done, _ = wait(self._running, timeout=POLL_SECONDS if self._elsewhere else None, return_when=FIRST_COMPLETED)
         for future in done:
             self._take(self._running.pop(future), future)

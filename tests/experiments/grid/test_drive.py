@@ -267,3 +267,15 @@ def test_overhead_does_not_grow_with_the_grid(tmp_path: Path) -> None:
     began = time.process_time()
     assert run(tmp_path, (Cell(kind=some.ADD, settings={"number": number}) for number in range(1000))).there == 1000
     assert time.process_time() - began < 1.0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_who_waits_for_another_driver_can_be_stopped(number: signal.Signals, tmp_path: Path) -> None:
+    (cell,) = adding(1)
+    with Store(open_place(tmp_path)) as other:
+        assert other.claim(cell.digest)
+        timer = threading.Timer(0.3, os.kill, (os.getpid(), number))
+        timer.start()
+        with pytest.raises(InterruptedGridError, match="stopped after 0 cells; the same command goes on"):
+            run(tmp_path, [cell])
+        timer.join()
