@@ -12,6 +12,7 @@ from tyro.conf import Positional
 
 from ghn.cli.support.errors import CommandError
 from ghn.cli.support.options import (
+    GENTLER,
     MODEL,
     RATES,
     Data,
@@ -259,6 +260,9 @@ def _seconds(value: float) -> str:
 def _sentences(rows: list[Row], first: str) -> list[str]:
     """What the table cannot say."""
     lines = []
+    lost = [row.init for row in rows if row.steps and row.mean[-1] < row.mean[0]]
+    if lost:
+        lines.append(f"the training lost what {' and '.join(lost)} had before it; {GENTLER}")
     if any(row.against is not None and not math.isinf(row.against.half) for row in rows):
         lines.append("difference: to the first start at the end, interval of 95 % over the seeds")
     for row in rows:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ghn.cli.support.errors import CommandError
 from ghn.cli.support.options import (
+    GENTLER,
     RATES,
     Data,
     DataRoot,
@@ -274,6 +275,8 @@ def _show(options: Options, data: OpenedData, result: FinetuneResult) -> None:
     what = "held-out images right" if result.history[-1].validation is not None else "minus the training loss"
     tried = ", ".join(f"{rate:g}: {score:.3f}" for rate, score in result.scores.items())
     lines = [] if len(result.scores) == 1 else [f"learning rates by {what}: {tried}"]
+    if result.history[-1].accuracy < result.history[0].accuracy:
+        lines.append(f"the training lost what the start had; {GENTLER}")
     lines.append(f"{result.seconds:.1f} s")
     if options.output is not None:
         lines.append(f"{options.output}: load it with model.load_state_dict(safetensors.torch.load_file(...))")

@@ -134,3 +134,11 @@ def test_in_a_terminal_a_bar_moves_and_the_table_fits(model: str, tmp_path: Path
     table = text[text.rindex("test accuracy in %") :]
     assert "orthogonal" in table
     assert max(map(len, table.splitlines()[1:4])) <= int(columns)
+
+
+def test_trainings_that_are_worse_than_their_starts_are_told(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["compare", "--model", model, "--init", "default,default+calibrate", *QUICK, "--seeds", "1"]
+    assert main([*words, "--steps", "1", "--learning-rates", "2"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("the training lost what ")]
+    assert len(lines) == 1
+    assert "default+calibrate had before it; smaller --learning-rates, --warmup or --augment none may keep" in lines[0]

@@ -190,3 +190,10 @@ def test_torchrun(tmp_path: Path) -> None:
     ]
     assert found[0]["losses"] == pytest.approx(found[1]["losses"], rel=1e-4)
     assert found[0]["accuracy"] == found[1]["accuracy"]
+
+
+def test_a_training_that_is_worse_than_its_start_is_told(ghn: Ghn) -> None:
+    words = ("finetune", "zoo:net", "--init", "default+calibrate", "--steps", "2", "--test-images", "100")
+    lost, kept = (ghn(*words, "--learning-rates", rate) for rate in ("2", "1e-9"))
+    assert "the training lost what the start had; smaller --learning-rates" in lost.out, lost.err
+    assert "the training lost" not in kept.out

@@ -105,7 +105,8 @@ LONG = {
 }
 
 
-@pytest.mark.parametrize("command", ["compare", *(pytest.param(name, marks=pytest.mark.slow) for name in LONG)])
+@pytest.mark.slow
+@pytest.mark.parametrize("command", LONG)
 def test_ctrl_c_is_one_line_and_130_everywhere(command: str, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "zoo.py").write_text((folder / "zoo.py").read_text())
     words, begun = LONG[command]
@@ -230,5 +231,5 @@ def test_what_cannot_be_is_told_in_the_users_words(name: str, refused: Callable[
 
 def test_a_closed_stream_shows_nothing_and_is_no_error() -> None:
     for closed in ("2>&-", ">&-", ">&- 2>&-"):
-        command = f"{sys.executable} -m ghn deepnets --json {closed}"
+        command = f"{sys.executable} -m ghn experiment --json {closed}"
         assert subprocess.run(["bash", "-c", command], capture_output=True, check=False).returncode == 0

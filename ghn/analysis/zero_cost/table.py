@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from torch import nn
-
 import torch
+from torch import nn
 
 from ghn.analysis.zero_cost.activations import fisher, jacobcov, naswot
 from ghn.analysis.zero_cost.cost import multiply_adds, parameters

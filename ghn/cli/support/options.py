@@ -55,6 +55,9 @@ GHN = "a bundled or published name (see `ghn info`), user/repo on the model hub,
 RATES = "0.4 0.1 0.04 0.01 0.001 with sgd, 0.01 0.003 0.001 0.0003 0.0001 with others"
 """What `--learning-rates` is by default: `ghn.finetuning.config` says so too."""
 
+GENTLER = "smaller --learning-rates, --warmup or --augment none may keep it"
+"""What helps where a training is worse than its start, as a solved head is lost by rates that are for random ones."""
+
 Model = Annotated[Positional[str], option("MODEL", help=MODEL)]
 """What the command works on."""
 
