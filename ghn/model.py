@@ -18,8 +18,7 @@ from ghn.batch_norm import norms_with_statistics, statistics_from
 from ghn.checkpoint.errors import CheckpointError
 from ghn.checkpoint.load import load_images, load_pretrained
 from ghn.checkpoint.save import save_pretrained, writing
-from ghn.common.arguments import check_path
-from ghn.common.errors import OneLineError
+from ghn.common.errors import OneLineError, check_path
 from ghn.common.modules import holding, named_buffers
 from ghn.data.image_set import ImageSet
 from ghn.graph import ComputationalGraph

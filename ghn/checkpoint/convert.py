@@ -12,7 +12,7 @@ from ghn.checkpoint.card import RELEASES, preset_of
 from ghn.checkpoint.errors import CheckpointError
 from ghn.checkpoint.published import read_published
 from ghn.checkpoint.save import write_checkpoint
-from ghn.common.arguments import check_path
+from ghn.common.errors import check_path
 from ghn.data.image_set import ImageSet
 from ghn.hypernet.config import GHNConfig
 

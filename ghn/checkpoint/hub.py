@@ -28,7 +28,7 @@ from ghn.checkpoint.card import RELEASE_REPOSITORY, RELEASES
 from ghn.checkpoint.convert import convert_checkpoint
 from ghn.checkpoint.errors import CheckpointError
 from ghn.checkpoint.save import CONFIG_FILE, WEIGHTS_FILE
-from ghn.common.arguments import check_path
+from ghn.common.errors import check_path
 from ghn.common.text import shown
 from ghn.common.untrusted.opening import exists
 from ghn.training.logbook import FILE as LOG

@@ -1,6 +1,11 @@
-"""Errors for users, in one line that any terminal can show."""
+"""Errors for users, in one line that any terminal can show, and arguments of another kind than they must be."""
 
 from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Sequence
+from typing import Any
 
 from ghn.common.text import one_line
 
@@ -17,3 +22,58 @@ class OneLineError(ValueError):
 
     def __init__(self, message: object = "") -> None:
         super().__init__(one_line(str(message)))
+
+
+def check_path(value: object, what: str) -> None:
+    """See that something can name a file.
+
+    Args:
+        value: A text or path, not empty.
+        what: What it is, for the message.
+
+    Raises:
+        OneLineError: A ValueError, if it is none.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise OneLineError(f"{what} is a text or a path, not {type(value).__name__}")
+    if not os.fspath(value):
+        raise OneLineError(f"{what} is an empty text; give it a name")
+
+
+def check_seed(seed: object) -> None:
+    """See that PyTorch takes a seed.
+
+    Raises:
+        OneLineError: A ValueError, if it does not.
+    """
+    try:
+        fits = -(2**63) <= operator.index(seed) < 2**64  # type: ignore[arg-type]
+    except TypeError:
+        fits = False
+    if not fits:
+        raise OneLineError(f"seed is a whole number of 64 bits, not {seed!r}")
+
+
+def check_batches(batches: Sequence[Any]) -> None:
+    """See that batches are pairs of images and as many labels.
+
+    Args:
+        batches: Each (B, ...) of any type and (B,) of whole numbers.
+
+    Raises:
+        OneLineError: A ValueError, if they are not.
+    """
+    from torch import Tensor
+
+    for number, batch in enumerate(batches):
+        is_pair = isinstance(batch, tuple | list) and len(batch) == 2
+        if not is_pair or not all(isinstance(part, Tensor) for part in batch):
+            kind = "no such pair" if is_pair else type(batch).__name__
+            raise OneLineError(f"batches are pairs (images, labels) of tensors; batch {number} is {kind}")
+        images, labels = batch
+        if labels.dim() != 1 or labels.is_floating_point() or labels.is_complex():
+            kind = f"{labels.dtype} of shape {tuple(labels.shape)}"
+            raise OneLineError(f"labels are whole numbers (B,); those of batch {number} are {kind}")
+        if not images.dim() or len(images) != len(labels):
+            count = len(images) if images.dim() else "no"
+            raise OneLineError(f"batch {number} has {count} images and {len(labels)} labels; give as many")

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ghn.common.arguments import check_seed
-from ghn.common.errors import OneLineError
+from ghn.common.errors import OneLineError, check_seed
 from ghn.common.memory import memory_errors_as
 from ghn.common.modules import named_parameters
 from ghn.common.sharded import is_sharded, local_part, reshard, with_own_part

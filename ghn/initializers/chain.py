@@ -14,7 +14,7 @@ from types import MappingProxyType
 from torch import nn
 
 from ghn.checkpoint.weights import SUFFIXES
-from ghn.common.arguments import check_path
+from ghn.common.errors import check_path
 from ghn.initializers.attention.mimetic import Mimetic
 from ghn.initializers.calibration import Calibrate
 from ghn.initializers.learned.gradinit import GradInit

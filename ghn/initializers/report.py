@@ -8,7 +8,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from ghn.common.arguments import check_batches
+from ghn.common.errors import check_batches
 from ghn.common.text import printable
 
 Batch = tuple[Tensor, Tensor]
