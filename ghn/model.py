@@ -3,6 +3,7 @@
 Source: GHN-2 (Knyazev et al., NeurIPS 2021), GHN-3 (Knyazev et al., ICML 2023).
 """
 
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -353,7 +354,7 @@ def _images_of(hypernetwork: hypernet.GHN) -> ImageSet | None:
 def _loaded(ghn: str | Path | hypernet.GHN) -> hypernet.GHN:
     if isinstance(ghn, hypernet.GHN):
         return ghn
-    if not isinstance(ghn, str | Path):
+    if not isinstance(ghn, str | os.PathLike):
         raise OneLineError(
             f"ghn is a hypernetwork, or its name or path, not {type(ghn).__name__}; what the model is called with is "
             "example_inputs=..."

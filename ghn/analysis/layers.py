@@ -98,7 +98,7 @@ class Layers(OperatorMode):
                 return result
         self._tell_waiting()
         result = func(*args, **(kwargs or {}))
-        if all(owner is not None for owner in owners):
+        if all(owner is not None for owner in owners) and not self._on_constants(name, given, owners):
             # Of no tensors at all: a constant, as long as no data are written into it.
             made_of = frozenset().union(*(owner for owner in owners if owner))
             for tensor in tensors_in(result):
@@ -116,13 +116,21 @@ class Layers(OperatorMode):
             self._tell(waiting)
 
     def _own(self, tensor: Tensor, names: frozenset[str]) -> None:
-        self._owners.setdefault(storage_address(tensor), names)
+        address = storage_address(tensor)
+        self._owners[address] = self._owners.get(address, frozenset()) | names
         self._held.append(tensor)
+
+    def _on_constants(self, name: str, given: list[Tensor], owners: list[frozenset[str] | None]) -> bool:
+        """Whether a weight is applied to what no parameter made: zeros before the first step, noise, a table."""
+        if name not in LAYERS:
+            return False
+        kinds = {bool(owner) for owner, tensor in zip(owners, given, strict=True) if tensor.dim() > 1}
+        return kinds == {True, False}
 
     def _see(self, name: str, given: list[Tensor], owners: list[frozenset[str] | None], result: Tensor) -> None:
         weights = [place for place, owner in enumerate(owners) if owner and given[place].dim() > 1]
-        known = [owner is not None or tensor.dim() < 2 for owner, tensor in zip(owners, given, strict=True)]
-        if not weights or all(known):
+        made = [bool(owner) or tensor.dim() < 2 for owner, tensor in zip(owners, given, strict=True)]
+        if not weights or all(made):
             return
         names = frozenset().union(*(owners[place] or () for place in weights))
         largest = max(sorted(names), key=lambda one: self._parameters[one].numel())

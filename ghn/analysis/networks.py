@@ -162,7 +162,7 @@ class Networks:
     def structures(self) -> Iterator[Structure]:
         """Each network's graph, made without numbers where its constructor allows.
 
-        Networks that cannot be built or traced are passed over, and are in `failed`.
+        Networks that cannot be traced are passed over, and are in `failed`.
 
         Raises:
             ValueError: In one line, if all are.

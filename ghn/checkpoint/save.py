@@ -129,7 +129,7 @@ def writing(folder: str | Path) -> Iterator[None]:
     try:
         yield
     except (NotADirectoryError, FileExistsError):
-        raise CheckpointError(f"{folder}: is a file, not a folder to write to, or in one") from None
+        raise CheckpointError(f"{folder}: cannot be written, as a file is in the way") from None
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be written ({error.strerror or error})") from None
     except SafetensorError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import importlib
 import io
 import os
@@ -73,9 +74,11 @@ def program() -> NoReturn:
     if others or sys.gettrace() is not None or sys.getprofile() is not None:
         sys.exit(code)  # what runs on, or measures, is waited for
     atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            stream.flush()
+    # Files that a user's model left open are closed by Python at its end, too.
+    for opened in gc.get_objects():
+        if issubclass(type(opened), io.IOBase):
+            with contextlib.suppress(Exception):
+                opened.flush()
     os._exit(code)
 
 

@@ -40,25 +40,26 @@ def check_path(value: object, what: str) -> None:
         raise OneLineError(f"{what} is an empty text; give it a name")
 
 
-def check_seed(seed: object) -> None:
-    """See that PyTorch takes a seed.
+def check_seed(seed: object) -> int:
+    """A seed as PyTorch takes it, of whatever type of whole numbers it is.
 
     Raises:
-        OneLineError: A ValueError, if it does not.
+        OneLineError: A ValueError, if it is none, or has more than 64 bits.
     """
     try:
-        fits = -(2**63) <= operator.index(seed) < 2**64  # type: ignore[arg-type]
-    except TypeError:
-        fits = False
-    if not fits:
+        number = operator.index(seed)  # type: ignore[arg-type]
+    except (TypeError, RuntimeError):
+        number = 2**64
+    if not -(2**63) <= number < 2**64:
         raise OneLineError(f"seed is a whole number of 64 bits, not {seed!r}")
+    return number
 
 
 def check_batches(batches: Sequence[Any]) -> None:
     """See that batches are pairs of images and as many labels.
 
     Args:
-        batches: Each (B, ...) of any type and (B,) of whole numbers.
+        batches: Each (B, ...) of any type, and (B,) of whole numbers or (B, C) shares of classes.
 
     Raises:
         OneLineError: A ValueError, if they are not.
@@ -71,9 +72,9 @@ def check_batches(batches: Sequence[Any]) -> None:
             kind = "no such pair" if is_pair else type(batch).__name__
             raise OneLineError(f"batches are pairs (images, labels) of tensors; batch {number} is {kind}")
         images, labels = batch
-        if labels.dim() != 1 or labels.is_floating_point() or labels.is_complex():
+        if labels.is_complex() or labels.dim() != (2 if labels.is_floating_point() else 1):
             kind = f"{labels.dtype} of shape {tuple(labels.shape)}"
-            raise OneLineError(f"labels are whole numbers (B,); those of batch {number} are {kind}")
+            raise OneLineError(f"labels are whole numbers (B,), or shares (B, C); those of batch {number} are {kind}")
         if not images.dim() or len(images) != len(labels):
             count = len(images) if images.dim() else "no"
             raise OneLineError(f"batch {number} has {count} images and {len(labels)} labels; give as many")

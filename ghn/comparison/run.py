@@ -21,6 +21,7 @@ from ghn.comparison.cell import CellResult, Task
 from ghn.comparison.config import CompareConfig
 from ghn.comparison.result import Comparison
 from ghn.comparison.told import watched
+from ghn.finetuning.config import FinetuneConfig
 from ghn.finetuning.images import Labelled, open_data
 from ghn.training.signals import StoppedError
 from ghn.training.state import StateError, locked
@@ -74,6 +75,9 @@ def compare(
     """
     if workers < 1:
         raise ValueError(f"workers must be at least 1, not {workers}")
+    if data is None and Path(config.training.data).is_dir():
+        # A folder is the same with a slash behind it.
+        config = replace(config, training=replace(config.training, data=str(Path(config.training.data))))
     images = open_data(config.training.data if data is None else data, config.training)
     if build is None:
         # Some models are built for a size.
@@ -126,7 +130,8 @@ def _check_same_comparison(config: CompareConfig, home: Path) -> None:
     now = {"model": config.model, **config.training.identity()}
     try:
         before = read_json(file, MOST_OF_A_CONFIG)
-        then = {"model": before["model"], **before["training"]}
+        # What an earlier version did not know has its default.
+        then = {"model": before["model"], **FinetuneConfig().to_dict(), **before["training"]}
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise StateError(f"{file} cannot be read ({one_line(str(error))}); take another folder") from error
     for name, value in json.loads(json.dumps(now)).items():

@@ -76,7 +76,7 @@ def _is_image(file: Path) -> bool:
 def _others(found: Sequence[Sequence[Path]]) -> str:
     """What folders of classes hold besides images, in words; empty where that is nothing."""
     kinds = Counter(
-        printable(file.suffix.lower()) or ("folder" if file.is_dir() else "no suffix")
+        "folders" if file.is_dir() else printable(file.suffix.lower()) or "without suffix"
         for entries in found
         for file in entries
         if not _is_image(file)
@@ -84,7 +84,7 @@ def _others(found: Sequence[Sequence[Path]]) -> str:
     if not kinds:
         return ""
     listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(LISTED))
-    return f": it holds {listed}{', …' if len(kinds) > LISTED else ''}, and what is read are {', '.join(SUFFIXES)}"
+    return f"; it holds {listed}{', …' if len(kinds) > LISTED else ''}, and what is read are {', '.join(SUFFIXES)}"
 
 
 def visible(folder: Path) -> Iterator[Path]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -75,8 +76,8 @@ class Wish:
     strict: float | None
 
     def __post_init__(self) -> None:
-        check_seed(self.seed)
-        if self.strict is not None and not (isinstance(self.strict, float | int) and 0 <= self.strict <= 1):
+        object.__setattr__(self, "seed", check_seed(self.seed))
+        if self.strict is not None and not (isinstance(self.strict, Real) and 0 <= self.strict <= 1):
             raise ValueError(f"strict is a fraction of all elements, between 0 and 1, not {self.strict!r}")
 
     def prepared(self, model: nn.Module, graph: ComputationalGraph | None = None) -> Prepared:

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ghn.batch_norm import device_of, running, set_statistics
 from ghn.common.modules import check_module, named_parameters
@@ -33,6 +34,9 @@ NOISE = 0.3
 
 FEWEST = 16
 """Images without which neither statistics nor a head mean anything."""
+
+
+WITH_NAN = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 class Calibrate:
@@ -88,16 +92,14 @@ def calibrate(
 
     Raises:
         ValueError: If there are fewer than 16 images, or labels that the model has no output for; if images or weights
-            hold NaN, or a batch norm's statistics would not be finite.
+            hold NaN, or there are none, or a batch norm's statistics would not be finite.
     """
     began = time.perf_counter()
     check_module(model)
     given = some_images(list(batches), FEWEST, "calibrate")
-    for name, weight in named_parameters(model).items():
-        if weight.is_floating_point() and not bool(weight.isfinite().all()):
-            raise ValueError(
-                f"{printable(name)} of the model holds NaN or infinite values: there is nothing to calibrate"
-            )
+    _check_numbers(model)
+    if head and any(labels.is_floating_point() for _, labels in given):
+        raise ValueError("a head is solved for labels that are whole numbers (B,); without head=True shares will do")
     if not 0 <= noise < math.inf:
         raise ValueError(f"noise is a factor of 0 or more, not {noise:g}")
     changed, notes = _sound_weights(model, given, noise=noise, variance=variance, seed=seed)
@@ -115,6 +117,15 @@ def calibrate(
         seconds=time.perf_counter() - began,
         notes=tuple(notes),
     )
+
+
+def _check_numbers(model: nn.Module) -> None:
+    """Refuse a model without numbers, or with NaN in place of one."""
+    for name, weight in named_parameters(model).items():
+        if is_lazy(weight) or weight.is_meta:
+            raise ValueError(f"{printable(name)} of the model has no numbers; build it on a device, and run it once")
+        if weight.dtype in WITH_NAN and bool(weight.isnan().any()):
+            raise ValueError(f"{printable(name)} of the model holds NaN: there is nothing to calibrate")
 
 
 def _sound_weights(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -159,6 +160,7 @@ def create(text: str) -> Chain:
             noise, which also follow the model's own initialisation.
     """
     check_path(text, "a start")
+    text = os.fspath(text)
     steps: list[Initializer] = []
     for part in _parts(text):
         name, colon, argument = part.partition(":")

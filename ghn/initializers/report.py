@@ -82,7 +82,7 @@ class Initializer(Protocol):
 
 
 def some_images(batches: Sequence[Batch] | None, needed: int, name: str) -> Sequence[Batch]:
-    """The batches.
+    """The batches, labels as int64 where they are whole numbers.
 
     Raises:
         ValueError: If there are fewer images than an initialiser needs, they hold NaN or infinite values, or
@@ -93,6 +93,8 @@ def some_images(batches: Sequence[Batch] | None, needed: int, name: str) -> Sequ
     if count < needed:
         raise ValueError(f"{name} needs at least {needed} labelled images, not {count}; give it more batches")
     assert batches is not None
+    if any(images.is_meta for images, _ in batches):
+        raise ValueError(f"the images for {name} are on the meta device, where they have no numbers")
     if not all(bool(images.isfinite().all()) for images, _ in batches):
         raise ValueError(f"the images for {name} hold NaN or infinite values; look at how they are made")
-    return batches
+    return [(images, labels if labels.is_floating_point() else labels.long()) for images, labels in batches]

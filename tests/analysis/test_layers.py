@@ -65,3 +65,29 @@ def test_rows_of_images_are_found_out() -> None:
     # Rows that nothing of an image reaches count as its own where they lie among them.
     # Patches by image: four positions each; tokens of all images by position; the head by image.
     assert rows_of_images(run, images) == {0: 4, 1: 1, 2: 1, 3: 1}
+
+
+class Elsewhere(nn.Module):
+    """Weights put together in fresh memory, and applied to what no data made: noise, a state of zeros, a table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = (nn.Parameter(torch.randn(3, 108)) for _ in range(2))
+        self.first, self.state, self.bias = nn.Linear(4, 6), nn.Linear(6, 6), nn.Linear(2, 6)
+        self.register_buffer("table", torch.randn(5, 2))
+
+    def forward(self, images: Tensor) -> Tensor:
+        weight = torch.zeros(6, 108)
+        weight[:3] = self.left
+        weight[3:] = self.right
+        hidden = functional.linear(images.flatten(1), weight)
+        hidden = hidden + self.first(torch.randn(5, 4)) + self.state(torch.zeros(5, 6))
+        return hidden + self.bias(self.table)
+
+
+def test_fresh_memory_holds_weights_and_constants_are_data() -> None:
+    model = Elsewhere()
+    found: list[Application] = []
+    with torch.no_grad(), Layers(dict(model.named_parameters()), found.append, buffers=model.buffers()):
+        model(some_images()[0])
+    assert [one.name for one in found] == ["left", "first.weight", "state.weight", "bias.weight"]

@@ -277,3 +277,14 @@ def test_commands_in_the_help_stay_whole_and_colours_are_no_columns() -> None:
     assert shown[:2] == ["usage: ghn compare [-h] [OPTIONS]", "  MODEL"]
     assert shown[3:5] == ["One sentence that is wider than the", "terminal is."]
     assert shown[5:] == [command, f"╭ {'─' * 60} ╮"]
+
+
+def test_files_that_a_model_left_open_are_written(tmp_path: Path) -> None:
+    (tmp_path / "logs.py").write_text(
+        "from torch import nn\nLOG = open('log', 'w')\ndef make():\n    LOG.write('made')\n    return nn.Linear(3, 2)\n"
+    )
+    words = [sys.executable, "-m", "ghn", "graph", "nothing:make", "-o", "x.json"]
+    assert subprocess.run(words, cwd=tmp_path, capture_output=True, check=False).returncode == 2
+    words[4] = "logs:make"
+    subprocess.run(words, cwd=tmp_path, capture_output=True, check=False)
+    assert (tmp_path / "log").read_text().startswith("made")

@@ -34,9 +34,12 @@ def test_names_and_paths(value: Any) -> None:
     check_path(value, "a name")
 
 
-@pytest.mark.parametrize("value", [0, -(2**63), 2**63 - 1, True, np.int64(3)])
+@pytest.mark.parametrize("value", [0, -(2**63), 2**63 - 1, True, np.int64(3), torch.tensor(4)])
 def test_seeds(value: Any) -> None:
-    check_seed(value)
+    number = check_seed(value)
+    assert (type(number), number) == (int, value)
+    weight = ghn.predict(network(), seed=value)["0.weight"]
+    assert bool(weight.isfinite().all())
 
 
 @pytest.mark.parametrize("value", ["1", None, 1.5, 2**65, [1]])
@@ -46,7 +49,7 @@ def test_what_is_no_seed(value: Any) -> None:
 
 
 def test_batches() -> None:
-    check_batches([(IMAGES, LABELS), [IMAGES, LABELS.to(torch.uint8)]])
+    check_batches([(IMAGES, LABELS), [IMAGES, LABELS.to(torch.uint8)], (IMAGES, torch.rand(32, 10))])
     check_batches([])
 
 
@@ -57,8 +60,12 @@ def test_batches() -> None:
         ([(IMAGES, LABELS), {"images": IMAGES}], "batch 1 is dict"),
         ([(IMAGES, [1, 2])], "batch 0 is no such pair"),
         ([(IMAGES, LABELS[:20])], "batch 0 has 32 images and 20 labels"),
-        ([(IMAGES, LABELS.float())], r"whole numbers \(B,\); those of batch 0 are torch.float32 of shape \(32,\)"),
+        (
+            [(IMAGES, LABELS.float())],
+            r"whole numbers \(B,\), or shares .* batch 0 are torch.float32 of shape \(32,\)",
+        ),
         ([(IMAGES, torch.zeros(32, 10, dtype=torch.int64))], r"of shape \(32, 10\)"),
+        ([(IMAGES, torch.zeros(20, 10))], "32 images and 20 labels"),
         ([(torch.tensor(1.0), LABELS)], "batch 0 has no images and 32 labels"),
     ],
 )
@@ -97,6 +104,19 @@ def test_public_functions_say_what_they_take(name: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+class Named:
+    """A path of another library."""
+
+    def __fspath__(self) -> str:
+        return "ghn3-t-cifar10"
+
+
+def test_paths_and_numbers_of_other_types_are_taken() -> None:
+    given = ghn.predict(network(), Named(), strict=np.float32(0.5), seed=np.uint8(3))
+    torch.testing.assert_close(given, ghn.predict(network(), strict=0.5, seed=3))
+    assert create(Path("x.safetensors")).name == "checkpoint:x.safetensors"
+
+
 @pytest.mark.parametrize("where", ["", "file", "file/inner", 3])
 def test_a_hypernetwork_that_cannot_be_saved_is_a_checkpoint_error(
     where: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -104,7 +124,7 @@ def test_a_hypernetwork_that_cannot_be_saved_is_a_checkpoint_error(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("mine")
     hypernet = ghn.GHN(ghn.GHNConfig(layers=1, hidden=8, max_channels=8))
-    with pytest.raises(ghn.CheckpointError, match=r"is a file, not a folder|the folder to write is "):
+    with pytest.raises(ghn.CheckpointError, match=r"a file is in the way|the folder to write is "):
         hypernet.save_pretrained(where)
     assert {path.name for path in tmp_path.rglob("*")} == {"file"}
     assert (tmp_path / "file").read_text() == "mine"

@@ -73,6 +73,18 @@ def test_a_folder_of_another_comparison_stays_as_it_is(change: dict[str, Any], s
         compare(config, tmp_path, data=images(), build=build)
 
 
+def test_what_an_earlier_version_did_not_know_has_its_default(tmp_path: Path) -> None:
+    config = replace(CONFIG, inits=("default",), seeds=1)
+    compare(config, tmp_path, data=images(), build=build)
+    file = tmp_path / "comparison.json"
+    record = json.loads(file.read_text())
+    del record["training"]["mixup"]
+    file.write_text(json.dumps(record))
+    seen: list[CellResult] = []
+    compare(config, tmp_path, data=images(), build=build, progress=lambda cell, *_: seen.append(cell))
+    assert len(seen) == 1
+
+
 def test_the_same_seed_means_the_same_network_for_every_start() -> None:
     torch.manual_seed(5)
     before = torch.rand(1)

@@ -159,8 +159,8 @@ def classes(root: Path, **files: list[str]) -> Path:
     ("names", "said"),
     [
         ([], r"cat has no image that is read; it is empty; mend or remove that class"),
-        (["1.gif", "2.gif", "3.tif"], r"cat has no image that is read: it holds 2 \.gif, 1 \.tif, and .* \.jpg, .*"),
-        (["inner/"], r"cat has no image that is read: it holds 1 folder, and what is read are .*"),
+        (["1.gif", "2.gif", "3.tif"], r"cat has no image that is read; it holds 2 \.gif, 1 \.tif, and .* \.jpg, .*"),
+        (["inner/"], r"cat has no image that is read; it holds 1 folders, and what is read are .*"),
     ],
 )
 def test_a_class_without_images_is_named(names: list[str], said: str, tmp_path: Path) -> None:
@@ -180,11 +180,11 @@ def test_among_test_images_a_class_may_be_empty_but_not_unreadable(tmp_path: Pat
 
 def test_files_that_are_left_out_are_named_by_a_warning(tmp_path: Path) -> None:
     folder = classes(tmp_path / "pets", cat=["1.png", "1.gif", "inner/"], dog=["1.PNG", "2.gif", ".hidden.gif"])
-    with pytest.warns(UserWarning, match=r"not all in .*pets is read: it holds 2 \.gif, 1 folder, and what is read"):
+    with pytest.warns(UserWarning, match=r"not all in .*pets is read; it holds 2 \.gif, 1 folders, and what is read"):
         files, _ = list_images(folder)
     assert [file.name for file, _ in files] == ["1.png", "1.PNG"]
 
 
 def test_a_folder_of_nothing_else_says_what_it_holds(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no images in .*: put them there .*: it holds 2 \.gif"):
+    with pytest.raises(DataError, match=r"no images in .*: put them there .*; it holds 2 \.gif"):
         list_images(classes(tmp_path / "pets", cat=["1.gif"], dog=["1.gif"]))

@@ -146,22 +146,53 @@ def test_copies_are_parted_and_what_explodes_is_tamed_but_not_where_not_asked() 
         calibrate(model, images(), noise=-1)
 
 
-@pytest.mark.parametrize("where", ["images", "weight", "activations"])
+@pytest.mark.parametrize("where", ["images", "weight", "infinite", "activations"])
 @pytest.mark.parametrize("step", ["calibrate", "statistics"])
 def test_what_is_not_finite_is_an_error_and_no_statistic(where: str, step: str) -> None:
     model, given = small(), images(batches=8)
     if where == "images":
         given[1][0][0, 0, 0, 0] = float("nan")
     elif where == "weight":
+        model[0].weight.data[0, 0, 0, 0] = float("nan")  # type: ignore[index, union-attr]
+    elif where == "infinite":
         model[0].weight.data[0, 0, 0, 0] = float("inf")  # type: ignore[index, union-attr]
     else:
         model[0].weight.data.fill_(3e38)  # type: ignore[index, union-attr]
     before = state(model)
     said = {
         "images": "the images for .* hold NaN",
-        "weight": "0.weight of the model holds NaN or infinite",
+        "weight": "0.weight of the model holds NaN",
+        "infinite": "is not finite",
         "activations": "is not finite",
     }[where]
     with pytest.raises(ValueError, match=said):
         calibrate(model, given, noise=0.0, variance=False, head=step == "calibrate")
-    assert all(torch.equal(before[name], value) for name, value in state(model).items())
+    torch.testing.assert_close(state(model), before, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int32, torch.bool])
+def test_labels_of_any_whole_numbers(kind: torch.dtype) -> None:
+    given = [(pixels, labels % 2) for pixels, labels in images(batches=8)]
+    expected, model = small(), small()
+    calibrate(expected, given)
+    calibrate(model, [(pixels, labels.to(kind)) for pixels, labels in given])
+    assert all(torch.equal(value, state(expected)[name]) for name, value in state(model).items())
+
+
+def test_shares_of_classes_will_do_without_a_head() -> None:
+    shares = [(pixels, torch.ones(len(labels), 4) / 4) for pixels, labels in images(batches=8)]
+    with pytest.raises(ValueError, match="a head is solved for labels that are whole numbers"):
+        calibrate(small(), shares)
+    assert "2 batch norms have new statistics" in str(calibrate(small(), shares, head=False))
+
+
+def test_what_is_no_weight_may_hold_anything_and_what_has_no_numbers_is_told() -> None:
+    model = small()
+    model.register_parameter("mask", nn.Parameter(torch.full((3,), -torch.inf), requires_grad=False))
+    model.register_parameter("small", nn.Parameter(torch.zeros(4).to(torch.float8_e4m3fn), requires_grad=False))
+    calibrate(model, images(batches=8))
+    for other in (small().to("meta"), nn.Sequential(nn.Flatten(), nn.LazyLinear(4))):
+        with pytest.raises(ValueError, match="of the model has no numbers; build it on a device, and run it once"):
+            calibrate(other, images(batches=8))
+    with pytest.raises(ValueError, match="the images for calibrate are on the meta device"):
+        calibrate(small(), [(pixels.to("meta"), labels) for pixels, labels in images(batches=8)])
