@@ -181,3 +181,18 @@ def test_cards_show_architectures_beside_calibrated_random_ones(name: str) -> No
     assert mean[1:] == [f"{fmean(values):.1f} ± {stdev(values):.1f}" for values in columns]
     ahead = sum(ours > theirs for theirs, ours in zip(*columns, strict=True))
     assert f"ahead of the random start on {ahead} of twelve" in text(card)
+
+
+def test_scores_of_the_papers_networks() -> None:
+    _, *rows = table("docs/explanation/paper.md", "score | here")
+    (line,) = record("2026-11-27_analysis_rank")["rows"]
+    assert line["records"] == 74
+    found = {each["score"]: each for each in line["found"]["correlations"]}
+    for name, tau, interval, published in rows:
+        each = found[name]
+        assert tau == f"{each['tau']:.2f}"
+        assert interval == f"{each['low']:.2f} to {each['high']:.2f}"
+        assert published == ("–" if each["published"] is None else f"{each['published']:.2f}")
+        if each["published"] is not None:
+            assert each["low"] <= each["published"] <= each["high"]
+    assert f"τ of the number of parameters is {found['parameters']['tau']:.2f}" in text("docs/explanation/paper.md")

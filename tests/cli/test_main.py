@@ -279,6 +279,7 @@ def test_commands_in_the_help_stay_whole_and_colours_are_no_columns() -> None:
     assert shown[5:] == [command, f"╭ {'─' * 60} ╮"]
 
 
+@pytest.mark.slow
 def test_files_that_a_model_left_open_are_written(tmp_path: Path) -> None:
     (tmp_path / "logs.py").write_text(
         "from torch import nn\nLOG = open('log', 'w')\ndef make():\n    LOG.write('made')\n    return nn.Linear(3, 2)\n"

@@ -24,8 +24,8 @@ from ghn.finetuning import FinetuneConfig
         ({"noise": -1e-9}, "noise must be at least 0, not -1e-09"),
         ({"steps": -1}, "steps must be at least 0, not -1"),
         ({"weight_decay": -1.0}, r"weight_decay must be at least 0, not -1\.0"),
-        ({"warmup": -0.1}, "warmup is a share, 0 <= warmup < 1"),
-        ({"warmup": 1.0}, "warmup is a share, 0 <= warmup < 1"),
+        ({"warmup": -0.1}, "warmup is a share, from 0 to below 1"),
+        ({"warmup": 1.0}, "warmup is a share, from 0 to below 1"),
         ({"max_nonfinite": 0}, "max_nonfinite must be at least 1"),
     ],
 )

@@ -81,7 +81,7 @@ with Pool(2, 1) as pool:
 """
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("seconds", [0.3, *(pytest.param(value, marks=pytest.mark.slow) for value in (0.0, 1.0))])
 def test_ctrl_c_while_processes_start_is_the_affair_of_who_started_them(seconds: float) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", "import signal; signal.signal(2, signal.default_int_handler)\n" + STARTING],
