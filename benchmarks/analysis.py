@@ -53,6 +53,8 @@ def measured(name: str, models: list[str], data: str, images: int, kept: Path | 
         _, status, usage = os.wait4(process, 0)
         result = json.loads(found.read_text()) if found.exists() else {}
         records = [json.loads(file.read_text()) for file in Path(folder).glob("*.json") if file != found]
+    if "config" in result:
+        result["config"]["data"] = Path(data).name  # where it lies is nobody's affair
     seconds = [record["seconds"] for record in records if "seconds" in record]
     return {
         "task": name,
