@@ -5,7 +5,7 @@ Legend: B images, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import Any
@@ -15,13 +15,18 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
 
 from ghn.analysis.layers import Application, Layers
 from ghn.batch_norm import as_trained
-from ghn.common.modules import modules, named_buffers, named_parameters
+from ghn.common.modules import named_buffers, named_parameters
 from ghn.graph.record.trees import output_tensors
 
 Batch = tuple[Tensor, Tensor]
+
+
+RECURRENCES = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
+"""Functions that oneDNN or cuDNN may compute as a whole."""
 
 
 class UndefinedError(ValueError):
@@ -73,10 +78,7 @@ class Network:
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(as_trained(self.model, self.seed, batch_statistics=batch_statistics))
-            if any(isinstance(module, nn.LSTM) for module in modules(self.model)):
-                # In one operator for the whole layer its products could not be seen.
-                stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
-                stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+            stack.enter_context(_StepByStep())
             yield
 
     def outputs(
@@ -164,6 +166,18 @@ class Network:
             loss = self.loss()
             found = differentiated(loss, list(weights.values()))
         return dict(zip(weights, found, strict=True))
+
+
+class _StepByStep(TorchFunctionMode):
+    """Context in which recurrences run product by product: as one operator for all steps they could not be seen."""
+
+    def __torch_function__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func not in RECURRENCES:
+            return func(*args, **(kwargs or {}))
+        with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False):
+            return func(*args, **(kwargs or {}))
 
 
 def _has_gradients(parameter: Tensor) -> bool:
