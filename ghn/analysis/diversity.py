@@ -103,11 +103,7 @@ def chosen_shapes(networks: Networks, asked: Sequence[str] | None = None) -> dic
     frequent = _frequencies(networks)
     found, absent = {}, []
     for one, sizes in wanted.items():
-        those = [
-            shape
-            for shape in frequent
-            if (shape[:1] == sizes and len(shape) > 1 if len(sizes) == 1 else shape == sizes)
-        ]
+        those = [shape for shape in frequent if _is_meant(shape, sizes)]
         if those:
             found[one] = max(those, key=lambda shape: (frequent[shape], shape))
         else:
@@ -118,6 +114,11 @@ def chosen_shapes(networks: Networks, asked: Sequence[str] | None = None) -> dic
             f"no network has a weight of shape {absent[0]}; the most frequent are {', '.join(most) or 'none'}"
         )
     return found or {one: parsed(one) for one in most}
+
+
+def _is_meant(shape: tuple[int, ...], sizes: tuple[int, ...]) -> bool:
+    """A single number means any weight with so many outputs."""
+    return shape[0] == sizes[0] if len(sizes) == 1 < len(shape) else shape == sizes and len(sizes) > 1
 
 
 def _frequencies(networks: Networks) -> Counter[tuple[int, ...]]:
@@ -190,9 +191,8 @@ def _text(shape: Sequence[int]) -> str:
 
 def _row(asked: str, shape: tuple[int, ...], start: str, those: list[tuple[str, Tensor]], matched: bool) -> Diversity:
     # Of too many, some of all networks.
-    places = np.unique(
-        np.linspace(0, len(those) - 1, min(MOST_MATCHED if matched else MOST, len(those))).round().astype(int)
-    )
+    count = min(MOST_MATCHED if matched else MOST, len(those))
+    places = np.unique(np.linspace(0, len(those) - 1, count).round().astype(int))
     chosen = [those[place] for place in places] if those else []
     distances = distances_between([tensor for _, tensor in chosen], matched=matched)
     n = len(chosen)

@@ -139,11 +139,12 @@ def _dispatch(words: list[str]) -> int:
         with results_apart() if getattr(options, "json", False) else contextlib.nullcontext():
             module.run(options)
     except ValueError as error:
-        # Of a configuration, whose fields options are called like: told in what the user typed.
-        name, fault = getattr(error, "name", ""), getattr(error, "fault", "")
-        if not (name and fault and hasattr(options, name)):
+        from ghn.common.settings import SettingError
+
+        # Options are called like the fields of configurations: told in what the user typed.
+        if not (isinstance(error, SettingError) and hasattr(options, error.name)):
             raise
-        raise ValueError(f"--{name.replace('_', '-')} {fault}") from error
+        raise ValueError(f"--{error.name.replace('_', '-')} {error.fault}") from error
     return DONE
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from typing import Any
-from unicodedata import combining, east_asian_width
 
 LONGEST_LINE = 900
 """Characters of a message."""
@@ -36,13 +35,6 @@ def printable(text: str, *, keep: str = "") -> str:
 
 def _escape(sign: str) -> str:
     return sign.encode("unicode_escape").decode("ascii")
-
-
-def cells(text: str) -> int:
-    """Columns that a text takes where letters are all alike: two for wide ones, none for what stands on another."""
-    return sum(
-        0 if combining(sign) else 2 if east_asian_width(sign) in ("W", "F") else 1 for sign in text
-    ) if not text.isascii() else len(text)  # fmt: skip
 
 
 def one_line(text: str, limit: int = LONGEST_LINE) -> str:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from ghn.common.text import cells, printable
+from rich.cells import cell_len
+
+from ghn.common.text import printable
 from ghn.graph.computational_graph import ComputationalGraph, Node, ParameterSpec
 
 OP_SIZE, NAME_SIZE = 11.0, 9.0
@@ -66,7 +68,7 @@ def label_of(node: Node, parameters: Mapping[str, ParameterSpec] = MappingProxyT
         shape = "×".join(map(str, node.shape[:2])) if node.shape[1] > 1 else str(node.shape[0])
     name = _short_name(node.parameters)
     first = len(op) + (len(shape) + 1 if shape else 0)
-    width = max(first * OP_SIZE * CHARACTER, cells(name) * NAME_SIZE * CHARACTER, 30.0) + 12
+    width = max(first * OP_SIZE * CHARACTER, cell_len(name) * NAME_SIZE * CHARACTER, 30.0) + 12
     return Label(op, shape, name, round(width, 1), 30.0 if name else 19.0)
 
 

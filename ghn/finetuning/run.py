@@ -80,14 +80,7 @@ def finetune(
     """
     began = time.perf_counter()
     check_module(model)
-    if config is not None and not isinstance(config, FinetuneConfig):
-        raise ValueError(
-            f"config is a FinetuneConfig, not {type(config).__name__}; settings may be keywords: steps=100"
-        )
-    if "learning_rate" in settings:
-        # The only one that is tried.
-        settings.setdefault("learning_rates", (settings["learning_rate"],))
-    config = replace(config or FinetuneConfig(), **settings)
+    config = _configured(config, settings)
     if isinstance(data, str | os.PathLike):
         config = replace(config, data=os.fspath(data))
     home = None if folder is None else Path(folder)
@@ -99,6 +92,15 @@ def finetune(
     if home is not None and ranks.is_first:
         write_text(home / RESULT, json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n")
     return result
+
+
+def _configured(config: FinetuneConfig | None, settings: FinetuneOptions) -> FinetuneConfig:
+    if config is not None and not isinstance(config, FinetuneConfig):
+        raise ValueError(f"config is a FinetuneConfig, not {type(config).__name__}; or give keywords: steps=100")
+    if "learning_rate" in settings:
+        # The only one that is tried.
+        settings.setdefault("learning_rates", (settings["learning_rate"],))
+    return replace(config or FinetuneConfig(), **settings)
 
 
 def _signature() -> inspect.Signature:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ghn.common.text import cells, one_line, printable, shown, without_nan
+from ghn.common.text import one_line, printable, shown, without_nan
 
 
 @pytest.mark.parametrize(
@@ -105,10 +105,3 @@ def test_json_gets_no_number_that_is_not_finite() -> None:
     value = {"a": math.nan, 2: [1.5, math.inf, {"b": (-math.inf, "NaN", 3)}], "c": None}
     assert without_nan(value) == {"a": None, "2": [1.5, None, {"b": [None, "NaN", 3]}], "c": None}
     json.dumps(without_nan(value), allow_nan=False)
-
-
-@pytest.mark.parametrize(
-    ("text", "columns"), [("abc", 3), ("卷积", 4), ("e\u0301", 1), ("ｗ", 2), ("", 0), ("größe", 5)]
-)
-def test_columns_of_a_text(text: str, columns: int) -> None:
-    assert cells(text) == columns

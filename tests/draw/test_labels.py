@@ -77,3 +77,8 @@ def test_tooltips_have_everything() -> None:
     assert tooltip_of(graph, 1) == f"1: conv\n{AWKWARD}.weight (8, 3, 5, 5) weight, head"
     assert tooltip_of(graph, 2) == "2: bn\nnorm.weight (8,) norm_weight\nnorm.bias (8,) norm_bias"
     assert tooltip_of(graph, 3) == "3: max_pool (1, 1, 3, 2)"
+
+
+def test_wide_characters_have_room() -> None:
+    wide, plain = (label_of(Node("sum", (name,))).width for name in ("卷积" * 8, "ab" * 8))
+    assert wide == label_of(Node("sum", ("a" * 32,))).width > plain
