@@ -122,11 +122,14 @@ class FolderPlace:
                 raise OSError(f"{path} could not be written to its end")
 
     def sizes(self, folder: str) -> Mapping[str, int]:
-        try:
-            with os.scandir(self._root / folder) as entries:
-                return {entry.name: entry.stat().st_size for entry in entries if entry.name[0] != "."}
-        except FileNotFoundError:
-            return {}
+        found: dict[str, int] = {}
+        with suppress(FileNotFoundError), os.scandir(self._root / folder) as entries:
+            for entry in entries:
+                # One that goes meanwhile takes none of the others with it.
+                with suppress(FileNotFoundError):
+                    if entry.name[0] != ".":
+                        found[entry.name] = entry.stat().st_size
+        return found
 
     def read(self, name: str, start: int = 0) -> bytes | None:
         try:

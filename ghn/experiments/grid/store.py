@@ -147,25 +147,31 @@ class Store:
             self.place.remove(f"claims/{digest}.{number}")
 
     def _make_claim(self, digest: str) -> bool:
-        content = self.driver.encode()
-        number = 0
-        if not self.place.create(f"claims/{digest}.0", content) or self._claims_of(digest)[-1:] != [0]:
-            with suppress(FileNotFoundError):
-                numbers = self._claims_of(digest)
-                if numbers:
-                    number = numbers[-1]
-                    owner = (self.place.read(f"claims/{digest}.{number}") or b"").decode()
-                    if owner == self.driver or (self._lives(owner) if owner else self._stirs(digest, b"")):
-                        return False
-                    number += 1
-            if not self.place.create(f"claims/{digest}.{number}", content):
+        made = self.place.create(f"claims/{digest}.0", self.driver.encode())
+        numbers = self._claims_of(digest)
+        number = max(numbers, default=0)
+        if made and number == 0:
+            # Also where the list does not show it yet.
+            self._claims[digest] = 0
+            return True
+        if numbers:
+            owner = (self.place.read(f"claims/{digest}.{number}") or b"").decode()
+            if owner == self.driver:
+                # Held already; or made below a greater number, whose owner has let it go since.
+                mine = digest not in self._claims
+                self._claims.setdefault(digest, number)
+                return mine
+            if self._lives(owner) if owner else self._stirs(digest, b""):
                 return False
+            number += 1
+        if not self.place.create(f"claims/{digest}.{number}", self.driver.encode()):
+            return False
         self._claims[digest] = number
         return True
 
     def _claims_of(self, digest: str) -> list[int]:
         names = (name.rpartition(".") for name in self.place.sizes("claims"))
-        return sorted(int(number) for start, _, number in names if start == digest and number.isdecimal())
+        return [int(number) for start, _, number in names if start == digest and number.isdecimal()]
 
     def _drop_claims(self, digest: str) -> None:
         mine = self._claims.pop(digest, -1)

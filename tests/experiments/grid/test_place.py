@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -90,3 +91,27 @@ def test_a_folder_that_is_not_needed_is_not_made(tmp_path: Path) -> None:
     place = open_place(tmp_path / "new")
     assert place.sizes("results") == {}
     assert not os.path.lexists(tmp_path / "new")
+
+
+def test_what_goes_while_a_folder_is_listed_takes_nothing_with_it(tmp_path: Path) -> None:
+    place = open_place(tmp_path)
+    assert place.create("claims/stays", b"text")
+    for number in range(200):
+        assert place.create(f"claims/goes{number}", b"")
+    missed, ended = [], threading.Event()
+
+    def come_and_go() -> None:
+        while not ended.is_set():
+            for number in range(200):
+                place.remove(f"claims/goes{number}")
+                place.create(f"claims/goes{number}", b"")
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        for _ in range(200):
+            missed += [] if place.sizes("claims").get("stays") == 4 else [1]
+    finally:
+        ended.set()
+        thread.join()
+    assert not missed

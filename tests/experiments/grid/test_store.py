@@ -188,3 +188,28 @@ def test_a_line_is_a_plain_record(tmp_path: Path) -> None:
         store.finish(record(A, kind="evaluate"))
     (file,) = (tmp_path / "results").iterdir()
     assert json.loads(file.read_text()) == {"digest": A, "kind": "evaluate", "value": {"top1": 0.5}}
+
+
+def test_a_claim_counts_where_the_list_of_claims_is_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = open_place(tmp_path)
+    with Store(place) as one, Store(open_place(tmp_path)) as two:
+        monkeypatch.setattr(place, "sizes", lambda folder: {})
+        assert one.claim(A)
+        assert not two.claim(A)
+        assert not one.claim(A)
+
+
+def test_a_claim_below_one_that_is_held_is_taken_up_when_that_is_let_go(opened: Callable[[], Place]) -> None:
+    gone = Store(opened()).__enter__()
+    with Store(opened()) as one, Store(opened()) as two, Store(opened()) as three:
+        assert gone.claim(A)
+        dead(gone)
+        opened().remove(f"drivers/{gone.driver}")
+        assert one.claim(A), "by a greater number"
+        opened().remove(f"claims/{A}.0")
+        assert not two.claim(A), "the lowest is free, and made; the greater one holds"
+        assert not three.claim(A)
+        one.release(A)
+        assert not three.claim(A), "two has one"
+        assert two.claim(A)
+        assert not two.claim(A), "once"
