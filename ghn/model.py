@@ -19,7 +19,7 @@ from ghn.batch_norm import norms_with_statistics, statistics_from
 from ghn.checkpoint.errors import CheckpointError
 from ghn.checkpoint.load import load_images, load_pretrained
 from ghn.checkpoint.save import save_pretrained, writing
-from ghn.common.errors import OneLineError, check_path
+from ghn.common.errors import WrongTypeError, check_path
 from ghn.common.modules import holding, named_buffers
 from ghn.data.image_set import ImageSet
 from ghn.graph import ComputationalGraph
@@ -355,7 +355,7 @@ def _loaded(ghn: str | Path | hypernet.GHN) -> hypernet.GHN:
     if isinstance(ghn, hypernet.GHN):
         return ghn
     if not isinstance(ghn, str | os.PathLike):
-        raise OneLineError(
+        raise WrongTypeError(
             f"ghn is a hypernetwork, or its name or path, not {type(ghn).__name__}; what the model is called with is "
             "example_inputs=..."
         )

@@ -24,6 +24,10 @@ class OneLineError(ValueError):
         super().__init__(one_line(str(message)))
 
 
+class WrongTypeError(OneLineError, TypeError):
+    """An argument of a type that means nothing here; a TypeError, and one line as all errors of ours."""
+
+
 def check_path(value: object, what: str) -> None:
     """See that something can name a file.
 
@@ -32,10 +36,11 @@ def check_path(value: object, what: str) -> None:
         what: What it is, for the message.
 
     Raises:
-        OneLineError: A ValueError, if it is none.
+        WrongTypeError: A TypeError and ValueError, if it is of another type.
+        OneLineError: A ValueError, if it is empty.
     """
     if not isinstance(value, str | os.PathLike):
-        raise OneLineError(f"{what} is a text or a path, not {type(value).__name__}")
+        raise WrongTypeError(f"{what} is a text or a path, not {type(value).__name__}")
     if not os.fspath(value):
         raise OneLineError(f"{what} is an empty text; give it a name")
 
@@ -44,12 +49,13 @@ def check_seed(seed: object) -> int:
     """A seed as PyTorch takes it, of whatever type of whole numbers it is.
 
     Raises:
-        OneLineError: A ValueError, if it is none, or has more than 64 bits.
+        WrongTypeError: A TypeError and ValueError, if it is none.
+        OneLineError: A ValueError, if it has more than 64 bits.
     """
     try:
         number = operator.index(seed)  # type: ignore[arg-type]
     except (TypeError, RuntimeError):
-        number = 2**64
+        raise WrongTypeError(f"seed is a whole number of 64 bits, not {seed!r}") from None
     if not -(2**63) <= number < 2**64:
         raise OneLineError(f"seed is a whole number of 64 bits, not {seed!r}")
     return number

@@ -14,15 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ghn.common.errors import WrongTypeError
 from ghn.common.private_torch import MODULE_BUFFERS, MODULE_CHILDREN, MODULE_PARAMETERS
 from ghn.common.text import shown
 
 
 def check_module(model: object) -> None:
-    """Raise a ValueError in one line unless a model is one."""
+    """Raise a WrongTypeError in one line unless a model is one."""
     if not isinstance(model, nn.Module):
         said = f" {shown(model, 60)!r}" if isinstance(model, str) else ""
-        raise ValueError(f"a model is a torch.nn.Module, not {type(model).__name__}{said}; build it first")
+        raise WrongTypeError(f"a model is a torch.nn.Module, not {type(model).__name__}{said}; build it first")
 
 
 def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:

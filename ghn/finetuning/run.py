@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from ghn.common.devices import chosen_device
+from ghn.common.errors import WrongTypeError
 from ghn.common.files import write_text
 from ghn.common.memory import is_out_of_memory
 from ghn.common.modules import check_module, modes_kept
@@ -96,7 +97,7 @@ def finetune(
 
 def _configured(config: FinetuneConfig | None, settings: FinetuneOptions) -> FinetuneConfig:
     if config is not None and not isinstance(config, FinetuneConfig):
-        raise ValueError(f"config is a FinetuneConfig, not {type(config).__name__}; or give keywords: steps=100")
+        raise WrongTypeError(f"config is a FinetuneConfig, not {type(config).__name__}; or give keywords: steps=100")
     if "learning_rate" in settings:
         # The only one that is tried.
         settings.setdefault("learning_rates", (settings["learning_rate"],))

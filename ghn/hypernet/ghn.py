@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from ghn.common.errors import WrongTypeError
 from ghn.graph.computational_graph import ComputationalGraph
 from ghn.graph.vocabulary import PRIMITIVES
 from ghn.hypernet.batch import GraphBatch
@@ -39,7 +40,7 @@ class GHN(nn.Module):
     def __init__(self, config: GHNConfig) -> None:
         super().__init__()
         if not isinstance(config, GHNConfig):
-            raise ValueError(f"config is a GHNConfig, e.g. GHNConfig.preset('ghn3-t'), not {type(config).__name__}")
+            raise WrongTypeError(f"config is a GHNConfig, e.g. GHNConfig.preset('ghn3-t'), not {type(config).__name__}")
         self.config = config
         D = config.hidden
         self.embed = nn.Embedding(len(PRIMITIVES), D)

@@ -10,7 +10,7 @@ from typing import Any, TypedDict, Unpack
 
 from torch import Tensor, nn
 
-from ghn.common.errors import OneLineError
+from ghn.common.errors import OneLineError, WrongTypeError
 from ghn.graph.computational_graph import ComputationalGraph
 from ghn.hypernet.ghn import GHN
 from ghn.hypernet.keep import HeadOption
@@ -159,9 +159,9 @@ def several(models: Iterable[nn.Module]) -> Iterable[nn.Module]:
         ValueError: For a single model: containers of modules can be gone through, too.
     """
     if isinstance(models, nn.Module) and not isinstance(models, nn.ModuleList):
-        raise ValueError(f"models must be a list of models, not one {type(models).__name__}; pass [model]")
+        raise WrongTypeError(f"models must be a list of models, not one {type(models).__name__}; pass [model]")
     if not isinstance(models, Iterable) or isinstance(models, str):
-        raise ValueError(f"models must be a list of models, not {type(models).__name__}")
+        raise WrongTypeError(f"models must be a list of models, not {type(models).__name__}")
     return models
 
 

@@ -101,6 +101,7 @@ def test_public_functions_say_what_they_take(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=said) as caught:
         call(tmp_path / "out")
     assert str(caught.value).isprintable()
+    assert isinstance(caught.value, TypeError) == (name not in ("empty name", "strict", "labels"))
     assert not list(tmp_path.iterdir())
 
 
