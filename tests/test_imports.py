@@ -168,10 +168,14 @@ def test_importing_the_package_imports_no_other() -> None:
     assert not imported("import ghn, ghn.cli, ghn.zoo") & (OPTIONAL | REQUIRED)
 
 
-def test_no_module_imports_an_optional_library_before_it_is_needed() -> None:
+def test_all_modules_together_import_no_optional_library_and_hide_no_function() -> None:
     program = "import importlib, pkgutil, ghn\n"
     program += "for found in pkgutil.walk_packages(ghn.__path__, 'ghn.'):\n"
-    program += "    found.name == 'ghn.__main__' or importlib.import_module(found.name)"
+    program += "    found.name == 'ghn.__main__' or importlib.import_module(found.name)\n"
+    # A module takes the place of what its package has of the same name.
+    program += "modules = [name for name in ghn.__all__ if type(getattr(ghn, name)).__name__ == 'module']\n"
+    program += "assert modules == ['analysis', 'deepnets', 'initializers'], modules\n"
+    program += "assert type(ghn.finetune).__name__ == 'function'"
     modules = imported(program)
     assert not modules & OPTIONAL
     assert modules > REQUIRED

@@ -6,6 +6,6 @@ from ghn.meta.config import MetaTrainingConfig, Space
 TINY = MetaTrainingConfig(
     hypernet=GHNConfig(hidden=8, layers=1, heads=2, num_classes=10, max_channels=8, spatial=3),
     data="digits",
-    space=Space(max_megamacs=25.0, max_cells=5),
+    space=Space(max_megamacs=60.0, max_cells=8),
     log_every=1,
 )

@@ -51,7 +51,7 @@ def test_from_a_network_to_itself_it_is_the_identity(name: str) -> None:
         ("resnet18", "resnet34"),
         pytest.param("resnet50", "wide_resnet50_2", marks=pytest.mark.slow),
         pytest.param("densenet121", "densenet169", marks=pytest.mark.slow),
-        ("efficientnet_b0", "efficientnet_b2"),
+        pytest.param("efficientnet_b0", "efficientnet_b2", marks=pytest.mark.slow),
         pytest.param("swin_t", "swin_s", marks=pytest.mark.slow),
         ("timm:vit_tiny_patch16_224,depth=4", "timm:vit_small_patch16_224,depth=7"),
         ("timm:convnext_atto", "timm:convnext_nano"),
@@ -99,7 +99,15 @@ def test_the_report_and_everything_but_the_tensors() -> None:
     assert sources == {*report.changed}
 
 
-@pytest.mark.parametrize("name", ["densenet121", "swin_t", "efficientnet_b0", "timm:convnext_atto"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "densenet121",
+        pytest.param("swin_t", marks=pytest.mark.slow),
+        pytest.param("efficientnet_b0", marks=pytest.mark.slow),
+        "timm:convnext_atto",
+    ],
+)
 @pytest.mark.parametrize("source", ["resnet18", "timm:vit_tiny_patch16_224,depth=3"])
 def test_across_families_all_is_finite_and_accounted_for(source: str, name: str) -> None:
     model = zoo(name, 2)
