@@ -56,7 +56,7 @@ def copy(tmp_path: Path) -> Path:
 
 def lint(folder: Path) -> tuple[int, str]:
     """Exit code and report of `lint-imports` for the package in a folder."""
-    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     environment = {**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "200"}
     result = run(command, cwd=folder, env=environment)
     return result.returncode, result.stdout + result.stderr

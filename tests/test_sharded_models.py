@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.warm import Program
 
@@ -112,6 +113,9 @@ print("done")
 """
 
 
+@pytest.mark.skipif(
+    tuple(map(int, torch.__version__.split(".")[:2])) < (2, 7), reason="PyTorch runs fully_shard on the CPU from 2.7 on"
+)
 @pytest.mark.parametrize("world", [2, *(pytest.param(world, marks=pytest.mark.slow) for world in (3, 4))])
 def test_sharded_models_equal_whole_ones(world: int, tmp_path: Path) -> None:
     words = [(str(rank), str(world), str(tmp_path / "store")) for rank in range(world)]

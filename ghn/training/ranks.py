@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -198,7 +199,14 @@ class Ranks:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.world > 1 and self.owned and dist.is_initialized():
+            # PyTorch before 2.7 may wait for ever: the group's destructor keeps Python's lock while it waits for gloo's
+            # threads, of which one may want the lock to let go of the last tensor. Meanwhile it gets it.
+            time.sleep(_LETTING_GO)
             dist.destroy_process_group()
+
+
+_LETTING_GO = 0.05
+"""Seconds in which gloo's threads let go of what they summed last."""
 
 
 def _cause(error: Exception) -> str:
