@@ -196,3 +196,16 @@ def test_scores_of_the_papers_networks() -> None:
         if each["published"] is not None:
             assert each["low"] <= each["published"] <= each["high"]
     assert f"τ of the number of parameters is {found['parameters']['tau']:.2f}" in text("docs/explanation/paper.md")
+
+
+def test_training_tells_how_slowly_hypernetworks_start() -> None:
+    said = " ".join(text("docs/training.md").split())
+    rows = record("2026-11-27_slow_start")["rows"]
+    order = [(variant, rate) for variant in ("variance", "published") for rate in (0.002, 0.0005)]
+    losses = [[row["loss"] for row in rows if (row["variant"], row["rate"]) == one] for one in order]
+    shown = ["{:.2f}, {:.2f} and {:.2f}".format(*found) for found in losses]
+    first, second, third, fourth = shown
+    assert f"with `variance` to {first}, and {second}; as published to {third}, and {fourth}." in said
+    assert {round(row["alike"], 1) for row in rows} == {0.9}
+    assert "(0.99 to 1.00)" in said
+    assert min(row["alike_after"] for row in rows) > 0.985
