@@ -209,3 +209,18 @@ def test_training_tells_how_slowly_hypernetworks_start() -> None:
     assert {round(row["alike"], 1) for row in rows} == {0.9}
     assert "(0.99 to 1.00)" in said
     assert min(row["alike_after"] for row in rows) > 0.985
+
+
+def test_training_tells_what_objectives_reach() -> None:
+    rows = record("2026-11-27_objectives")["rows"]
+
+    def accuracy(row: dict[str, Any], name: str) -> str:
+        return f"{100 * row[name]:.1f} ± {100 * row[f'{name}_std']:.1f}"
+
+    shown = [[accuracy(row, "at_once"), accuracy(row, "after"), f"{100 * row['random']:.1f}"] for row in rows]
+    assert [cells[1:] for cells in table("docs/training.md", "objective")[1:]] == shown
+    plain, *others = ([one["adapted_accuracy"] for one in row["runs"]] for row in rows[1:])
+    for found in others:
+        assert sum(ours > theirs for ours, theirs in zip(found, plain, strict=True)) == 2
+    gains = [f"{100 * (row['after'] - rows[1]['after']):.1f}" for row in rows[2:]]
+    assert f"by {gains[0]} and {gains[1]} points in the mean" in " ".join(text("docs/training.md").split())

@@ -56,7 +56,10 @@ def parse(module: ModuleType, command: str, words: Sequence[str]) -> Any:
         if line.startswith("Missing") and (unknown := _unknown_options(module.Options, known)):
             # Whoever misspells an option has to hear of it first, and not of what it may have stood for.
             line = f"Unrecognized options: {', '.join(unknown)}"
-        raise ValueError(f"{line}; see `ghn {command} --help`") from None
+    except ValueError as error:
+        # Of the options' own checks; some versions of tyro print these as complaints.
+        line = str(error)
+    raise ValueError(f"{line}; see `ghn {command} --help`")
 
 
 def flags_of(name: str, hint: Any, default: Any) -> tuple[str, ...]:
