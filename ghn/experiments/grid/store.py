@@ -19,7 +19,7 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -98,8 +98,9 @@ class Store:
 
     def refresh(self) -> None:
         """Take note of cells that were finished meanwhile, by whatever driver."""
-        for line in self._new_lines():
-            self._done.add(bytes.fromhex(line[_START:_END].decode()))
+        with self._answering():
+            for line in self._new_lines():
+                self._done.add(bytes.fromhex(line[_START:_END].decode()))
 
     def records(self, digests: Iterable[str]) -> Iterator[dict[str, Any]]:
         """The records of finished cells, in the order in which they were stored; of one stored twice the first."""
@@ -113,10 +114,11 @@ class Store:
 
     def claim(self, digest: str) -> bool:
         """Whether this driver is to compute a cell: nobody else does, and it is not finished."""
-        if not self._make_claim(digest):
-            return False
-        # Whoever had it before took its claim away after its result was there.
-        self.refresh()
+        with self._answering():
+            if not self._make_claim(digest):
+                return False
+            # Whoever had it before took its claim away after its result was there.
+            self.refresh()
         if digest in self:
             self._drop_claims(digest)
             return False
@@ -147,24 +149,38 @@ class Store:
             self.place.remove(f"claims/{digest}.{number}")
 
     def _make_claim(self, digest: str) -> bool:
-        made = self.place.create(f"claims/{digest}.0", self.driver.encode())
+        if self.place.create(f"claims/{digest}.0", self.driver.encode()):
+            return self._keep(digest, 0, self._claims_of(digest))
         numbers = self._claims_of(digest)
-        number = max(numbers, default=0)
-        if made and number == 0:
-            # Also where the list does not show it yet.
-            self._claims[digest] = 0
-            return True
-        if numbers:
-            owner = (self.place.read(f"claims/{digest}.{number}") or b"").decode()
-            if owner == self.driver:
-                # Held already; or made below a greater number, whose owner has let it go since.
-                mine = digest not in self._claims
-                self._claims.setdefault(digest, number)
-                return mine
-            if self._lives(owner) if owner else self._stirs(digest, b""):
-                return False
-            number += 1
-        if not self.place.create(f"claims/{digest}.{number}", self.driver.encode()):
+        if not numbers:
+            return False  # taken away since: the next look finds the result, or makes one
+        number = max(numbers)
+        content = self.place.read(f"claims/{digest}.{number}")
+        if content is None:
+            return False
+        owner, written = content.decode(), f"{digest}.{number}"
+        if owner:
+            self._seen.pop(written, None)
+        if owner == self.driver:
+            # Held already; or made by a request that was answered as if it had failed.
+            return digest not in self._claims and self._keep(digest, number, numbers)
+        if self._lives(owner) if owner else self._stirs(written, content):
+            return False
+        if not self.place.create(f"claims/{digest}.{number + 1}", self.driver.encode()):
+            return False
+        # Who went in good order took his claim away, and somebody else may have made the lowest meanwhile.
+        unchanged = self.place.read(f"claims/{digest}.{number}") == content
+        return self._keep(digest, number + 1, self._claims_of(digest) if unchanged else None)
+
+    def _keep(self, digest: str, number: int, numbers: Sequence[int] | None) -> bool:
+        """Whether a claim that was just made holds: nobody has a greater one. Else it is taken away again.
+
+        One that is no longer its maker's went with a finished cell, whose result everybody finds: so it does no harm to
+        take away what another has made in its place.
+        """
+        above = f"claims/{digest}.{number + 1}"  # looked for by its name, too: lists may be late
+        if numbers is None or max(numbers, default=0) > number or self.place.read(above) is not None:
+            self.place.remove(f"claims/{digest}.{number}")
             return False
         self._claims[digest] = number
         return True
@@ -175,7 +191,8 @@ class Store:
 
     def _drop_claims(self, digest: str) -> None:
         mine = self._claims.pop(digest, -1)
-        for number in range(mine + 1):
+        # The lowest last: without it others make one.
+        for number in reversed(range(mine + 1)):
             self.place.remove(f"claims/{digest}.{number}")
 
     def _lives(self, driver: str) -> bool:

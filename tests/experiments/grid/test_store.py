@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
+import threading
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -199,7 +202,7 @@ def test_a_claim_counts_where_the_list_of_claims_is_late(tmp_path: Path, monkeyp
         assert not one.claim(A)
 
 
-def test_a_claim_below_one_that_is_held_is_taken_up_when_that_is_let_go(opened: Callable[[], Place]) -> None:
+def test_a_claim_below_one_that_is_held_does_not_hold(opened: Callable[[], Place]) -> None:
     gone = Store(opened()).__enter__()
     with Store(opened()) as one, Store(opened()) as two, Store(opened()) as three:
         assert gone.claim(A)
@@ -209,7 +212,83 @@ def test_a_claim_below_one_that_is_held_is_taken_up_when_that_is_let_go(opened: 
         opened().remove(f"claims/{A}.0")
         assert not two.claim(A), "the lowest is free, and made; the greater one holds"
         assert not three.claim(A)
+        assert opened().sizes("claims").keys() == {f"{A}.1"}, "what does not hold is taken away"
         one.release(A)
-        assert not three.claim(A), "two has one"
         assert two.claim(A)
         assert not two.claim(A), "once"
+        assert not three.claim(A)
+
+
+def test_two_that_find_a_claim_of_one_who_went_do_not_both_take_it(tmp_path: Path) -> None:
+    """Between the look of the first and its claim, the owner goes in good order, and the second makes the lowest."""
+    place = open_place(tmp_path)
+    owner = Store(open_place(tmp_path)).__enter__()
+    assert owner.claim(A)
+    with Store(place) as one, Store(open_place(tmp_path)) as two:
+        taken: list[bool] = []
+        read, lives = place.read, one._lives
+
+        def goes(driver: str) -> bool:
+            owner.__exit__()
+            found = lives(driver)
+            taken.append(two.claim(A))
+            return found
+
+        one._lives = goes  # type: ignore[method-assign]
+        assert not one.claim(A)
+        assert taken == [True]
+        assert read(f"claims/{A}.1") is None, "nothing stays of what did not hold"
+
+
+def test_an_empty_claim_that_comes_and_goes_is_waited_for_each_time(tmp_path: Path) -> None:
+    place = open_place(tmp_path)
+    with Store(place, lease=0.3) as one, Store(open_place(tmp_path)) as two:
+        for _ in range(2):
+            assert place.create(f"claims/{A}.0", b"")
+            assert not one.claim(A)
+            place.remove(f"claims/{A}.0")
+            assert two.claim(A)
+            assert not one.claim(A)
+            two.release(A)
+            time.sleep(0.4)
+
+
+def test_drivers_that_come_and_go_never_hold_one_cell_together(tmp_path: Path) -> None:
+    """Each claims what it can, lets go or finishes, ends and begins anew, until all is finished."""
+    digests = [f"{number:032x}" for number in range(12)]
+    held: dict[str, str] = {}
+    finished: list[str] = []
+    lock, faults = threading.Lock(), []
+
+    def drive(seed: int) -> None:
+        chance = random.Random(seed)
+        while len(set(finished)) < len(digests):
+            with Store(open_place(tmp_path)) as store:
+                for digest in chance.sample(digests, 6):
+                    if not store.claim(digest):
+                        continue
+                    with lock:
+                        if digest in held or digest in finished:
+                            faults.append(digest)
+                        held[digest] = store.driver
+                    time.sleep(chance.random() / 500)
+                    with lock:
+                        del held[digest]
+                        ends = chance.random()
+                        if ends < 0.1:
+                            finished.append(digest)
+                    if ends < 0.1:
+                        store.finish(record(digest))
+                    elif ends < 0.8:
+                        store.release(digest)
+                    else:
+                        break  # with what it holds, in good order
+
+    threads = [threading.Thread(target=drive, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults
+    assert sorted(finished) == digests
+    assert open_place(tmp_path).sizes("claims") == {}
