@@ -237,5 +237,5 @@ def _named(error: ValueError, number: int, model: nn.Module) -> ValueError:
     """The error with the model's number and class before it."""
     from ghn.graph.trace import TraceError
 
-    kind = TraceError if isinstance(error, TraceError) else OneLineError
+    kind = next((kind for kind in (TraceError, WrongTypeError) if isinstance(error, kind)), OneLineError)
     return kind(f"model {number} ({type(model).__name__}): {error}")

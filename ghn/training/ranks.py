@@ -201,8 +201,10 @@ class Ranks:
         if self.world > 1 and self.owned and dist.is_initialized():
             # PyTorch before 2.7 may wait for ever: the group's destructor keeps Python's lock while it waits for gloo's
             # threads, of which one may want the lock to let go of the last tensor. Meanwhile it gets it.
-            time.sleep(_LETTING_GO)
-            dist.destroy_process_group()
+            try:
+                time.sleep(_LETTING_GO)
+            finally:
+                dist.destroy_process_group()
 
 
 _LETTING_GO = 0.05

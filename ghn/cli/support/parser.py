@@ -51,15 +51,16 @@ def parse(module: ModuleType, command: str, words: Sequence[str]) -> Any:
     try:
         with contextlib.redirect_stderr(complaint), contextlib.redirect_stdout(_Page("utf-8")), _in_columns(WIDE):
             return tyro.cli(module.Options, args=known, **settings)
-    except SystemExit:
+    except SystemExit as error:
+        cause: BaseException = error
         line = complaint_line(complaint.getvalue())
         if line.startswith("Missing") and (unknown := _unknown_options(module.Options, known)):
             # Whoever misspells an option has to hear of it first, and not of what it may have stood for.
             line = f"Unrecognized options: {', '.join(unknown)}"
     except ValueError as error:
         # Of the options' own checks; some versions of tyro print these as complaints.
-        line = str(error)
-    raise ValueError(f"{line}; see `ghn {command} --help`")
+        cause, line = error, str(error)
+    raise ValueError(f"{line}; see `ghn {command} --help`") from cause
 
 
 def flags_of(name: str, hint: Any, default: Any) -> tuple[str, ...]:
