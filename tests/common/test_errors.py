@@ -86,6 +86,7 @@ CALLS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "seed": (lambda _: ghn.initialize(network(), seed="a"), "seed is a whole number .*, not 'a'"),
     "strict": (lambda _: ghn.predict(network(), strict="a"), "strict is a fraction .*, not 'a'"),
     "models": (lambda _: ghn.predict_many(3), "models must be a list of models, not int"),
+    "one of the models": (lambda _: ghn.predict_many([3]), r"model 0 \(int\): a model is a torch.nn.Module, not int"),
     "a name for models": (lambda _: ghn.predict_many("resnet18"), "a list of models, not str"),
     "start": (lambda _: create(None), "a start is a text or a path, not NoneType"),
     "labels": (lambda _: ghn.calibrate(network(), [(IMAGES, LABELS[:9])]), "32 images and 9 labels"),
