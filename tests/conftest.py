@@ -1,8 +1,6 @@
 """Fixtures shared by all tests."""
 
-import gc
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,9 +45,8 @@ def mesh(tmp_path: Path) -> Iterator[Any]:
     import torch.distributed as dist
     from torch.distributed.device_mesh import init_device_mesh
 
+    from ghn.training.ranks import end_group
+
     dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
     yield init_device_mesh("cpu", (1,))
-    # As `Ranks` does: what gloo's threads hold must be let go before PyTorch 2.6 waits for them.
-    gc.collect()
-    time.sleep(0.2)
-    dist.destroy_process_group()
+    end_group()

@@ -114,7 +114,7 @@ print("done")
 
 
 @pytest.mark.skipif(
-    tuple(map(int, torch.__version__.split(".")[:2])) < (2, 7), reason="PyTorch runs fully_shard on the CPU from 2.7 on"
+    torch.__version__.startswith("2.6."), reason="PyTorch 2.6 does not run fully_shard's modules on the CPU"
 )
 @pytest.mark.parametrize("world", [2, *(pytest.param(world, marks=pytest.mark.slow) for world in (3, 4))])
 def test_sharded_models_equal_whole_ones(world: int, tmp_path: Path) -> None:

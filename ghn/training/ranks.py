@@ -199,16 +199,23 @@ class Ranks:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.world > 1 and self.owned and dist.is_initialized():
-            # PyTorch before 2.7 may wait for ever: the group's destructor keeps Python's lock while it waits for gloo's
-            # threads, of which one may want the lock to let go of the last tensor. Meanwhile it gets it.
-            try:
-                time.sleep(_LETTING_GO)
-            finally:
-                dist.destroy_process_group()
+            end_group()
 
 
 _LETTING_GO = 0.05
 """Seconds in which gloo's threads let go of what they summed last."""
+
+
+def end_group() -> None:
+    """Destroy the process group.
+
+    PyTorch 2.6 may wait for ever: the group's destructor keeps Python's lock while it waits for gloo's threads, one of
+    which may want the lock to let go of its last tensor. So they get it before.
+    """
+    try:
+        time.sleep(_LETTING_GO)
+    finally:
+        dist.destroy_process_group()
 
 
 def _cause(error: Exception) -> str:
