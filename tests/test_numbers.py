@@ -224,3 +224,13 @@ def test_training_tells_what_objectives_reach() -> None:
         assert sum(ours > theirs for ours, theirs in zip(found, plain, strict=True)) == 2
     gains = [f"{100 * (row['after'] - rows[1]['after']):.1f}" for row in rows[2:]]
     assert f"by {gains[0]} and {gains[1]} points in the mean" in " ".join(text("docs/training.md").split())
+
+
+def test_models_tells_what_predictions_at_once_are_worth() -> None:
+    rows = record("2026-11-27_predict_many")["rows"]
+    known = sorted(f"{row['ratio']:.1f}" for row in rows if not row["traced"])
+    said = " ".join(text("docs/models.md").split())
+    assert f"at once {known[0]} to {known[-1]} times as many as one by one from graphs that are there" in said
+    assert max(row["ratio"] for row in rows if row["traced"]) < 1.05, (
+        "none more where each model has to be traced first"
+    )

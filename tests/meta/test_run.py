@@ -342,6 +342,7 @@ def test_a_state_of_the_version_before_goes_on_with_its_losses(tmp_path: Path) -
     assert trainer.step_count == 8
     losses = {entry["step"]: (entry["loss"], entry["penalty"]) for entry in log_of(tmp_path) if "loss" in entry}
     assert losses.keys() == FROM_BEFORE.keys()
-    # Bit for bit on one machine; others, and other versions of PyTorch, round in other places.
+    # Bit for bit on one machine; others round in other places, PyTorch 2.6 in more of them.
+    allowed = 5e-4 if torch.__version__.startswith("2.6.") else 1e-4
     for step, expected in FROM_BEFORE.items():
-        assert losses[step] == pytest.approx(expected, rel=5e-4)
+        assert losses[step] == pytest.approx(expected, rel=allowed)
