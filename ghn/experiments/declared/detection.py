@@ -54,7 +54,7 @@ def _report(scale: Scale, results: Results) -> Report:
         theirs = [None if column is None else published("table8", method.name, column) for column in columns]
         rows.append(Row(name=method.name, entries=entries, published=theirs))
     notes = [
-        "average precision at an overlap of 0.5 in per cent, on images of Penn-Fudan; mean ± std over "
+        "average precision at an overlap of 0.5 in per cent, on the last images of PennFudanPed/; mean ± std over "
         f"{scale.seeds} runs"
     ]
     return TABLE8.made(scale, results, columns=list(backbones(scale)), rows=rows, notes=notes)
