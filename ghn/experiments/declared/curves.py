@@ -21,7 +21,7 @@ POINTS = 90
 def methods(scale: Scale) -> list[Method]:
     """The starts of the table: random, learned scales, hypernetworks."""
     known = hypernetworks(scale)
-    # A small epoch is as long for what learns its scales: with their own settings that would cost more than the training.
+    # Of the small scale's epochs: with their own settings they would take longer than the training.
     learned = "" if scale.name == "paper" else f":steps={scale.epoch}"
     return [
         RANDOM,
