@@ -20,6 +20,7 @@ from ghn.common.text import shown
 from ghn.common.untrusted.errors import FormatError
 from ghn.common.untrusted.json_text import parse_json
 from ghn.common.untrusted.opening import open_regular
+from ghn.common.untrusted.states import most_tensors
 
 MAX_HEADER = 4 << 20
 """Bytes; those of `MAX_KEYS` tensors take a fourth of it."""
@@ -76,6 +77,38 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
     return stored
 
 
+def check_header(path: Path) -> None:
+    """See that a safetensors file of any network can be opened: the library itself allocates whatever a header says.
+
+    Raises:
+        CheckpointError: Without the file's name: if its header is too long, says what no tensor has, or of more tensors
+            than a file of its size may hold (`most_tensors`).
+        FormatError: If it is no ordinary file.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        header, _ = raw_header(file, size)
+    header.pop("__metadata__", None)
+    if len(header) > most_tensors(size):
+        raise CheckpointError(f"holds {len(header):,} tensors, more than {most_tensors(size):,}: too many for its size")
+    for key, entry in header.items():
+        match entry:
+            case {"dtype": str(), "shape": list() as shape, "data_offsets": [int() as begin, int() as end]} if (
+                0 <= begin <= end <= size and _sides(shape, 64)
+            ):
+                pass
+            case _:
+                raise _undescribed(key)
+
+
+def _sides(shape: list[Any], axes: int) -> bool:
+    return len(shape) <= axes and all(type(side) is int and 0 <= side < 1 << 48 for side in shape)
+
+
+def _undescribed(key: str) -> CheckpointError:
+    return CheckpointError(f"is no sound safetensors file (its header does not describe {shown(key)})")
+
+
 def raw_header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
     """The JSON object at the beginning of a file, of whatever content, and its length in bytes.
 
@@ -103,9 +136,8 @@ def raw_header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
 
 def _entry(key: str, entry: Any) -> StoredTensor:
     match entry:
-        case {"dtype": str() as dtype, "shape": list() as shape} if dtype in DTYPES and len(shape) <= MAX_AXES:
-            if all(type(side) is int and 0 <= side < 1 << 48 for side in shape):
-                return StoredTensor(DTYPES[dtype], tuple(shape))
+        case {"dtype": str() as dtype, "shape": list() as shape} if dtype in DTYPES and _sides(shape, MAX_AXES):
+            return StoredTensor(DTYPES[dtype], tuple(shape))
         case {"dtype": str() as dtype} if dtype not in DTYPES:
             raise CheckpointError(f"holds {shown(dtype)} numbers under {shown(key)}, not floating-point ones")
-    raise CheckpointError(f"is no sound safetensors file (its header does not describe {shown(key)})")
+    raise _undescribed(key)

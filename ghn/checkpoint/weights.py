@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ghn.checkpoint.errors import CheckpointError
+from ghn.checkpoint.header import check_header
 from ghn.common.memory import memory_errors_as
 from ghn.common.text import shown
 from ghn.common.untrusted.errors import FormatError
@@ -44,13 +45,18 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         try:
             with open_regular(path) as file:
                 start = file.read(10)
-            found = load_file(path) if start[8:10] == b'{"' else _tensors(read_saved(open_bytes(path)))
+            found = _safetensors(path) if start[8:10] == b'{"' else _tensors(read_saved(open_bytes(path)))
         except (FormatError, CheckpointError) as error:
             raise CheckpointError(f"{path}: {error}") from None
-        except (SafetensorError, OSError, ValueError, LookupError) as error:
+        except (SafetensorError, OSError, ValueError, LookupError, TypeError) as error:
             raise CheckpointError(f"{path}: is no sound safetensors file ({shown(str(error))})") from None
     wrapped = all(name.startswith("module.") for name in found)
     return {name.removeprefix("module.") if wrapped else name: tensor for name, tensor in found.items()}
+
+
+def _safetensors(path: Path) -> Mapping[str, Tensor]:
+    check_header(path)
+    return load_file(path)
 
 
 def _tensors(value: Any) -> Mapping[str, Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,30 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "a.pt").write_text("hello\n")
     with pytest.raises(CheckpointError, match=r"a\.pt: .*no file of"):
         read_weights(tmp_path / "a.pt")
+
+
+def headed(header: object) -> bytes:
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ({"a": {"dtype": "F32", "shape": [2**63, 0], "data_offsets": [0, 0]}}, "does not describe a"),
+        ({"a": {"dtype": "F32", "shape": [True], "data_offsets": [0, 0]}}, "does not describe a"),
+        ({"a": {"dtype": "F32", "shape": [0] * 65, "data_offsets": [0, 0]}}, "does not describe a"),
+        ({"a": {"dtype": "F32", "shape": [0], "data_offsets": [0, 1 << 40]}}, "does not describe a"),
+        ({"a": {"dtype": "F32", "shape": [0], "data_offsets": [4, 0]}}, "does not describe a"),
+        ({"a": {"dtype": "Q7", "shape": [0], "data_offsets": [0, 0]}}, "is no sound safetensors file"),
+        ({"a": [0]}, "does not describe a"),
+        ({f"{n:x}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(20_000)}, "20,000 tensors"),
+        ({f"{n:x}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(90_000)}, "header cannot have"),
+    ],
+    ids=["2**63", "true", "65 axes", "beyond the file", "backwards", "type", "list", "20,000", "90,000"],
+)
+def test_headers_are_looked_at_before_the_library_allocates(tmp_path: Path, header: object, message: str) -> None:
+    (tmp_path / "a.safetensors").write_bytes(headed(header))
+    with pytest.raises(CheckpointError, match=message) as caught:
+        read_weights(tmp_path / "a.safetensors")
+    assert len(str(caught.value).splitlines()) == 1

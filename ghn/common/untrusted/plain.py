@@ -69,7 +69,7 @@ class PlainTensor(Buildable):
         self.offset = _natural(offset, "offset")
         self.shape = _naturals(shape, "shape")
         self.strides = _naturals(strides, "strides")
-        if len(self.shape) != len(self.strides) or len(self.shape) > MAX_AXES:
+        if len(self.shape) != len(self.strides):
             raise FormatError(f"holds a tensor of {len(self.shape)} axes and {len(self.strides)} strides")
 
     def build(self, state: object, reader: ByteReader) -> None:
@@ -119,6 +119,8 @@ def _natural(value: object, what: str) -> int:
 def _naturals(values: object, what: str) -> tuple[int, ...]:
     if type(values) is not tuple:
         raise FormatError(f"is damaged: a tensor's {what} is no tuple")
+    if len(values) > MAX_AXES:  # before anything multiplies them
+        raise FormatError(f"is damaged: no tensor has {len(values):,} axes")
     return tuple(_natural(value, what) for value in values)
 
 
@@ -247,7 +249,7 @@ class NumpyArray(PlainTensor):
     def _fill(self, shape: object, dtype: torch.dtype, fortran: bool, data: memoryview) -> None:
         sizes = _naturals(shape, "shape")
         count = math.prod(sizes)
-        if len(sizes) > MAX_AXES or count * dtype.itemsize != len(data):
+        if count * dtype.itemsize != len(data):
             raise FormatError(f"is damaged: {len(data):,} bytes cannot fill an array of shape {shown(sizes)}")
         super().__init__(Storage(dtype, count, data), 0, sizes, array_strides(sizes, fortran))
 

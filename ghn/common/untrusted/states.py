@@ -138,11 +138,12 @@ def read_state(data: memoryview) -> Any:
         Plain values, bytes, and tensors with memory of their own.
 
     Raises:
-        FormatError: If it is no such archive, is damaged, holds anything else, or tensors that take twice its bytes.
+        FormatError: If it is no such archive, is damaged, holds anything else, tensors that take twice its bytes, or
+            more tensors than `most_tensors`.
     """
     if data[:4] != b"PK\x03\x04":
         raise FormatError("it is no zip archive of torch.save")
-    return _with_tensors(read_zip(data, Budget(copied=len(data)), NAMES), most=2 * len(data))
+    return _with_tensors(read_zip(data, Budget(copied=len(data)), NAMES), len(data))
 
 
 def read_saved(data: memoryview) -> Any:
@@ -153,11 +154,22 @@ def read_saved(data: memoryview) -> Any:
     if ClosedUnpickler(reader, budget, {}).load() != MAGIC:
         raise FormatError("is no file of torch.save")
     names = {**tensor_names(budget), **STORAGE_TYPES, **NAMES}
-    return _with_tensors(read_old(reader, budget, names), most=2 * len(data))
+    return _with_tensors(read_old(reader, budget, names), len(data))
 
 
-def _with_tensors(value: Any, most: int) -> Any:
-    """The value, whose lists and dictionaries are changed, with tensors in the place of the records of them."""
+def most_tensors(size: int) -> int:
+    """How many tensors a file of so many bytes may hold: one without elements costs a pickle 5 bytes, memory 1,000."""
+    return 10_000 + size // 256
+
+
+def _with_tensors(value: Any, size: int) -> Any:
+    """The value, whose lists and dictionaries are changed, with tensors in the place of the records of them.
+
+    Args:
+        value: As read.
+        size: Of the file, in bytes.
+    """
+    most, number = 2 * size, most_tensors(size)
     whole = [value]
     made: dict[int, tuple[object, Any]] = {}
     # Not by recursion: containers may be nested deeply, shared or in a circle.
@@ -172,6 +184,9 @@ def _with_tensors(value: Any, most: int) -> Any:
                     most -= len(entry) if isinstance(entry, memoryview) else entry.bytes
                     if most < 0:
                         raise FormatError("holds tensors that take more bytes than the file has")
+                    number -= len(entry.parts) if isinstance(entry, SparseTensor) else 1
+                    if number < 0:
+                        raise FormatError(f"holds more than {most_tensors(size):,} tensors, too many for its size")
                     made[id(entry)] = entry, _made(entry)
                 container[key] = made[id(entry)][1]
             elif type(entry) in (dict, OrderedDict, list, tuple) and id(entry) not in seen:

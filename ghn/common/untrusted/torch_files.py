@@ -82,6 +82,7 @@ def storage_loader(budget: Budget) -> Constructor:
     def load(arguments: tuple[Any, ...]) -> Storage:
         match arguments:
             case (memoryview() as data,):
+                budget.nest(len(data))
                 reader = ByteReader(data)
                 if ClosedUnpickler(reader, budget, {}).load() == MAGIC:
                     value = read_old(reader, budget, STORAGE_TYPES)

@@ -32,12 +32,13 @@ class Budget:
     """What one file, with all the pickles nested in it, may still use.
 
     Args:
-        copied: Bytes that may be copied in total; each piece of a sound file is copied once at most.
+        copied: Bytes that may be copied in total, and bytes of pickles within others that may be read; each piece of a
+            sound file is copied once at most, and read once.
         operations: Pickle operations.
     """
 
     def __init__(self, copied: int, operations: int = MAX_OPERATIONS) -> None:
-        self._copied = copied
+        self._copied = self._nested = copied
         self._operations = operations
 
     def operation(self) -> None:
@@ -58,7 +59,20 @@ class Budget:
         """
         self._copied -= size
         if self._copied < 0:
-            raise FormatError("uses the same bytes again and again, which no sound file does")
+            raise FormatError(_AGAIN)
+
+    def nest(self, size: int) -> None:
+        """Count `size` bytes of a pickle within the others.
+
+        Raises:
+            FormatError: If it would be more than the file holds.
+        """
+        self._nested -= size
+        if self._nested < 0:
+            raise FormatError(_AGAIN)
+
+
+_AGAIN = "uses the same bytes again and again, which no sound file does"
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,11 +144,14 @@ def test_nested_pickles_share_the_budget() -> None:
     call = b"ctorch.storage\n_load_from_bytes\nh\x00\x85R"
     data = b"\x80\x04(B" + struct.pack("<I", len(nested)) + nested + b"\x94" + call * 100 + b"t."
 
-    def read(operations: int) -> Any:
-        budget = Budget(copied=0, operations=operations)
+    def read(operations: int, times: int = 100) -> Any:
+        budget = Budget(copied=times * len(nested), operations=operations)
         names = {"torch.storage._load_from_bytes": storage_loader(budget)}
         return ClosedUnpickler(ByteReader(memoryview(bytearray(data))), budget, names).load()
 
     assert len(read(10_000)) == 101
     with pytest.raises(FormatError, match="pickle operations"):
         read(2_000)
+    # Of bytes that one operation reads, such as a long text, there may be many.
+    with pytest.raises(FormatError, match="again and again"):
+        read(10_000, times=99)
