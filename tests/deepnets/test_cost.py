@@ -16,7 +16,9 @@ from tests.deepnets.architectures import cells, wild
 
 
 @pytest.mark.parametrize("image_size", [32, 224])
-@pytest.mark.parametrize("split", ["train", "deep", "dense", "bnfree", "wide"])
+@pytest.mark.parametrize(
+    "split", ["train", "bnfree", "wide", *(pytest.param(name, marks=pytest.mark.slow) for name in ("deep", "dense"))]
+)
 def test_it_is_what_the_network_does(split: str, image_size: int) -> None:
     deepnets = DeepNets(split, image_size=image_size)
     for index in range(2 if image_size == 32 else 1):

@@ -78,7 +78,7 @@ def test_a_run_leaves_config_log_and_state(tmp_path: Path, capsys: pytest.Captur
     [
         {},
         {"workers": 1, "accumulate": 1},
-        {"shared_images": False},
+        pytest.param({"shared_images": False}, marks=pytest.mark.slow),
         {"precision": "float16"},
         pytest.param(
             {"initialization": "variance", "inner_steps": 1, "weight_noise": 0.1}
