@@ -106,7 +106,10 @@ def headed(header: object) -> bytes:
         ({"a": {"dtype": "Q7", "shape": [0], "data_offsets": [0, 0]}}, "is no sound safetensors file"),
         ({"a": [0]}, "does not describe a"),
         ({f"{n:x}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(20_000)}, "20,000 tensors"),
-        ({f"{n:x}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(90_000)}, "header cannot have"),
+        (
+            {f"{n:x}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(90_000)},
+            "header cannot have",
+        ),
     ],
     ids=["2**63", "true", "65 axes", "beyond the file", "backwards", "type", "list", "20,000", "90,000"],
 )

@@ -22,7 +22,7 @@ from ghn.graph.record.trees import output_tensors
 from ghn.graph.run.arguments import Inputs
 from ghn.graph.run.calling import call_model
 from ghn.graph.run.reach import Reach, kept_as_it_is
-from ghn.graph.run.stand_in import blank, comes_from_ranks, stand_in
+from ghn.graph.run.stand_in import blank, comes_from_ranks, moves_weights, stand_in
 
 Convert = Callable[[Tensor], Tensor]
 
@@ -62,7 +62,7 @@ def _record_forward(
     model: nn.Module, inputs: Inputs, training: bool, convert: Convert, answer: bool | None, *, gradients: bool
 ) -> OpGraph:
     with kept_as_it_is(model) as reach:
-        _without_hooks_of_ranks(model)
+        _without_movers(model)
         names = set(named_parameters(model))
         if _with_lazy_stand_ins(model, convert):
             finder = Recorder(answer=answer, told=inputs.tell, finding_shapes=True, with_gradients=gradients)
@@ -167,9 +167,11 @@ def _held_instead(model: nn.Module, stand_ins: StandIns) -> Iterator[None]:
             tensors.update(own)
 
 
-def _without_hooks_of_ranks(model: nn.Module) -> None:
-    """Take the hooks away by which PyTorch moves data between processes; `kept_as_it_is` puts them back."""
+def _without_movers(model: nn.Module) -> None:
+    """Take the hooks away that move data between processes or devices; `kept_as_it_is` puts them back."""
     for module in modules(model):
+        if moves_weights(module.__dict__.get("_hf_hook")) and "_old_forward" in module.__dict__:
+            module.__dict__["forward"] = module.__dict__["_old_forward"]
         for kind in _HOOKS:
             hooks = module.__dict__.get(kind) or {}
             for key in [key for key, hook in hooks.items() if comes_from_ranks(hook)]:

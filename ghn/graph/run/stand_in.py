@@ -77,6 +77,14 @@ def comes_from_ranks(hook: Callable[..., Any]) -> bool:
     return str(getattr(hook, "__module__", "")).startswith("torch.distributed.")
 
 
+def moves_weights(hook: object) -> bool:
+    """Whether what accelerate runs around a module (`_hf_hook`) is its own: it fetches weights that are kept elsewhere.
+
+    A module's parameters lie on the meta device meanwhile, and others of their names take part for a while.
+    """
+    return type(hook).__module__.partition(".")[0] == "accelerate"
+
+
 def _is_ordinary(tensor: Tensor) -> bool:
     """Whether nothing is special about the tensor, as about nearly all: the short way for speed."""
     return type(tensor) in _ORDINARY and tensor.layout is torch.strided and not tensor.is_nested

@@ -1,6 +1,7 @@
 """The ways to run a model."""
 
 import contextvars
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from torch.nn.parameter import is_lazy
 from ghn.graph.run.arguments import Inputs
 from ghn.graph.run.rungs import RUNGS
 from ghn.graph.trace import TraceError, trace
+from ghn.hypernet import GHN, GHNConfig
+from ghn.initialization import initialize
 from tests.graph.graphs import chain
 
 # Tracing ignores what runs warn of.
@@ -289,3 +292,30 @@ def test_fused_attention_is_taken_apart_alike_on_every_rung(rung: str, how: dict
 
 LAYOUT = ("view", "_unsafe_view", "new_empty")
 """What rungs do in their own way: it moves no numbers."""
+
+
+def test_weights_that_accelerate_keeps_elsewhere_are_the_modules_own(tmp_path: Path) -> None:
+    accelerate = pytest.importorskip("accelerate")
+    expected = trace(nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)), torch.zeros(2, 8))
+    for offload in (accelerate.cpu_offload, lambda model: accelerate.disk_offload(model, tmp_path)):
+        model, x = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)), torch.ones(2, 8)
+        offload(model)
+        before = model(x)
+        graph = trace(model, x)
+        assert (graph.traced_by, list(graph.parameters), graph.kept) == ("meta", list(expected.parameters), {})
+        assert [node.op for node in graph.nodes] == [node.op for node in expected.nodes]
+        assert torch.equal(model(x), before)
+        with pytest.raises(ValueError, match=r"0\.weight is on the meta device"):
+            initialize(GHN(GHNConfig(hidden=8, layers=1, heads=2, max_channels=8, num_classes=3)), model, x)
+
+
+def test_what_a_user_runs_around_a_module_is_part_of_it() -> None:
+    hooks = pytest.importorskip("accelerate.hooks")
+
+    class Doubled(hooks.ModelHook):  # type: ignore[name-defined, misc]
+        def post_forward(self, module: nn.Module, output: torch.Tensor) -> torch.Tensor:
+            return functional.avg_pool1d(output[None], 3, 1, 1)[0]
+
+    model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 3))
+    hooks.add_hook_to_module(model[0], Doubled())
+    assert "avg_pool" in [node.op for node in trace(model, torch.ones(2, 8)).nodes]
