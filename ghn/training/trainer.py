@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ghn.common.private_torch import foreach_mul_, foreach_norm, foreach_sub
 from ghn.training.average import make_average
+from ghn.training.checked import check_counts, check_optimizer_state, check_weights
 from ghn.training.config import TrainingConfig
 from ghn.training.optimizer import make_optimizer
 from ghn.training.ranks import Ranks
@@ -163,10 +164,18 @@ class Trainer(Generic[Work]):
         return state if self.average is None else state | {"average": self.average.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict()`; the number of ranks may differ."""
+        """Go on from `state_dict()`; the number of ranks may differ.
+
+        Raises:
+            ValueError: In one line, if it holds what no run leaves; what PyTorch raises if it is of another network.
+        """
+        check_counts(state)
+        check_weights(state[self.stepper.key], self.stepper.module)
+        updates = state["step"] - state["skipped"]
+        optimizer = check_optimizer_state(state["optimizer"], self.optimizer, updates)
         self.stepper.module.load_state_dict(state[self.stepper.key])
         self.stepper.load_state_dict(state)
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(optimizer)
         # A run in another precision has no scale to go on with.
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
@@ -174,6 +183,7 @@ class Trainer(Generic[Work]):
         self.skipped, self.out_of_memory = state["skipped"], state["out_of_memory"]
         self.nonfinite_in_a_row = state["nonfinite_in_a_row"]
         if self.average is not None:
+            check_weights(state["average"], self.average)
             self.average.load_state_dict(state["average"])
         torch.set_rng_state(state["random_state"])
 
