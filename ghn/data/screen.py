@@ -18,6 +18,9 @@ MOST_SCANNED = 1 << 30
 MOST_COMMENTS = 100
 """Of a PPM written as text, where each costs a copy of what is read."""
 
+LONGEST_TEXT = 2 << 20
+"""Bytes of a PPM written as text, which the decoder reads number by number: 800 x 800 pixels in seconds."""
+
 LONGEST_HEADER = 4096
 """Bytes of a PPM in front of its pixels, which are read one by one."""
 
@@ -32,7 +35,7 @@ def screened(content: bytes) -> bytes:
         What is left to decode: of a PNG the chunks of pixels, colours and transparency; of others all.
 
     Raises:
-        DataError: If it is a PPM of long or countless comments.
+        DataError: If it is a PPM of long or countless comments, a long one as text, or a PNG of countless chunks.
     """
     if content.startswith(PNG):
         return _pixels_of_png(content)
@@ -59,7 +62,12 @@ def check_scans(content: bytes, pixels: int) -> None:
 
 def _pixels_of_png(content: bytes) -> bytes:
     parts, start, at = [PNG], len(PNG), len(PNG)
+    # The sparest encoders write a chunk for each kilobyte.
+    left = 1000 + len(content) // 256
     while at + 12 <= len(content):
+        left -= 1
+        if left < 0:
+            raise DataError("a PNG of more chunks than any sound one of its size")
         length, kind = struct.unpack_from(">I4s", content, at)
         end = at + 12 + length
         if kind not in _CHUNKS:
@@ -72,6 +80,8 @@ def _pixels_of_png(content: bytes) -> bytes:
 
 def _check_ppm(content: bytes) -> None:
     as_text = content[1:2] in b"123"
+    if as_text and len(content) > LONGEST_TEXT:
+        raise DataError(f"a PPM as text of {len(content):,} bytes, of which at most {LONGEST_TEXT:,} are read")
     if as_text and content.count(b"#") > MOST_COMMENTS:
         raise DataError(f"a PPM of more than {MOST_COMMENTS} comments")
     # Width, height and, but for black and white, the largest level.

@@ -33,6 +33,9 @@ from ghn.graph.distances import shortest_paths
 MOST_BYTES = 32 << 20
 """Of an array: networks have some hundred nodes, 5,000 would fit."""
 
+MOST_CHUNKS = 4096
+"""Pieces of a dataset, each of which takes the library 6 KB; it cuts 30 MB into 700 itself."""
+
 FILTERS = frozenset({1, 2, 3})
 """By which arrays may be written: deflate, shuffle and checksums. Others are plugins, code of other files."""
 
@@ -181,6 +184,10 @@ def _dataset(file: Any, name: str, axes: int) -> NDArray[Any]:
     chunk = math.prod(group.chunks or (0,)) * group.dtype.itemsize
     if group.nbytes > MOST_BYTES or chunk > MOST_BYTES:
         raise FormatError(f"{name} takes {max(group.nbytes, chunk):,} bytes; a sound one at most {MOST_BYTES:,}")
+    sides = zip(group.shape, group.chunks or group.shape, strict=True)
+    number = math.prod(-(-size // side) for size, side in sides if side)
+    if number > MOST_CHUNKS:
+        raise FormatError(f"{name} is cut into {number:,} pieces; a sound one into at most {MOST_CHUNKS:,}")
     content: NDArray[Any] = group[:]
     return content
 

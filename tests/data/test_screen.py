@@ -101,3 +101,22 @@ def test_what_is_read_byte_by_byte_is_short(tmp_path: Path, content: bytes, faul
 def test_comments_and_pixels_that_look_so(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.ppm").write_bytes(content)
     assert read_image(tmp_path / "a.ppm").mode == "RGB"
+
+
+def test_images_that_take_their_decoder_long_are_refused(tmp_path: Path) -> None:
+    """Twelve bytes for each empty piece of the pixels, two for each number of a text."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 2, 0, 0, 0))
+    (tmp_path / "a.png").write_bytes(PNG + header + chunk(b"IDAT", b"") * 100_000 + chunk(b"IEND", b""))
+    with pytest.raises(DataError, match="more chunks than any sound one"):
+        read_image(tmp_path / "a.png")
+    (tmp_path / "a.ppm").write_bytes(b"P3 700 700 255\n" + b"0 " * (3 * 700 * 700))
+    with pytest.raises(DataError, match="a PPM as text of 2,940,015 bytes"):
+        read_image(tmp_path / "a.ppm")
+
+
+def test_sound_images_in_small_pieces_are_read(tmp_path: Path) -> None:
+    pixels = zlib.compress(b"".join(b"\0" + bytes(range(12)) for _ in range(4)))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 2, 0, 0, 0))
+    pieces = b"".join(chunk(b"IDAT", pixels[at : at + 1]) for at in range(len(pixels)))
+    (tmp_path / "a.png").write_bytes(PNG + header + pieces + chunk(b"IEND", b""))
+    assert read_image(tmp_path / "a.png").getpixel((3, 0)) == (9, 10, 11)

@@ -211,6 +211,7 @@ HOSTILE: dict[str, Callable[[Any, Path], None]] = {
     "huge pieces": lambda file, other: _replace(
         file, "adj", shape=(4, 4), dtype="u1", chunks=(1 << 14, 1 << 14), maxshape=(None, None)
     ),
+    "countless pieces": lambda file, other: _replace(file, "adj", shape=(500, 500), dtype="u1", chunks=(1, 1)),
     "text": lambda file, other: _replace(file, "adj", data=np.array([[b"a"]])),
     "fractions": lambda file, other: _replace(file, "nodes", data=np.zeros((2, 3))),
     "one axis": lambda file, other: _replace(file, "adj", data=np.zeros(3, np.uint8)),
