@@ -27,7 +27,7 @@ class WorkerKilledError(RuntimeError):
 
 
 class Pool:
-    """Processes, each with one piece of work at a time; one that is killed costs its own piece only.
+    """Processes, each with one piece of work at a time; one that is killed costs its own piece only, if it had one.
 
     As a context: at its end processes that work are told to stop (SIGTERM, upon which trainings save), and waited for.
 
@@ -70,9 +70,7 @@ class Pool:
         """
         if not self._free and len(self._all) >= self.slots:
             raise RuntimeError("all processes of the pool have work")
-        process = self._free.popleft() if self._free else self._new()
-        with interrupts_held():
-            inner = process.submit(_work, work, arguments)
+        process, inner = self._begin(work, arguments)
         # Those who wait see the process free again.
         outer: Future[Any] = Future()
         inner.add_done_callback(lambda done: self._ended(process, done, outer))
@@ -101,6 +99,21 @@ class Pool:
         for process in list(self._all):
             process.shutdown(wait=True, cancel_futures=True)
 
+    def _begin(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[ProcessPoolExecutor, Future[Any]]:
+        """Who does a piece of work, and its result."""
+        while True:
+            process = self._free.popleft() if self._free else self._new()
+            try:
+                with interrupts_held():
+                    return process, process.submit(_work, work, arguments)
+            except BrokenProcessPool:
+                # Killed while it had no work: none is lost.
+                self._let_go(process)
+
+    def _let_go(self, process: ProcessPoolExecutor) -> None:
+        self._all.discard(process)
+        process.shutdown(wait=False)
+
     def _new(self) -> ProcessPoolExecutor:
         process = ProcessPoolExecutor(1, mp_context=self._context, initializer=_start, initargs=self._given)
         self._all.add(process)
@@ -109,8 +122,7 @@ class Pool:
     def _ended(self, process: ProcessPoolExecutor, done: Future[Any], outer: Future[Any]) -> None:
         error = None if done.cancelled() else done.exception()
         if isinstance(error, BrokenProcessPool):
-            self._all.discard(process)
-            process.shutdown(wait=False)
+            self._let_go(process)
             outer.set_exception(WorkerKilledError("a process that worked was killed"))
             return
         self._free.append(process)

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from ghn.experiments.grid.cell import Cell
+from ghn.experiments.grid.drive import Grid
 from ghn.experiments.grid.executors import Here, Processes
 from ghn.experiments.grid.place import open_place
+from ghn.experiments.grid.store import Store
 from ghn.experiments.grid.work import Task
 from tests.experiments import some
 
@@ -37,3 +39,15 @@ def test_what_is_computed_does_not_depend_on_where(tmp_path: Path) -> None:
     assert len(processes_seen) >= 2
     with pytest.raises(ValueError, match="workers must be at least 1"):
         Processes(0)
+
+
+def test_no_more_processes_start_than_there_are_cells_to_compute(tmp_path: Path) -> None:
+    processes = Processes(64)
+    made = Cell(kind=some.FOLDER, settings={}, seed=7)
+    reading = [Cell(kind=some.READ, settings={"number": number}, needs={"made": made}) for number in range(2)]
+    try:
+        with Store(open_place(tmp_path)) as store:
+            assert Grid(store, processes).run([*reading, *reading]).computed == 3
+        assert 1 <= len(processes._pool._all) <= 2, "one cell at first, then two beside each other"
+    finally:
+        processes.close()

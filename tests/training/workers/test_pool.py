@@ -19,6 +19,10 @@ def square(given: int, number: int) -> int:
     return given + number * number
 
 
+def own_id(given: int) -> int:
+    return os.getpid()
+
+
 def kill_yourself(given: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -48,6 +52,18 @@ def test_pieces_of_work_are_done_once_each_whatever_is_killed() -> None:
         with pytest.raises(ValueError, match="it cannot be"):
             pool.submit(fail).result()
         assert pool.submit(square, 1).result() == 11
+
+
+def test_a_process_that_is_killed_while_it_has_no_work_is_replaced() -> None:
+    with Pool(1, 10) as pool:
+        first = pool.submit(own_id).result()
+        os.kill(first, signal.SIGKILL)
+        (process,) = pool._free
+        end = time.monotonic() + 30
+        while not process._broken and time.monotonic() < end:  # type: ignore[attr-defined]
+            time.sleep(0.01)
+        assert pool.submit(own_id).result() != first
+        assert len(pool._all) == 1, "nothing is kept of the one that was killed"
 
 
 @pytest.mark.slow
