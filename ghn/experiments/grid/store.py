@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,6 +39,10 @@ BEAT_SECONDS = 10.0
 
 LEASE_SECONDS = 60.0
 """Without one, after which a driver on another machine has gone."""
+
+# Whose a claim may be, and its number: as they are written.
+_DRIVER = re.compile(r"[^/\0]{0,40}-\d{1,10}-[0-9a-f]{8}", re.DOTALL)
+_NUMBER = re.compile("0|[1-9][0-9]{0,8}")
 
 _START = len('{"digest":"')
 _END = _START + 32
@@ -149,8 +154,10 @@ class Store:
             self.place.remove(f"claims/{digest}.{number}")
 
     def _make_claim(self, digest: str) -> bool:
-        if self.place.create(f"claims/{digest}.0", self.driver.encode()):
-            return self._keep(digest, 0, self._claims_of(digest))
+        lowest = self.place.create(f"claims/{digest}.0", self.driver.encode())
+        if lowest and self._keep(digest, 0, self._claims_of(digest)):
+            return True
+        # Also where the lowest was free: who holds a greater one may have gone.
         numbers = self._claims_of(digest)
         if not numbers:
             return False  # taken away since: the next look finds the result, or makes one
@@ -158,13 +165,13 @@ class Store:
         content = self.place.read(f"claims/{digest}.{number}")
         if content is None:
             return False
-        owner, written = content.decode(), f"{digest}.{number}"
-        if owner:
+        owner, written = _owner(content), f"{digest}.{number}"
+        if owner is not None:
             self._seen.pop(written, None)
         if owner == self.driver:
             # Held already; or made by a request that was answered as if it had failed.
             return digest not in self._claims and self._keep(digest, number, numbers)
-        if self._lives(owner) if owner else self._stirs(written, content):
+        if self._stirs(written, content) if owner is None else self._lives(owner):
             return False
         if not self.place.create(f"claims/{digest}.{number + 1}", self.driver.encode()):
             return False
@@ -187,7 +194,7 @@ class Store:
 
     def _claims_of(self, digest: str) -> list[int]:
         names = (name.rpartition(".") for name in self.place.sizes("claims"))
-        return [int(number) for start, _, number in names if start == digest and number.isdecimal()]
+        return [int(number) for start, _, number in names if start == digest and _NUMBER.fullmatch(number)]
 
     def _drop_claims(self, digest: str) -> None:
         mine = self._claims.pop(digest, -1)
@@ -202,7 +209,7 @@ class Store:
         if content is None:
             return False
         held = self.place.is_held(name)
-        if held is not None and content.partition(b"\n")[0].decode() == machine():
+        if held is not None and content.partition(b"\n")[0] == machine().encode():
             return held
         return self._stirs(driver, content)
 
@@ -259,6 +266,12 @@ class _Answering:
         if isinstance(error, OSError):
             reason = error.strerror or str(error) or type(error).__name__
             raise StateError(f"{self._address} cannot hold results ({reason}); what it has stays") from error
+
+
+def _owner(content: bytes) -> str | None:
+    """Whose a claim is; None of one that is empty or damaged, as files are after a loss of power."""
+    text = content.decode("utf-8", "replace")
+    return text if _DRIVER.fullmatch(text) else None
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

@@ -123,6 +123,41 @@ def test_a_claim_without_an_owner_is_left_alone_for_a_lease(tmp_path: Path) -> N
     assert not list((tmp_path / "claims").iterdir())
 
 
+GONE = b"gone-1-0a1b2c3d"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"claims/{}.0": b"\0" * 24},
+        {"claims/{}.0": b"\xff\xfe"},
+        {"claims/{}.0": b"../format.json"},
+        {"claims/{}.0": b"x" * 5000},
+        {"claims/{}.0": GONE, "drivers/gone-1-0a1b2c3d": b"\xff\n0\n"},
+        {"claims/{}.0": GONE, "drivers/gone-1-0a1b2c3d": b"\0" * 99},
+        {"claims/{}.1": GONE},
+        {"claims/{}.3": b"\0"},
+        {"claims/{}.07": GONE},
+        {"claims/{}.\u0663": GONE},
+    ],
+)
+def test_damaged_claims_and_drivers_are_those_of_one_who_went(tmp_path: Path, files: dict[str, bytes]) -> None:
+    """As a loss of power leaves them, or somebody's hand."""
+    for name, content in files.items():
+        file = tmp_path / name.format(A)
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(content)
+    with Store(open_place(tmp_path), lease=0.2) as store, Store(open_place(tmp_path), lease=0.2) as other:
+        end = time.monotonic() + 5
+        while not store.claim(A) and time.monotonic() < end:
+            time.sleep(0.01)
+        assert not other.claim(A), "it is held"
+        store.finish(record(A))
+        assert not other.claim(A)
+        assert A in other
+    assert time.monotonic() < end
+
+
 def test_lines_that_were_cut_short_or_damaged_are_none(tmp_path: Path) -> None:
     with Store(open_place(tmp_path)) as store:
         assert store.claim(A)
