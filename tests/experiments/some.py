@@ -57,6 +57,7 @@ def _deadly(job: Job) -> Found:
 
 
 def _folder(job: Job) -> Found:
+    note(job.settings, str(job.settings.get("name")))
     job.output.mkdir(parents=True)
     (job.output / "inner").mkdir()
     (job.output / "inner" / "text").write_text(f"made of {job.seed}")

@@ -98,6 +98,9 @@ class Grid:
         self._elsewhere: deque[Cell] = deque()
         self._blocked: deque[Cell] = deque()
         self._again: deque[Cell] = deque()
+        self._made: set[str] = set()
+        self._lost: set[str] = set()
+        self._waited: set[tuple[str, str]] = set()
 
     def run(self, cells: Iterable[Cell]) -> Ran:
         """Compute all cells that have no result yet; each once, those that others need first.
@@ -114,6 +117,7 @@ class Grid:
             InterruptedGridError: When it was told to stop.
         """
         self._ran = Ran()
+        self._waited.clear()
         left = _each_once(cells)
         try:
             with on_stop_signal(interrupt) if self.executor.slots > 1 else nullcontext():
@@ -213,14 +217,40 @@ class Grid:
             return
         if outcome.stopped:
             raise StoppedError("a cell was stopped")
+        if outcome.lost is not None and self._put_off(cell, outcome.lost):
+            return
         if outcome.error is not None:
             if outcome.fatal:
                 raise StateError(outcome.error)
             self._failed(cell, outcome.error)
             return
-        self.store.finish(record_of(cell, outcome))
-        forget(self.store.place, cell.digest)
+        self._store(cell, outcome)
         self._ended(cell, here=True)
+
+    def _put_off(self, cell: Cell, lost: str) -> bool:
+        """Let a cell wait until what it needs, which was removed, is there again; whether that may help.
+
+        It is tried once more in any case: its process may have looked before, or on another machine. What this grid has
+        computed is not computed again: it is on a machine that others do not see.
+        """
+        need = next((need for need in cell.needs.values() if need.digest == lost), None)
+        if need is None or (cell.digest, lost) in self._waited:
+            return False
+        self._waited.add((cell.digest, lost))
+        if lost not in self._made and lost in self.store and self.store.lose(lost):
+            self._ran.there -= 1
+            self._lost.add(lost)
+            self._blocked.append(need)
+        self.store.release(cell.digest)
+        self._blocked.append(cell)
+        return True
+
+    def _store(self, cell: Cell, outcome: Outcome) -> None:
+        # Of what is only made again, what was found first stays.
+        before = next(self.store.records([cell.digest]), None) if cell.digest in self._lost else None
+        self.store.finish(before or record_of(cell, outcome))
+        forget(self.store.place, cell.digest)
+        self._made.add(cell.digest)
 
     def _failed(self, cell: Cell, error: str) -> None:
         self.store.release(cell.digest)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ghn.common.files import replaced_folder
@@ -99,14 +99,20 @@ class RemotePlace:
             return None
         target = self.work / "files" / name
         if not target.is_dir():
-            with replaced_folder(target) as partial:
-                for inner in listed.decode().splitlines():
-                    content = self.read(f"{name}/{inner}")
-                    if content is None:
-                        raise FileNotFoundError(f"{self.address}/{name}/{inner} is gone")
-                    (partial / inner).parent.mkdir(parents=True, exist_ok=True)
-                    (partial / inner).write_bytes(content)
+            try:
+                with replaced_folder(target) as partial:
+                    self._fetch(name, listed.decode().splitlines(), partial)
+            except (_GoneError, UnicodeDecodeError):
+                return None
         return target
+
+    def _fetch(self, name: str, files: Sequence[str], folder: Path) -> None:
+        for inner in files:
+            content = self.read(f"{name}/{inner}") if _is_below(inner) else None
+            if content is None:
+                raise _GoneError
+            (folder / inner).parent.mkdir(parents=True, exist_ok=True)
+            (folder / inner).write_bytes(content)
 
     def _path(self, name: str, *, parents: bool = False) -> str:
         path = f"{self._root}/{name}"
@@ -114,6 +120,16 @@ class RemotePlace:
             with suppress(Exception):  # object stores have no folders
                 self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
         return path
+
+
+class _GoneError(Exception):
+    """A file of a kept folder is not there."""
+
+
+def _is_below(name: str) -> bool:
+    """Whether a name out of a list is that of a file in its folder, and of no other."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in name
 
 
 def _line(error: Any) -> str:

@@ -153,6 +153,17 @@ class Store:
             # Only its own: a free number below one that is held could be taken beside it.
             self.place.remove(f"claims/{digest}.{number}")
 
+    def lose(self, digest: str) -> bool:
+        """Take a finished cell for one that is not, where what it made is not there; whether that is so.
+
+        It can be claimed and finished again; what was found first stays what counts.
+        """
+        with self._answering():
+            if self.place.folder(f"files/{digest}") is not None:
+                return False
+        self._done.discard(bytes.fromhex(digest))
+        return True
+
     def _make_claim(self, digest: str) -> bool:
         lowest = self.place.create(f"claims/{digest}.0", self.driver.encode())
         if lowest and self._keep(digest, 0, self._claims_of(digest)):

@@ -72,6 +72,7 @@ class Outcome:
         error: Why there is nothing.
         fatal: Whether other cells would fail alike, as without the images.
         stopped: Whether it was told to stop.
+        lost: A cell that it needs, of which the files are not there.
     """
 
     digest: str
@@ -80,6 +81,19 @@ class Outcome:
     error: str | None = None
     fatal: bool = False
     stopped: bool = False
+    lost: str | None = None
+
+
+class LostFilesError(StateError):
+    """What a finished cell made is not there.
+
+    Attributes:
+        digest: The cell's.
+    """
+
+    def __init__(self, text: str, digest: str) -> None:
+        super().__init__(text)
+        self.digest = digest
 
 
 def compute(task: Task) -> Outcome:
@@ -87,12 +101,14 @@ def compute(task: Task) -> Outcome:
     work = task.place.work / task.digest
     try:
         kept = _kept(work) if work.exists() else None
-        if kept is not None:
+        if kept is not None and (not kind_named(task.kind).makes_files or _has_files(task.place, task.digest)):
             return kept
         with ExitStack() as held:
             return _computed(task, work, held)
     except (StoppedError, KeyboardInterrupt):
         return Outcome(digest=task.digest, stopped=True)
+    except LostFilesError as error:
+        return Outcome(digest=task.digest, error=one_line(str(error)), fatal=True, lost=error.digest)
     except (DataError, StateError) as error:
         return Outcome(digest=task.digest, error=one_line(str(error)), fatal=True)
     except ValueError as error:
@@ -154,11 +170,16 @@ def _kept(work: Path) -> Outcome | None:
 def _files(place: Place, digest: str) -> Path:
     found = place.folder(f"files/{digest}")
     if found is None:
-        raise StateError(
+        raise LostFilesError(
             f"what the cell {digest[:8]} made is not at {place.address}; take a folder that all machines see, or an "
-            "address"
+            "address",
+            digest,
         )
     return found
+
+
+def _has_files(place: Place, digest: str) -> bool:
+    return place.folder(f"files/{digest}") is not None
 
 
 @contextmanager

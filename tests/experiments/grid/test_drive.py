@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import threading
 import time
@@ -66,6 +67,76 @@ def test_cells_wait_for_those_they_need(tmp_path: Path) -> None:
     reading = [Cell(kind=some.READ, settings={"number": number}, needs={"made": made}) for number in range(3)]
     assert run(tmp_path, reading).computed == 4
     assert values(tmp_path, reading) == [{"text": "made of 7"}] * 3
+
+
+def chain(log: Path) -> tuple[Cell, Cell, list[Cell]]:
+    """A cell that makes files, one that makes others of them, and those that read these."""
+    first = Cell(kind=some.FOLDER, settings={"log": str(log), "name": "first"}, seed=7)
+    second = Cell(kind=some.FOLDER, settings={"log": str(log), "name": "second"}, needs={"made": first}, seed=8)
+    return first, second, [Cell(kind=some.READ, settings={"number": n}, needs={"made": second}) for n in range(3)]
+
+
+@pytest.mark.parametrize("address", ["folder", "memory"])
+@pytest.mark.parametrize("removed", [[0], [1], [0, 1]])
+def test_files_that_were_removed_are_made_again_by_who_needs_them(
+    tmp_path: Path, removed: list[int], address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    if address == "memory":
+        pytest.importorskip("fsspec")
+    where: Any = tmp_path / "results" if address == "folder" else f"memory://{tmp_path}"
+    first, second, readers = chain(tmp_path / "log")
+    assert run(where, [second]).computed == 2
+    for number in removed:
+        digest = (first, second)[number].digest
+        if address == "folder":
+            shutil.rmtree(where / "files" / digest)
+        else:
+            open_place(where).remove(f"files/{digest}/inner/text")
+            shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+    stored = values(where, [first, second])
+    again = {(0,): 0, (1,): 1, (0, 1): 2}[tuple(removed)]
+    ran = run(where, [first, second, *readers])
+    assert (ran.errors, ran.done, ran.computed) == ({}, 5, 3 + again)
+    assert values(where, readers) == [{"text": "made of 8"}] * 3
+    assert values(where, [first, second]) == stored, "what was found first stays"
+    assert run(where, [first, second, *readers]).there == 5
+    assert len(computed(tmp_path / "log")) == 2 + again
+    assert open_place(where).sizes("claims") == {}
+
+
+def test_two_drivers_that_miss_files_make_them_once(tmp_path: Path) -> None:
+    _, second, readers = chain(tmp_path / "log")
+    run(tmp_path / "results", [second])
+    shutil.rmtree(tmp_path / "results" / "files")
+    rans: list[Ran] = []
+    threads = [
+        threading.Thread(target=lambda order=order: rans.append(run(tmp_path / "results", order)))
+        for order in (readers, readers[::-1])
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [(ran.done, ran.errors) for ran in rans] == [(5, {})] * 2
+    assert values(tmp_path / "results", readers) == [{"text": "made of 8"}] * 3
+    assert computed(tmp_path / "log") == ["first", "first", "second", "second"]
+
+
+def test_files_on_a_machine_that_others_do_not_see_are_told(tmp_path: Path) -> None:
+    class Elsewhere(Here):
+        """What is made is put where nobody looks for it."""
+
+        def submit(self, task: Any) -> Any:
+            future = super().submit(task)
+            shutil.rmtree(tmp_path / "results" / "files", ignore_errors=True)
+            return future
+
+    first, second, _ = chain(tmp_path / "log")
+    for _ in range(2):
+        with pytest.raises(StateError, match=f"what the cell {first.digest[:8]} made is not at .* all machines see"):
+            run(tmp_path / "results", [second], Elsewhere())
+    assert computed(tmp_path / "log") == ["first", "first"], "each run tries once"
 
 
 def test_what_fails_leaves_the_others_and_is_tried_again(tmp_path: Path) -> None:

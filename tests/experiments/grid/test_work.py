@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -74,6 +75,15 @@ def test_an_outcome_is_kept_until_the_driver_has_it(tmp_path: Path, monkeypatch:
     forget(given.place, given.digest)
     compute(given)
     assert len(log.read_text().splitlines()) == 2
+
+
+def test_an_outcome_whose_files_were_removed_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "WORTH_KEEPING", 0.0)
+    made = task(tmp_path, some.FOLDER, 5)
+    compute(made)
+    shutil.rmtree(tmp_path / "files")
+    assert compute(made).error is None
+    assert made.place.folder(f"files/{made.digest}") is not None
 
 
 def test_a_process_that_still_ends_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
