@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,11 +15,23 @@ from ghn.common.text import printable
 from ghn.training.state import StateError
 
 
+@contextmanager
+def _os_errors() -> Iterator[None]:
+    """Context in which what a protocol raises is an OSError, as a place's errors are: each has errors of its own."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {_line(error)}") from error
+
+
 class RemotePlace:
     """An address of fsspec. Nothing is appended to there: what is added is a file of its own.
 
     Args:
         address: `protocol://...`.
+        check: See whether it answers.
 
     Raises:
         StateError: In one line, if it does not answer.
@@ -28,14 +40,15 @@ class RemotePlace:
 
     local = False
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, check: bool = True) -> None:
         fsspec = require("fsspec", "cluster", f"an address such as {address}")
         self.address = address.rstrip("/")
         try:
             self._fs, self._root = fsspec.core.url_to_fs(self.address)
-            self._fs.ls(self._root, detail=False)
-        except FileNotFoundError:
-            pass
+            # A folder is made when something is written; an archive that shall hold one must be there.
+            with suppress(FileNotFoundError):
+                if check:
+                    self._fs.ls(self._root, detail=False)
         except (ImportError, ValueError) as error:
             raise ValueError(f"{address} cannot be opened: {_line(error)}") from error
         except Exception as error:  # each protocol has errors of its own
@@ -44,22 +57,26 @@ class RemotePlace:
         base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
         self.work = Path(base) / "ghn" / "experiments" / digest
 
-    def __reduce__(self) -> tuple[type[RemotePlace], tuple[str]]:
-        return RemotePlace, (self.address,)
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        # An error while a piece of work is unpacked would end the process that does so.
+        return _unchecked, (self.address,)
 
     def create(self, name: str, content: bytes) -> bool:
         try:
-            self._fs.pipe_file(self._path(name, parents=True), content, mode="create")
+            with _os_errors():
+                self._fs.pipe_file(self._path(name, parents=True), content, mode="create")
         except FileExistsError:
             return False
         return True
 
+    @_os_errors()
     def put(self, name: str, content: bytes) -> None:
         self._fs.pipe_file(self._path(name, parents=True), content)
 
     def add(self, name: str, content: bytes, count: int) -> None:
         self.put(f"{name}-{count:06d}.jsonl", content)
 
+    @_os_errors()
     def sizes(self, folder: str) -> Mapping[str, int]:
         self._fs.invalidate_cache()
         try:
@@ -68,12 +85,14 @@ class RemotePlace:
             return {}
         return {entry["name"].rpartition("/")[2]: entry["size"] or 0 for entry in entries if entry["type"] == "file"}
 
+    @_os_errors()
     def read(self, name: str, start: int = 0) -> bytes | None:
         try:
             return bytes(self._fs.cat_file(self._path(name), start=start or None))
         except FileNotFoundError:
             return None
 
+    @_os_errors()
     def remove(self, name: str) -> None:
         with suppress(FileNotFoundError):
             self._fs.rm_file(self._path(name))
@@ -82,9 +101,14 @@ class RemotePlace:
         self.put(name, content)
         return None
 
+    @_os_errors()
     def is_held(self, name: str) -> bool | None:
         self._fs.invalidate_cache()
-        return None if self._fs.exists(self._path(name)) else False
+        try:
+            self._fs.info(self._path(name))  # `exists` is also false where nothing answers
+        except FileNotFoundError:
+            return False
+        return None
 
     def put_folder(self, folder: Path, name: str) -> None:
         files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
@@ -120,6 +144,10 @@ class RemotePlace:
             with suppress(Exception):  # object stores have no folders
                 self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
         return path
+
+
+def _unchecked(address: str) -> RemotePlace:
+    return RemotePlace(address, check=False)
 
 
 class _GoneError(Exception):

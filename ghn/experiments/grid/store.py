@@ -88,7 +88,7 @@ class Store:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):
+        with suppress(StateError):
             for digest in list(self._claims):
                 self.release(digest)
         if self._beat is not None:
@@ -110,8 +110,12 @@ class Store:
     def records(self, digests: Iterable[str]) -> Iterator[dict[str, Any]]:
         """The records of finished cells, in the order in which they were stored; of one stored twice the first."""
         wanted = {bytes.fromhex(digest) for digest in digests}
-        for name in sorted(self.place.sizes("results")):
-            for line in (self.place.read(f"results/{name}") or b"").splitlines(keepends=True):
+        with self._answering():
+            names = sorted(self.place.sizes("results"))
+        for name in names:
+            with self._answering():
+                content = self.place.read(f"results/{name}") or b""
+            for line in content.splitlines(keepends=True):
                 record = _record(line)
                 if record is not None and (key := bytes.fromhex(record["digest"])) in wanted:
                     wanted.discard(key)
@@ -151,7 +155,8 @@ class Store:
         number = self._claims.pop(digest, None)
         if number is not None:
             # Only its own: a free number below one that is held could be taken beside it.
-            self.place.remove(f"claims/{digest}.{number}")
+            with self._answering():
+                self.place.remove(f"claims/{digest}.{number}")
 
     def lose(self, digest: str) -> bool:
         """Take a finished cell for one that is not, where what it made is not there; whether that is so.
@@ -210,8 +215,9 @@ class Store:
     def _drop_claims(self, digest: str) -> None:
         mine = self._claims.pop(digest, -1)
         # The lowest last: without it others make one.
-        for number in reversed(range(mine + 1)):
-            self.place.remove(f"claims/{digest}.{number}")
+        with self._answering():
+            for number in reversed(range(mine + 1)):
+                self.place.remove(f"claims/{digest}.{number}")
 
     def _lives(self, driver: str) -> bool:
         """Whether a driver runs: on this machine its lock says so, of others its signs of life."""
@@ -276,6 +282,8 @@ class _Answering:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, OSError):
             reason = error.strerror or str(error) or type(error).__name__
+            if isinstance(error.filename, str):
+                reason = f"{reason}: {error.filename}"
             raise StateError(f"{self._address} cannot hold results ({reason}); what it has stays") from error
 
 

@@ -219,6 +219,9 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch:
         with pytest.raises(StateError, match="No space left on device"):
             store.finish(record(A))
         assert A not in store
+    (tmp_path / "claims" / f"{B}.0").mkdir()
+    with Store(open_place(tmp_path)) as store, pytest.raises(StateError, match=rf"cannot hold results \(.*/{B}\.0\)"):
+        store.claim(B)
 
 
 def test_a_line_is_a_plain_record(tmp_path: Path) -> None:
