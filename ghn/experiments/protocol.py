@@ -5,6 +5,7 @@ Source: GHN-3 (Knyazev et al., ICML 2023, section 4 and appendix).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,9 +31,10 @@ class Results:
         return None if record is None else record["value"]
 
     def time(self, cell: Cell, part: str) -> float | None:
-        """Seconds of a part of it."""
-        record = self._records.get(cell.digest)
-        return None if record is None else record["times"].get(part)
+        """Seconds of a part of it; None where they are not known."""
+        times = self._records.get(cell.digest, {}).get("times")
+        found = times.get(part) if isinstance(times, Mapping) else None
+        return found if isinstance(found, float | int) and abs(found) <= sys.float_info.max else None
 
     def accuracy(self, cell: Cell, point: int = -1) -> float | None:
         """Top-1 in per cent: of an evaluation, or of a training at one of its points (by default the last)."""

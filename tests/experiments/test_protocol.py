@@ -74,3 +74,15 @@ def test_results_are_read_in_per_cent() -> None:
 def test_an_accuracy_is_a_share() -> None:
     cell = untrained(SMALL, GHN, "a")
     assert accuracies([cell], [0.123]).accuracy(cell) == pytest.approx(12.3)
+
+
+@pytest.mark.parametrize(
+    "times", [None, [], 1, {"part": None}, {"part": "1"}, {"part": float("inf")}, {"part": 10**400}]
+)
+def test_times_that_are_none_are_not_known(times: object) -> None:
+    cell = untrained(SMALL, GHN, "a")
+    record = {"digest": cell.digest, "value": {"top1": 0.25}}
+    assert Results([{**record, "times": times}]).time(cell, "part") is None
+    results = Results([record])
+    assert results.time(cell, "part") is None
+    assert results.accuracy(cell) == 25.0

@@ -113,4 +113,5 @@ def _reachable(address: str) -> bool:
 
 
 def _compute(task: Task) -> Outcome:
-    return compute(task)
+    # Ray ends processes of a node that goes by SystemExit; their cells are begun elsewhere.
+    return compute(task, exits=True)

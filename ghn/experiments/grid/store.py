@@ -44,6 +44,7 @@ LEASE_SECONDS = 60.0
 _DRIVER = re.compile(r"[^/\0]{0,40}-\d{1,10}-[0-9a-f]{8}", re.DOTALL)
 _NUMBER = re.compile("0|[1-9][0-9]{0,8}")
 
+_LINE = re.compile(rb'\{"digest":"[0-9a-f]{32}"[,}]')
 _START = len('{"digest":"')
 _END = _START + 32
 
@@ -294,14 +295,15 @@ def _owner(content: bytes) -> str | None:
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
-    """What a line says; None for one that was cut short or damaged."""
-    if not line.endswith(b"\n") or not line.startswith(b'{"digest":"'):
+    """What a line says; None for one that was cut short or damaged.
+
+    Its digest stands where all lines have it, and nowhere else.
+    """
+    if not line.endswith(b"\n") or not _LINE.match(line):
         return None
     try:
         record = parse_json(line.decode("utf-8"))
-        bytes.fromhex(record["digest"])
-        if not isinstance(record["value"], dict):
-            return None
-    except (ValueError, LookupError, TypeError):
+        sound = record["digest"].encode() == line[_START:_END] and isinstance(record["value"], dict)
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None
-    return record if isinstance(record, dict) and len(record["digest"]) == 32 else None
+    return record if sound else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -12,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ghn.common.files import write_text
-from ghn.common.text import one_line, without_nan
+from ghn.common.text import one_line, said, without_nan
 from ghn.common.untrusted.json_text import read_json
 from ghn.data.errors import DataError
-from ghn.experiments.grid.cell import Job, kind_named
+from ghn.experiments.grid.cell import Found, Job, kind_named
 from ghn.experiments.grid.place import Place
 from ghn.training.signals import StoppedError
 from ghn.training.state import StateError, locked
@@ -96,8 +97,13 @@ class LostFilesError(StateError):
         self.digest = digest
 
 
-def compute(task: Task) -> Outcome:
-    """Compute a cell, go on with one that was begun, or give the outcome of one that was ended but not stored."""
+def compute(task: Task, *, exits: bool = False) -> Outcome:
+    """Compute a cell, go on with one that was begun, or give the outcome of one that was ended but not stored.
+
+    Args:
+        task: The cell.
+        exits: Whether SystemExit is raised to end the process; else it is an error of the cell.
+    """
     work = task.place.work / task.digest
     try:
         kept = _kept(work) if work.exists() else None
@@ -113,7 +119,9 @@ def compute(task: Task) -> Outcome:
         return Outcome(digest=task.digest, error=one_line(str(error)), fatal=True)
     except ValueError as error:
         return Outcome(digest=task.digest, error=one_line(str(error)))
-    except Exception as error:  # whatever a model of others raises
+    except BaseException as error:  # whatever a model of others raises
+        if exits and isinstance(error, SystemExit):
+            raise
         return Outcome(digest=task.digest, error=one_line(f"{type(error).__name__}: {error}"))
 
 
@@ -139,11 +147,11 @@ def _computed(task: Task, work: Path, held: ExitStack) -> Outcome:
         shutil.rmtree(job.output)
     with _threads(task.threads):
         found = kind.run(job)
+    value, times = _plain(task.kind, found)
     if kind.makes_files:
         task.place.put_folder(job.output, f"files/{task.digest}")
-    value = without_nan(dict(found.value))
     seconds = time.perf_counter() - began
-    outcome = Outcome(digest=task.digest, value=value, times={**found.times, "total": seconds})
+    outcome = Outcome(digest=task.digest, value=value, times={**times, "total": seconds})
     if seconds >= WORTH_KEEPING:
         work.mkdir(parents=True, exist_ok=True)
         write_text(work / OUTCOME, json.dumps({"value": value, "times": dict(outcome.times)}) + "\n")
@@ -151,6 +159,16 @@ def _computed(task: Task, work: Path, held: ExitStack) -> Outcome:
         for done in (work / "state", job.output):
             shutil.rmtree(done, ignore_errors=True)
     return outcome
+
+
+def _plain(kind: str, found: Found) -> tuple[dict[str, Any], dict[str, float]]:
+    """Value and times as results hold them; times that are no number of JSON are left out."""
+    try:
+        value = json.loads(json.dumps(without_nan(dict(found.value)), allow_nan=False))
+        times = {str(name): float(seconds) for name, seconds in found.times.items()}
+    except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"what a cell {said(kind)} finds is no value for JSON with times: {error}") from error
+    return value, {name: seconds for name, seconds in times.items() if math.isfinite(seconds)}
 
 
 def forget(place: Place, digest: str) -> None:
@@ -162,8 +180,10 @@ def forget(place: Place, digest: str) -> None:
 def _kept(work: Path) -> Outcome | None:
     try:
         kept = read_json(work / OUTCOME, MOST_OF_AN_OUTCOME)
-        return Outcome(digest=work.name, value=dict(kept["value"]), times=dict(kept["times"]))
-    except (OSError, ValueError, LookupError, TypeError):
+        value, times = dict(kept["value"]), {name: float(seconds) for name, seconds in kept["times"].items()}
+        json.dumps([value, times], allow_nan=False)  # numbers may be beyond those of JSON all the same
+        return Outcome(digest=work.name, value=value, times=times)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 

@@ -180,6 +180,31 @@ def test_lines_that_were_cut_short_or_damaged_are_none(tmp_path: Path) -> None:
         assert B in store
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'{{"digest":"{A}","digest":"{B}","value":{{}}}}',
+        f'{{"digest":"","digest":"{A}","value":{{}}}}',
+        f'{{"digest":"{"z" * 32}","digest":"{A}","value":{{}}}}',
+        f'{{"digest":"\\u0061{A[1:]}","value":{{}}}}',
+        f'{{"digest":"{A[1:]}\u00e4","value":{{}}}}',
+        f'{{"digest":"{A[2:]}  ","value":{{}}}}',
+        f'{{"digest":"{A}{A}","value":{{}}}}',
+        f'{{"digest":"{A.upper()}","value":{{}}}}',
+        f'{{"digest":"{A}","value":{{}},"digest":["{A}"]}}',
+    ],
+)
+def test_a_line_whose_digest_is_not_as_it_is_written_is_none(tmp_path: Path, line: str) -> None:
+    with Store(open_place(tmp_path)) as store:
+        store.finish(record(C))
+    (file,) = (tmp_path / "results").iterdir()
+    file.write_text(f"{line}\n{file.read_text()}", encoding="utf-8")
+    with Store(open_place(tmp_path)) as store:
+        assert len(store) == 1
+        assert [found["digest"] for found in store.records([A, B, C])] == [C]
+        assert store.claim(A), "it is computed again"
+
+
 def test_of_a_cell_that_is_stored_twice_the_first_counts(tmp_path: Path) -> None:
     with Store(open_place(tmp_path)) as store:
         store.finish(record(A, value={"top1": 1}))

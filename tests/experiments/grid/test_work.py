@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,9 @@ import torch
 
 from ghn.experiments.grid import work
 from ghn.experiments.grid.cell import Cell, Found, Job, Kind
+from ghn.experiments.grid.drive import Grid
 from ghn.experiments.grid.place import open_place
+from ghn.experiments.grid.store import Store
 from ghn.experiments.grid.work import Task, compute, forget
 from ghn.training.state import locked
 from tests.experiments import some
@@ -84,6 +89,82 @@ def test_an_outcome_whose_files_were_removed_is_none(tmp_path: Path, monkeypatch
     shutil.rmtree(tmp_path / "files")
     assert compute(made).error is None
     assert made.place.folder(f"files/{made.digest}") is not None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"value": {"sum": 1}, "times": {"total": null}}',
+        '{"value": {"sum": 1}, "times": {"total": "long"}}',
+        '{"value": {"sum": 1}, "times": {"total": 1e400}}',
+        '{"value": {"sum": 1}, "times": {"total": 1%s}}' % ("0" * 400),
+        '{"value": {"sum": 1}, "times": [1]}',
+        '{"value": {"sum": 1}}',
+        '{"value": {"sum": [1e400]}, "times": {}}',
+        '{"value": 7, "times": {}}',
+        "\0\0",
+    ],
+)
+def test_a_damaged_outcome_is_computed_anew(tmp_path: Path, content: str) -> None:
+    cell = Cell(kind=some.ADD, settings={"number": 4})
+    kept = open_place(tmp_path).work / cell.digest
+    kept.mkdir(parents=True)
+    (kept / work.OUTCOME).write_text(content)
+    with Store(open_place(tmp_path)) as store:
+        assert Grid(store).run([cell]).computed == 1
+        assert [record["value"] for record in store.records([cell.digest])] == [{"sum": 4}]
+
+
+class Name(str):
+    """Text of a class of its own."""
+
+
+def exits(_: Job) -> Found:
+    sys.exit(3)
+
+
+def cancelled(_: Job) -> Found:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(
+    ("run", "error"),
+    [
+        (exits, "SystemExit: 3"),
+        (cancelled, "CancelledError: "),
+        (lambda _: Found(value={"a": {1, 2}}), "no value for JSON with times: Object of type set"),
+        (lambda _: Found(value={"a": torch.ones(1)}), "no value for JSON with times: Object of type Tensor"),
+        (lambda _: Found(value=[1]), "no value for JSON with times"),
+        (lambda _: None, "no value for JSON with times"),
+        (lambda _: Found(value={}, times={"step": "long"}), "no value for JSON with times: could not convert"),
+        (lambda _: Found(value={}, times={"step": None}), "no value for JSON with times"),
+    ],
+)
+def test_whatever_a_cell_does_is_its_own_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[[Job], Found], error: str
+) -> None:
+    bad = Cell(kind=some.ADD, settings={"number": 4})
+    good = Cell(kind=some.SLOW, settings={"number": 4, "seconds": 0.0})
+    monkeypatch.setattr(some, "add", Kind(version=1, run=run))
+    with Store(open_place(tmp_path)) as store:
+        ran = Grid(store).run([bad, good])
+    assert ran.computed == 1
+    assert error.strip() in ran.errors[bad.digest]
+
+
+def test_times_that_are_no_numbers_of_json_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = {"none": float("nan"), "tensor": torch.tensor(0.5)}
+    found = Found(value={"name": Name("a"), "pair": (1, 2)}, times=times)  # type: ignore[arg-type]
+    monkeypatch.setattr(some, "add", Kind(version=1, run=lambda _: found))
+    outcome = compute(task(tmp_path, some.ADD, number=1))
+    assert (outcome.value, type(outcome.value and outcome.value["name"])) == ({"name": "a", "pair": [1, 2]}, str)
+    assert {name: value for name, value in outcome.times.items() if name != "total"} == {"tensor": 0.5}
+
+
+def test_a_process_that_ends_by_its_cluster_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(some, "add", Kind(version=1, run=exits))
+    with pytest.raises(SystemExit):
+        compute(task(tmp_path, some.ADD, number=1), exits=True)
 
 
 def test_a_process_that_still_ends_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
