@@ -99,8 +99,8 @@ def _report(scale: Scale, results: Results) -> Report:
             entries += [Entry.of(_at(results, cell, step) for cell in cells) for step in moments(scale)]
         theirs = [published("table6", method.name, 0), *_published(method.name, models)]
         rows.append(Row(name=method.name, entries=[Entry.of(costs), *entries], published=theirs))
-    epochs = [f"{step / scale.epoch:g}" for step in moments(scale)]
-    columns = ["seconds", *(f"{model}, {epoch} epochs" for model in models for epoch in epochs)]
+    epochs = ["1 epoch" if step == scale.epoch else f"{step / scale.epoch:g} epochs" for step in moments(scale)]
+    columns = ["seconds", *(f"{model}, {epoch}" for model in models for epoch in epochs)]
     notes = [
         f"mean ± std over {scale.seeds} seeds; an epoch is {scale.epoch:,} steps; seconds are those of the start, on "
         "this machine, and differ from run to run"
