@@ -208,7 +208,7 @@ class Grid:
         try:
             outcome = future.result()
         except WorkerKilledError as error:
-            self._attempts[cell.digest] = self._attempts.get(cell.digest, 0) + 1
+            self._attempts[cell.digest] = self._attempts.get(cell.digest, 0) + error.begun
             if self._attempts[cell.digest] < ATTEMPTS:
                 self._again.append(cell)
             else:

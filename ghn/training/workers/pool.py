@@ -23,7 +23,15 @@ WATCH_SECONDS = 0.5
 
 
 class WorkerKilledError(RuntimeError):
-    """The process that did a piece of work is gone; the work may be given to another one."""
+    """The process that did a piece of work is gone; the work may be given to another one.
+
+    Attributes:
+        begun: Whether it may have begun; else the process was killed while it had no work, before that was noticed.
+    """
+
+    def __init__(self, text: str, *, begun: bool = True) -> None:
+        super().__init__(text)
+        self.begun = begun
 
 
 class Pool:
@@ -48,6 +56,7 @@ class Pool:
         self._given = (given, told, os.getpid(), threads)
         self._free: deque[ProcessPoolExecutor] = deque()
         self._all: set[ProcessPoolExecutor] = set()
+        self._begun: dict[ProcessPoolExecutor, Any] = {}
 
     def __enter__(self) -> Pool:
         return self
@@ -70,10 +79,10 @@ class Pool:
         """
         if not self._free and len(self._all) >= self.slots:
             raise RuntimeError("all processes of the pool have work")
-        process, inner = self._begin(work, arguments)
+        process, before, inner = self._begin(work, arguments)
         # Those who wait see the process free again.
         outer: Future[Any] = Future()
-        inner.add_done_callback(lambda done: self._ended(process, done, outer))
+        inner.add_done_callback(lambda done: self._ended(process, before, done, outer))
         return outer
 
     def unordered(self, work: Callable[..., Any], pieces: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
@@ -82,16 +91,21 @@ class Pool:
         SIGINT and SIGTERM raise KeyboardInterrupt here.
         """
         left = iter(pieces)
-        running: set[Future[Any]] = set()
+        running: dict[Future[Any], tuple[Any, ...]] = {}
         with on_stop_signal(interrupt):
             while True:
                 while len(running) < self.slots and (piece := next(left, None)) is not None:
-                    running.add(self.submit(work, *piece))
+                    running[self.submit(work, *piece)] = piece
                 if not running:
                     return
-                done, running = wait(running, return_when=FIRST_COMPLETED)
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
-                    yield future.result()
+                    piece = running.pop(future)
+                    error = future.exception()
+                    if isinstance(error, WorkerKilledError) and not error.begun:
+                        running[self.submit(work, *piece)] = piece
+                    else:
+                        yield future.result()
 
     def close(self) -> None:
         """Stop what is under way, and wait until the processes have ended."""
@@ -99,31 +113,39 @@ class Pool:
         for process in list(self._all):
             process.shutdown(wait=True, cancel_futures=True)
 
-    def _begin(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[ProcessPoolExecutor, Future[Any]]:
-        """Who does a piece of work, and its result."""
+    def _begin(
+        self, work: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> tuple[ProcessPoolExecutor, int, Future[Any]]:
+        """Who does a piece of work, how many it has begun before, and the result."""
         while True:
             process = self._free.popleft() if self._free else self._new()
+            before = self._begun[process].value
             try:
                 with interrupts_held():
-                    return process, process.submit(_work, work, arguments)
+                    return process, before, process.submit(_work, work, arguments)
             except BrokenProcessPool:
                 # Killed while it had no work: none is lost.
                 self._let_go(process)
 
     def _let_go(self, process: ProcessPoolExecutor) -> None:
         self._all.discard(process)
+        self._begun.pop(process, None)
         process.shutdown(wait=False)
 
     def _new(self) -> ProcessPoolExecutor:
-        process = ProcessPoolExecutor(1, mp_context=self._context, initializer=_start, initargs=self._given)
+        begun = self._context.RawValue("L", 0)
+        process = ProcessPoolExecutor(1, mp_context=self._context, initializer=_start, initargs=(*self._given, begun))
         self._all.add(process)
+        self._begun[process] = begun
         return process
 
-    def _ended(self, process: ProcessPoolExecutor, done: Future[Any], outer: Future[Any]) -> None:
+    def _ended(self, process: ProcessPoolExecutor, before: int, done: Future[Any], outer: Future[Any]) -> None:
         error = None if done.cancelled() else done.exception()
         if isinstance(error, BrokenProcessPool):
+            # One that ends before its first piece would do so again: that counts as one that it ended with.
+            begun = not before or self._begun[process].value > before
             self._let_go(process)
-            outer.set_exception(WorkerKilledError("a process that worked was killed"))
+            outer.set_exception(WorkerKilledError("a process that worked was killed", begun=begun))
             return
         self._free.append(process)
         if done.cancelled():
@@ -140,15 +162,15 @@ def interrupt() -> None:
 
 
 _given: dict[str, Any] = {}
-"""What a worker was given, and where it hears that it is to stop."""
+"""What a worker was given, where it hears that it is to stop, and where it counts the pieces that it begins."""
 
 
-def _start(given: Any, told: Connection, parent: int, threads: int) -> None:
+def _start(given: Any, told: Connection, parent: int, threads: int, begun: Any) -> None:
     """Set a worker up: it saves and ends when it is told to, or when its parent has gone."""
     torch.set_num_threads(threads)
     # A terminal's Ctrl-C also reaches workers that wait for work; trainings handle it themselves.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _given.update(given=given, told=told)
+    _given.update(given=given, told=told, begun=begun)
     threading.Thread(target=_watch, args=(parent, told), daemon=True).start()
 
 
@@ -160,6 +182,7 @@ def _watch(parent: int, told: Connection) -> None:
 
 
 def _work(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    _given["begun"].value += 1
     if _given["told"].poll():
         raise StoppedError("stopped before this piece of work")
     return work(_given["given"], *arguments)

@@ -66,6 +66,22 @@ def test_a_process_that_is_killed_while_it_has_no_work_is_replaced() -> None:
         assert len(pool._all) == 1, "nothing is kept of the one that was killed"
 
 
+def test_work_that_a_process_did_not_begin_before_it_was_killed_is_told_from_what_it_ended_with() -> None:
+    with Pool(1, 10) as pool:
+        with pytest.raises(WorkerKilledError) as caught:
+            pool.submit(kill_yourself).result()
+        assert caught.value.begun
+        for number in range(2):
+            # It wakes up with work to do and a signal to end, of which the latter comes first.
+            os.kill(pool.submit(own_id).result(), signal.SIGSTOP)
+            (process,) = pool._free
+            future = pool.submit(square, number)
+            os.kill(next(iter(process._processes)), signal.SIGKILL)  # type: ignore[attr-defined]
+            with pytest.raises(WorkerKilledError) as caught:
+                future.result()
+            assert not caught.value.begun
+
+
 @pytest.mark.slow
 def test_more_work_than_processes_is_refused_and_none_is_no_pool(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="workers must be at least 1, not 0"):
