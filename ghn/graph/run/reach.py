@@ -14,7 +14,7 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -24,7 +24,17 @@ from torch.nn.parameter import is_lazy
 from ghn.common.modules import modules
 from ghn.common.private_torch import MODULE_BUFFERS, MODULE_PARAMETERS
 from ghn.graph.run import saved
-from ghn.graph.run.code import CODE, global_names, is_of_libraries, slots, values_of_class
+from ghn.graph.run.code import (
+    CODE,
+    global_names,
+    is_followed,
+    is_installed,
+    is_of_libraries,
+    is_own,
+    modules_named,
+    slots,
+    values_of_class,
+)
 from ghn.graph.run.iterators import Replayed, independent, is_iterator
 
 # Values that no forward pass can change.
@@ -35,7 +45,9 @@ _ATOMIC = frozenset(
 _HOLDERS = ("collections", "types", "functools", "weakref", "_thread", "_threading_local", "argparse", "abc")
 _CACHE: Any = functools._lru_cache_wrapper
 _DICTS = (dict, collections.OrderedDict)
-_FOLLOWED = (list, dict, set, collections.deque, Tensor, nn.Module, _CACHE)
+_FOLLOWED = (list, dict, Tensor, nn.Module, _CACHE, *saved.KINDS)
+# Methods that PyTorch and Python call.
+_CALLED = ("forward", "backward", "setup_context", "vmap", "jvp", "right_inverse", "train", "run")
 
 
 @contextlib.contextmanager
@@ -87,6 +99,10 @@ class Reach:
         self._slots: dict[type, tuple[Any, ...]] = {}
         self._iterators: dict[type, bool] = {}
         self._independent: dict[int, tuple[Any, Any]] = {}
+        self._globals: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
+        self._whole: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
+        self._named: set[str] = set(_CALLED)
+        self._unnamed: dict[str, list[Any]] = {}
 
     def walk(self, model: nn.Module) -> None:
         """Visit everything, the model's modules first."""
@@ -116,6 +132,10 @@ class Reach:
             saved.put_dict_back(values, before)
         for items, held in self._lists:
             saved.put_list_back(items, held)
+        for scope, bound in self._globals.values():
+            saved.put_names_back(scope, bound)
+        for scope, bound in self._whole.values():
+            saved.put_names_back(scope, bound, every=True)
         for put in self._afterwards:
             put()
 
@@ -129,6 +149,7 @@ class Reach:
             tuple: lambda items: self._pending.extend(tuple.__iter__(items)),
             frozenset: lambda items: self._pending.extend(frozenset.__iter__(items)),
             memoryview: lambda view: self._pending.append(view.obj),
+            types.ModuleType: self._file,
             types.FunctionType: self._function,
             types.CellType: self._cell,
             type: self._class,
@@ -290,22 +311,60 @@ class Reach:
         values = dict(values_of_class(kind))
         self._pending.extend(values.values())
         self._undo.append(functools.partial(saved.put_attributes_back, kind, dict(vars(kind))))
-        self._pending.extend(value for value in vars(kind).values() if isinstance(value, CODE))
+        code = [(name, value) for name, value in vars(kind).items() if isinstance(value, CODE)]
+        sparse = is_installed(kind.__module__)
+        for name, value in code:
+            if not sparse or name in self._named or name.startswith("__"):
+                self._pending.append(value)
+            else:
+                self._unnamed.setdefault(name, []).append(value)
 
     def _function(self, function: types.FunctionType) -> None:
         self._pending += [function.__defaults__, function.__kwdefaults__, *(function.__closure__ or ())]
         if function.__dict__:
             self._dict(function.__dict__)
         scope = function.__globals__
-        names, rebound = global_names(function.__code__)
+        named = global_names(function.__code__)
         own = scope.get("__name__")
+        for name in named.names - self._named:
+            self._named.add(name)
+            self._pending += self._unnamed.pop(name, ())
+        self._hold_names(scope, named.names, own)
+        for name in named.rebound:
+            self._keep_name(scope, name)
+        changed = [scope]
+        for module in modules_named(named.names, scope, importing=named.importing):
+            self._hold_names(module.__dict__, named.names, own)
+            if is_own(module):
+                changed.append(module.__dict__)
+                for name in named.names:
+                    self._keep_name(module.__dict__, name)
+        if named.by_text and not is_installed(own):
+            for held in changed:
+                self._whole.setdefault(id(held), (held, dict(held)))
+
+    def _file(self, module: types.ModuleType) -> None:
+        """A module that something holds: which of its names are asked for, nobody knows."""
+        if is_own(module):
+            scope = module.__dict__
+            self._whole.setdefault(id(scope), (scope, dict(scope)))
+            self._hold_names(scope, list(scope), scope.get("__name__"))
+
+    def _keep_name(self, scope: dict[str, Any], name: str) -> None:
+        self._globals.setdefault(id(scope), (scope, {}))[1].setdefault(name, scope.get(name, saved.MISSING))
+
+    def _hold_names(self, scope: dict[str, Any], names: Iterable[str], own: Any) -> None:
+        """Visit what names in a scope stand for, if they are named by code of the module `own`."""
         for name in names:
             value = scope.get(name)
             kind = type(value)
-            if issubclass(kind, _FOLLOWED) or (kind not in _ATOMIC and _is_of_module(value, kind, own)):
+            if kind in _ATOMIC or kind is types.ModuleType or id(value) in self._seen:
+                continue
+            if self._holds_iterator(value, kind):
+                self._keep_name(scope, name)
+                self._hold(value, functools.partial(scope.__setitem__, name))
+            elif issubclass(kind, _FOLLOWED) or is_followed(value, kind, own):
                 self._pending.append(value)
-        for name in rebound:
-            self._undo.append(functools.partial(saved.put_item_back, scope, name, scope.get(name, saved.MISSING)))
 
     def _cell(self, cell: types.CellType) -> None:
         try:
@@ -319,8 +378,3 @@ class Reach:
     def _cache(self, cached: Any) -> None:
         self._undo.append(saved.saved_cache(cached))
         self._pending.append(cached.__wrapped__)
-
-
-def _is_of_module(value: Any, kind: type, name: Any) -> bool:
-    """Whether a global is a function, a class or an object of one that the module itself defines."""
-    return (value.__module__ if issubclass(kind, (types.FunctionType, type)) else kind.__module__) == name

@@ -91,12 +91,22 @@ def put_attributes_back(kind: type, saved: Mapping[str, Any]) -> None:
             type.__setattr__(kind, name, value)
 
 
-def put_item_back(scope: dict[str, Any], name: str, held: Any) -> None:
-    """Set a global variable to what it was, or remove it."""
-    if held is MISSING:
-        scope.pop(name, None)
-    else:
-        scope[name] = held
+def put_names_back(scope: dict[str, Any], saved: Mapping[str, Any], *, every: bool = False) -> None:
+    """Set global variables to what they were, and remove those that were missing.
+
+    Args:
+        scope: The variables.
+        saved: What they were; others are left alone.
+        every: Whether there were no others, so that they are removed.
+    """
+    for name, held in saved.items():
+        if held is MISSING:
+            scope.pop(name, None)
+        elif scope.get(name, MISSING) is not held:
+            scope[name] = held
+    if every:
+        for name in [name for name in scope if name not in saved]:
+            del scope[name]
 
 
 def saved_cache(cached: Any) -> Undo:

@@ -112,11 +112,13 @@ def test_classes_modes_slots_attributes_globals_and_caches() -> None:
     saved.put_attributes_back(Kind, before)
     assert (Kind.number, hasattr(Kind, "more")) == (1, False)
 
-    saved.put_item_back(scope, "a", 2)
-    saved.put_item_back(scope, "b", saved.MISSING)
+    saved.put_names_back(scope, {"a": 2, "b": saved.MISSING})
     assert scope == {"a": 2}
-    saved.put_item_back(scope, "a", saved.MISSING)
+    saved.put_names_back(scope, {"a": saved.MISSING})
     assert not scope
+    scope.update(a=1, b=2)
+    saved.put_names_back(scope, {"a": 3}, every=True)
+    assert scope == {"a": 3}
 
     @functools.lru_cache
     def cached(x: int) -> list[int]:
