@@ -36,6 +36,7 @@ __all__ = [
     "foreach_mul_",
     "foreach_norm",
     "foreach_sub",
+    "hooks_of_all_modules",
     "is_backward_running",
     "is_batch_norm",
     "is_composite",
@@ -59,6 +60,12 @@ FAKE_TENSOR_LOG = "torch._subclasses.fake_tensor"
 
 MODULE_CHILDREN, MODULE_PARAMETERS, MODULE_BUFFERS = "_modules", "_parameters", "_buffers"
 """Where `nn.Module.__dict__` has what it consists of, to copy modules fast. Public: `copy.deepcopy`, much slower."""
+
+
+def hooks_of_all_modules() -> list[dict[Any, Any]]:
+    """What every module calls, whatever its own hooks. Public: none that lists them; they go on after a trace."""
+    held = vars(nn.modules.module).items()
+    return [hooks for name, hooks in held if name.startswith("_global_") and isinstance(hooks, dict)]
 
 
 class OperatorMode(TorchDispatchMode):

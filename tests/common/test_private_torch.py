@@ -35,6 +35,7 @@ USES = {
     "torch.utils._python_dispatch._disable_current_modes": "models that write to their own tensors on real runs fail",
     "torch.ops.aten._scaled_dot_product_attention_math": "models with attention trace to other graphs on real runs",
     "torch._ops.HigherOrderOperator": "no model can be traced: every function is asked whether it is one",
+    "torch.nn.modules.module._global_forward_hooks": "hooks of all modules note what a trace computes",
     "torch._foreach_norm": "meta-training: norms of weights and gradients",
     "torch._foreach_sub": "meta-training: the norm of an update",
     "torch._foreach_add_": "meta-training: the gradient of the penalty",

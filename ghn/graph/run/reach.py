@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
+import gc
 import operator
 import sys
 import threading
@@ -22,19 +23,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ghn.common.modules import modules
-from ghn.common.private_torch import MODULE_BUFFERS, MODULE_PARAMETERS
-from ghn.graph.run import saved
-from ghn.graph.run.code import (
-    CODE,
-    global_names,
-    is_followed,
-    is_installed,
-    is_of_libraries,
-    is_own,
-    modules_named,
-    slots,
-    values_of_class,
-)
+from ghn.common.private_torch import MODULE_BUFFERS, MODULE_PARAMETERS, hooks_of_all_modules
+from ghn.graph.run import code, saved
 from ghn.graph.run.iterators import Replayed, independent, is_iterator
 
 # Values that no forward pass can change.
@@ -42,7 +32,8 @@ _ATOMIC = frozenset(
     (int, float, complex, str, bytes, bool, type(None), type(...), range, slice, torch.dtype, torch.device, torch.Size)
 )
 # Objects of Python's own hold no state of a model, but for these; queues and events belong to other threads as well.
-_HOLDERS = ("collections", "types", "functools", "weakref", "_thread", "_threading_local", "argparse", "abc")
+_LOCALS, _WEAK = ("_thread", "_threading_local"), ("weakref", "_weakrefset")
+_HOLDERS = ("collections", "types", "functools", "argparse", "abc", "csv", *_LOCALS, *_WEAK)
 _CACHE: Any = functools._lru_cache_wrapper
 _DICTS = (dict, collections.OrderedDict)
 _FOLLOWED = (list, dict, Tensor, nn.Module, _CACHE, *saved.KINDS)
@@ -107,7 +98,7 @@ class Reach:
     def walk(self, model: nn.Module) -> None:
         """Visit everything, the model's modules first."""
         self.modules = list(modules(model))
-        self._pending += reversed(self.modules)
+        self._pending += [*hooks_of_all_modules(), *reversed(self.modules)]
         while self._pending:
             value = self._pending.pop()
             kind = type(value)
@@ -150,6 +141,7 @@ class Reach:
             frozenset: lambda items: self._pending.extend(frozenset.__iter__(items)),
             memoryview: lambda view: self._pending.append(view.obj),
             types.ModuleType: self._file,
+            types.MappingProxyType: self._proxy,
             types.FunctionType: self._function,
             types.CellType: self._cell,
             type: self._class,
@@ -198,7 +190,7 @@ class Reach:
             self._dict(attributes)
         members = self._slots.get(kind)
         if members is None:
-            members = self._slots[kind] = slots(kind)
+            members = self._slots[kind] = code.slots(kind)
         for member in members:
             try:
                 held = member.__get__(value)
@@ -237,6 +229,11 @@ class Reach:
                 else:
                     self._pending.append(item)
 
+    def _proxy(self, proxy: types.MappingProxyType[Any, Any]) -> None:
+        (mapping,) = gc.get_referents(proxy)
+        # Attributes of classes are put back by other means.
+        self._pending.extend(mapping.values() if "__module__" in mapping else [mapping])
+
     def _is_iterator(self, kind: type) -> bool:
         found = self._iterators.get(kind)
         if found is None:
@@ -273,6 +270,9 @@ class Reach:
         if held is None:
             taking = independent(value)
             self._independent[id(value)] = value, taking
+            if not isinstance(taking, Replayed):
+                # The copy has the same arguments; what one that goes on has changed stays with what it gave.
+                self._pending.extend(gc.get_referents(value))
         put(taking)
         if isinstance(taking, Replayed):
             replayed = taking
@@ -305,15 +305,15 @@ class Reach:
         self._pending.extend((named, attributes))
 
     def _class(self, kind: type) -> None:
-        if is_of_libraries(kind):
+        if code.is_of_libraries(kind):
             return
         self._pending.extend(kind.__mro__[1:])
-        values = dict(values_of_class(kind))
+        values = dict(code.values_of_class(kind))
         self._pending.extend(values.values())
         self._undo.append(functools.partial(saved.put_attributes_back, kind, dict(vars(kind))))
-        code = [(name, value) for name, value in vars(kind).items() if isinstance(value, CODE)]
-        sparse = is_installed(kind.__module__)
-        for name, value in code:
+        methods = [(name, value) for name, value in vars(kind).items() if isinstance(value, code.CODE)]
+        sparse = code.is_installed(kind.__module__)
+        for name, value in methods:
             if not sparse or name in self._named or name.startswith("__"):
                 self._pending.append(value)
             else:
@@ -324,7 +324,7 @@ class Reach:
         if function.__dict__:
             self._dict(function.__dict__)
         scope = function.__globals__
-        named = global_names(function.__code__)
+        named = code.global_names(function.__code__)
         own = scope.get("__name__")
         for name in named.names - self._named:
             self._named.add(name)
@@ -333,19 +333,19 @@ class Reach:
         for name in named.rebound:
             self._keep_name(scope, name)
         changed = [scope]
-        for module in modules_named(named.names, scope, importing=named.importing):
+        for module in code.modules_named(named.names, scope, importing=named.importing):
             self._hold_names(module.__dict__, named.names, own)
-            if is_own(module):
+            if code.is_own(module):
                 changed.append(module.__dict__)
                 for name in named.names:
                     self._keep_name(module.__dict__, name)
-        if named.by_text and not is_installed(own):
+        if named.by_text and not code.is_installed(own):
             for held in changed:
                 self._whole.setdefault(id(held), (held, dict(held)))
 
     def _file(self, module: types.ModuleType) -> None:
         """A module that something holds: which of its names are asked for, nobody knows."""
-        if is_own(module):
+        if code.is_own(module):
             scope = module.__dict__
             self._whole.setdefault(id(scope), (scope, dict(scope)))
             self._hold_names(scope, list(scope), scope.get("__name__"))
@@ -363,7 +363,7 @@ class Reach:
             if self._holds_iterator(value, kind):
                 self._keep_name(scope, name)
                 self._hold(value, functools.partial(scope.__setitem__, name))
-            elif issubclass(kind, _FOLLOWED) or is_followed(value, kind, own):
+            elif issubclass(kind, _FOLLOWED) or code.is_followed(value, kind, own):
                 self._pending.append(value)
 
     def _cell(self, cell: types.CellType) -> None:

@@ -6,6 +6,7 @@ import functools
 import io
 import random
 import threading
+import types
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -399,6 +400,41 @@ def test_an_iterator_that_two_hold_stays_one() -> None:
     model.pair = (model.numbers, 1)
     trace(model, X)
     assert [next(model.numbers), next(model.pair[0]), next(model.numbers)] == [0, 1, 2]
+
+
+def test_containers_behind_others_and_hooks_of_all_modules_are_as_before() -> None:
+    def call(self: Any, x: Tensor) -> Tensor:
+        self.proxy["features"].append(x)
+        self.namespace["features"].append(x)
+        self.behind["new"] = x
+        self.weak.add(self.a)
+        nn.modules.module.register_module_forward_pre_hook(lambda *_: None)
+        next(self.items)
+        return plain(self, x)
+
+    def items(held: list[int]) -> Iterator[int]:
+        held.append(1)
+        yield 1
+
+    class Namespace:
+        features: list[Tensor] = []
+
+    model: Any = Way(call)
+    seen: list[Any] = []
+    held: list[int] = []
+    model.behind, model.weak = {"features": []}, weakref.WeakSet()
+    model.proxy, model.namespace = types.MappingProxyType({"features": []}), vars(Namespace)
+    model.items = items(held)
+    hooks = nn.modules.module._global_forward_pre_hooks
+    before = dict(hooks)
+    hook = nn.modules.module.register_module_forward_hook(lambda module, args, output: seen.append(output))
+    try:
+        trace(model, X)
+    finally:
+        hook.remove()
+    assert [model.proxy["features"], Namespace.features, list(model.weak), seen, held] == [[]] * 5
+    assert model.behind == {"features": []}
+    assert dict(hooks) == before
 
 
 def test_streams_numbers_and_data_of_threads_are_as_before() -> None:
