@@ -30,6 +30,8 @@ __all__ = [
     "arguments_of",
     "attention_by_parts",
     "compiler_is_loaded",
+    "default_device",
+    "enable_mkldnn",
     "fake_tensor_mode",
     "foreach_add_",
     "foreach_copy_",
@@ -44,8 +46,11 @@ __all__ = [
     "is_higher_order",
     "is_view",
     "is_wrapper",
+    "mkldnn_is_enabled",
     "parts_of",
+    "print_options",
     "referent",
+    "set_print_options",
     "storage_address",
     "with_parts",
     "without_levels",
@@ -60,6 +65,32 @@ FAKE_TENSOR_LOG = "torch._subclasses.fake_tensor"
 
 MODULE_CHILDREN, MODULE_PARAMETERS, MODULE_BUFFERS = "_modules", "_parameters", "_buffers"
 """Where `nn.Module.__dict__` has what it consists of, to copy modules fast. Public: `copy.deepcopy`, much slower."""
+
+
+def default_device() -> torch.device | None:
+    """What `torch.set_default_device` was given. Public: `torch.get_default_device`, which answers also if nothing."""
+    context = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
+    return None if context is None else context.device
+
+
+def mkldnn_is_enabled() -> bool:
+    """Whether the CPU's kernels of oneDNN are in use. Public: `torch.backends.mkldnn.flags`, which does not tell."""
+    return bool(torch._C._get_mkldnn_enabled())
+
+
+def enable_mkldnn(enabled: bool) -> None:
+    """Use the CPU's kernels of oneDNN, or not. Public: `torch.backends.mkldnn.flags`, a context."""
+    torch._C._set_mkldnn_enabled(enabled)
+
+
+def print_options() -> dict[str, Any]:
+    """How tensors are printed. Public: `torch.set_printoptions`, which does not tell."""
+    return dict(vars(torch._tensor_str.PRINT_OPTS))
+
+
+def set_print_options(options: dict[str, Any]) -> None:
+    """Print tensors as `print_options` said. Public: `torch.set_printoptions`, which has other names for some."""
+    vars(torch._tensor_str.PRINT_OPTS).update(options)
 
 
 def hooks_of_all_modules() -> list[dict[Any, Any]]:

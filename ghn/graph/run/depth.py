@@ -42,6 +42,11 @@ def is_roomy() -> bool:
     return getattr(_room, "is_roomy", False)
 
 
+def is_room_needed() -> bool:
+    """Whether some thread has the larger stack."""
+    return bool(_limits)
+
+
 def with_room(function: Callable[[], Result], model: nn.Module) -> Result:
     """The result of a function that runs a model, which may nest as deep as it likes.
 

@@ -1,8 +1,12 @@
 """What other threads notice of tracing, and what is left of it."""
 
+import functools
+import gc
 import logging
+import os
 import queue
 import random
+import sys
 import threading
 import time
 import warnings
@@ -165,6 +169,85 @@ def test_switches_that_a_model_sets_are_set_back() -> None:
     assert switches() == before
     assert not torch.is_anomaly_enabled()
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def _attribute(name: str, value: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    *path, last = name.split(".")
+    holder = functools.reduce(getattr, path, torch)
+    return lambda: setattr(holder, last, value), lambda: getattr(holder, last)
+
+
+def _set_precision(holder: Any) -> None:
+    if hasattr(torch.backends, "fp32_precision"):
+        holder.fp32_precision = "tf32"
+
+
+# How a forward pass changes something of the whole process, and how one sees that.
+CHANGES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+    "default device": (lambda: torch.set_default_device("meta"), lambda: torch.empty(0).device),
+    "warnings": (lambda: warnings.filterwarnings("ignore", message="zzz"), lambda: list(warnings.filters)),
+    "no warnings": (warnings.resetwarnings, lambda: list(warnings.filters)),
+    "matmul precision": (
+        lambda: torch.set_float32_matmul_precision("medium"),
+        lambda: (torch.get_float32_matmul_precision(), torch.backends.cuda.matmul.allow_tf32),
+    ),
+    "newer precision": (
+        lambda: _set_precision(torch.backends),
+        lambda: (getattr(torch.backends, "fp32_precision", None), torch.backends.cudnn.allow_tf32),
+    ),
+    "newer precision of matmul": (
+        lambda: _set_precision(torch.backends.cuda.matmul),
+        lambda: (torch.get_float32_matmul_precision(), torch.backends.cuda.matmul.allow_tf32),
+    ),
+    "benchmark": _attribute("backends.cudnn.benchmark", True),
+    "cudnn deterministic": _attribute("backends.cudnn.deterministic", True),
+    "cudnn tf32": _attribute("backends.cudnn.allow_tf32", False),
+    "cudnn": _attribute("backends.cudnn.enabled", False),
+    "mkldnn": (lambda: torch.backends.mkldnn.set_flags(False), lambda: torch._C._get_mkldnn_enabled()),
+    "autocast": (lambda: torch.set_autocast_enabled("cpu", True), lambda: torch.is_autocast_enabled("cpu")),
+    "autocast type": (lambda: torch.set_autocast_dtype("cpu", torch.float16), lambda: torch.get_autocast_dtype("cpu")),
+    "autocast cache": (lambda: torch.set_autocast_cache_enabled(False), torch.is_autocast_cache_enabled),
+    "reduction of attention": (
+        lambda: torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True),
+        torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed,
+    ),
+    "fill": _attribute("utils.deterministic.fill_uninitialized_memory", False),
+    "printing": (lambda: torch.set_printoptions(precision=2, sci_mode=True), lambda: str(torch.tensor([1 / 3]))),
+    "printing of arrays": (lambda: np.set_printoptions(precision=2), lambda: str(np.array([1 / 3]))),
+    "hooks": (
+        lambda: nn.modules.module.register_module_forward_hook(lambda *_: None),
+        lambda: len(nn.modules.module._global_forward_hooks),
+    ),
+    "recursion": (lambda: sys.setrecursionlimit(5000), sys.getrecursionlimit),
+    "environment": (lambda: os.environ.update(GHN_TEST="1"), lambda: dict(os.environ)),
+    "less environment": (lambda: os.environ.pop("PATH"), lambda: dict(os.environ)),
+    "folder": (lambda: os.chdir("/"), os.getcwd),
+    "collection": (gc.disable, gc.isenabled),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_forward_pass_sets_for_the_whole_process_is_set_back(name: str, fails: bool) -> None:
+    change, ask = CHANGES[name]
+    before = ask()
+    changed = []
+
+    def during() -> None:
+        change()
+        # Newer precisions cannot be asked for by the older name.
+        try:
+            changed.append(ask() != before)
+        except RuntimeError:
+            changed.append("precision" in name)
+
+    model = Slow(during, fails=fails)
+    if fails:
+        with pytest.raises(TraceError):
+            trace(model, X)
+    else:
+        trace(model, X)
+    assert ask() == before
 
 
 @pytest.mark.parametrize("in_thread", [False, True])
