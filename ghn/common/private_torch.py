@@ -46,7 +46,9 @@ __all__ = [
     "is_higher_order",
     "is_view",
     "is_wrapper",
+    "leave_modes",
     "mkldnn_is_enabled",
+    "mode_levels",
     "parts_of",
     "print_options",
     "referent",
@@ -128,6 +130,21 @@ def without_modes() -> Any:
     from torch.utils._python_dispatch import _disable_current_modes
 
     return _disable_current_modes()
+
+
+def mode_levels() -> tuple[int, int]:
+    """How many modes see this thread's operators, and how many its functions. Public: none."""
+    return torch._C._len_torch_dispatch_stack(), torch._C._len_torch_function_stack()
+
+
+def leave_modes(levels: tuple[int, int]) -> None:
+    """Leave modes that were entered since there were so many. Public: `__exit__` of each, if one has them all."""
+    from torch.overrides import _pop_mode as leave_functions
+    from torch.utils._python_dispatch import _pop_mode as leave_operators
+
+    for leave, level, place in ((leave_operators, levels[0], 0), (leave_functions, levels[1], 1)):
+        while mode_levels()[place] > level:
+            leave()
 
 
 def is_fake(tensor: Tensor) -> bool:

@@ -41,7 +41,7 @@ from ghn.graph.run.arguments import Inputs, given_inputs
 from ghn.graph.run.calling import call_model
 from ghn.graph.run.depth import is_roomy, with_room
 from ghn.graph.run.inputs import candidate_inputs
-from ghn.graph.run.process import compiled_parts_eager, process_untouched
+from ghn.graph.run.process import compiled_parts_eager, interruptible, process_untouched
 from ghn.graph.run.rungs import RUNGS
 
 
@@ -66,7 +66,7 @@ def trace(model: nn.Module, example_inputs: Any = None) -> ComputationalGraph:
     """
     if not named_parameters(model):
         raise TraceError(f"{type(model).__name__} has no parameters: there is nothing to predict")
-    return with_room(lambda: _trace(model, example_inputs), model)
+    return with_room(lambda: interruptible(lambda: _trace(model, example_inputs)), model)
 
 
 def _trace(model: nn.Module, example_inputs: Any) -> ComputationalGraph:
@@ -178,7 +178,7 @@ def materialise(model: nn.Module, example_inputs: Any = None) -> None:
             call_model(model.eval(), *args, **kwargs)
 
     try:
-        with_room(run, model)
+        with_room(lambda: interruptible(run), model)
     except Exception as error:
         raise TraceError(_failure_line(model, inputs, error, guessed=example_inputs is None)) from error
 

@@ -35,6 +35,10 @@ USES = {
     "torch.utils._python_dispatch._disable_current_modes": "models that write to their own tensors on real runs fail",
     "torch.ops.aten._scaled_dot_product_attention_math": "models with attention trace to other graphs on real runs",
     "torch._ops.HigherOrderOperator": "no model can be traced: every function is asked whether it is one",
+    "torch._C._len_torch_dispatch_stack": "no model can be traced: an interrupt could leave the recorder at work",
+    "torch._C._len_torch_function_stack": "no model can be traced: an interrupt could leave the recorder at work",
+    "torch.utils._python_dispatch._pop_mode": "an interrupt of a trace may leave the recorder at work",
+    "torch.overrides._pop_mode": "an interrupt of a trace may leave the recorder at work",
     "torch._GLOBAL_DEVICE_CONTEXT": "a default device that a forward pass sets stays",
     "torch._C._get_mkldnn_enabled": "what a forward pass sets stays",
     "torch._C._set_mkldnn_enabled": "what a forward pass sets stays",
@@ -269,3 +273,14 @@ def test_operators_that_take_functions_are_told() -> None:
 
     assert private_torch.is_higher_order(cond_op)
     assert not private_torch.is_higher_order(torch.add)
+
+
+def test_modes_are_left() -> None:
+    levels = private_torch.mode_levels()
+    mode, functions = private_torch.OperatorMode(), torch.overrides.TorchFunctionMode()
+    for entered in (mode, functions, private_torch.fake_tensor_mode()):
+        entered.__enter__()
+    assert private_torch.mode_levels() != levels
+    private_torch.leave_modes(levels)
+    assert private_torch.mode_levels() == levels
+    assert not private_torch.is_fake(torch.ones(1))

@@ -29,11 +29,21 @@ class ThreadStack(threading.local, Generic[Item]):
         """End the innermost."""
         self._items.pop()
 
+    @property
+    def level(self) -> int:
+        """How many things this thread is in the middle of."""
+        return len(self._items)
+
+    def back_to(self, level: int) -> None:
+        """End what began since there were `level`: it may have been interrupted before it ended."""
+        del self._items[level:]
+
     @contextlib.contextmanager
     def within(self, item: Item | None) -> Iterator[None]:
         """Context in which `item` is the innermost."""
+        level = self.level
         self.push(item)
         try:
             yield
         finally:
-            self.pop()
+            self.back_to(level)

@@ -18,6 +18,9 @@ from ghn.common.private_torch import OperatorMode
 from ghn.graph.record.recorder import TURNS, Recorder
 from ghn.graph.record.recurrent import RecordedFunctions
 
+REPLACED = ((threading.Thread, "start"), (ThreadPoolExecutor, "submit"), (nn.Module, "__call__"))
+"""Methods that others take the places of in `followed`."""
+
 
 class _Follower(OperatorMode):
     """Hands the operators of another thread to the recorder (a mode can be entered by one thread only)."""

@@ -17,7 +17,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,15 +27,65 @@ from ghn.common.private_torch import (
     compiler_is_loaded,
     default_device,
     enable_mkldnn,
+    leave_modes,
     mkldnn_is_enabled,
+    mode_levels,
     print_options,
     set_print_options,
     without_modes,
 )
 from ghn.graph.record.recorder import TURNS
+from ghn.graph.record.threads import REPLACED
 from ghn.graph.run.depth import is_room_needed
 
+Result = TypeVar("Result")
+
 _ONE_AT_A_TIME = threading.RLock()
+
+
+def interruptible(function: Callable[[], Result]) -> Result:
+    """The result of a function that traces; where it is interrupted, at any instant, this thread records no longer.
+
+    A context ends what it began, unless an interrupt comes just when it begins or ends; here is asked for what is left.
+    """
+    outer = TURNS.current
+    with _ONE_AT_A_TIME if outer is None else outer.tracing_inside:
+        restore = _restoring()
+        try:
+            # Once more where that is interrupted itself.
+            try:
+                return function()
+            except BaseException:
+                restore()
+                raise
+        except BaseException:
+            restore()
+            raise
+
+
+def _restoring() -> Callable[[], None]:
+    """What sets back all that contexts of tracing set, as far as it differs from what it is now."""
+    turns, modes, gradients = TURNS.level, mode_levels(), torch.is_grad_enabled()
+    python, numpy = random.getstate(), np.random.get_state()
+    methods = [(kind, name, getattr(kind, name)) for kind, name in REPLACED]
+    filters, log = list(warnings.filters), logging.getLogger(FAKE_TENSOR_LOG)
+    log_filters, ours = list(log.filters), _OfRecordedThreads
+
+    def restore() -> None:
+        leave_modes(modes)
+        TURNS.back_to(turns)
+        torch.set_grad_enabled(gradients)
+        for kind, name, method in methods:
+            if getattr(kind, name) is not method:
+                setattr(kind, name, method)
+        random.setstate(python)
+        np.random.set_state(numpy)
+        for entry in [entry for entry in warnings.filters if isinstance(entry[1], ours)]:
+            if entry not in filters:
+                warnings.filters.remove(entry)  # type: ignore[attr-defined]
+        log.filters[:] = [entry for entry in log.filters if entry in log_filters or not isinstance(entry, ours)]
+
+    return restore
 
 
 @contextlib.contextmanager

@@ -60,7 +60,12 @@ def kept_as_it_is(model: nn.Module) -> Iterator[Reach]:
         reach.walk(model)
         yield reach
     finally:
-        reach.restore()
+        try:
+            reach.restore()
+        except BaseException:
+            # Interrupted: once more, from the start.
+            reach.restore()
+            raise
 
 
 class Reach:

@@ -24,3 +24,13 @@ def test_an_error_ends_it() -> None:
     with pytest.raises(KeyError), stack.within(1):
         raise KeyError
     assert stack.current is None
+
+
+def test_back_to_a_level() -> None:
+    stack: ThreadStack[int] = ThreadStack()
+    stack.push(1)
+    level = stack.level
+    stack.push(2)
+    stack.push(None)
+    stack.back_to(level)
+    assert (stack.current, stack.level) == (1, 1)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn import GHN, GHNConfig
+from ghn.graph.record.recorder import TURNS
 from ghn.graph.run.process import process_untouched
 from ghn.graph.trace import TraceError, trace
 from tests.graph.graphs import edges
@@ -274,3 +275,44 @@ def test_a_forward_pass_that_traces_another_model(in_thread: bool) -> None:
     assert edges(trace(model, X)) == edges(alone)
     assert alone.traced_by == "meta"
     assert switches() == before
+
+
+class Interrupt:
+    """Interrupts at one of the lines by which tracing begins and ends what concerns the process."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def __call__(self, frame: Any, event: str, argument: Any) -> Any:
+        path, name = frame.f_code.co_filename, frame.f_code.co_name
+        begins = name in ("__enter__", "__exit__") and path.endswith("recorder.py")
+        return self.line if begins or path.endswith(("process.py", "threads.py", "thread_stack.py")) else None
+
+    def line(self, frame: Any, event: str, argument: Any) -> Any:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+        return self.line
+
+
+def test_an_interrupt_at_any_instant_leaves_nothing_behind() -> None:
+    model = nn.Linear(4, 3)
+    trace(model, X)
+    before, tracer = (switches(), torch._C._len_torch_dispatch_stack()), sys.gettrace()
+    left, after = [], 1
+    while True:
+        interrupt = Interrupt(after)
+        sys.settrace(interrupt)
+        try:
+            trace(model, X)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(tracer)
+        if interrupt.left > 0:
+            break
+        if (switches(), torch._C._len_torch_dispatch_stack()) != before or TURNS.current is not None:
+            left.append(after)
+        after += 1
+    assert left == []
+    assert after > 100
