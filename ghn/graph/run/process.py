@@ -98,7 +98,7 @@ def process_untouched() -> Iterator[None]:
     with (
         _ONE_AT_A_TIME if outer is None else outer.tracing_inside,
         TURNS.within(None),
-        contextlib.nullcontext() if outer is None else without_modes(),
+        without_modes() if mode_levels()[0] else contextlib.nullcontext(),
         torch.inference_mode(False),
         _random_states_restored(),
         _quiet(),

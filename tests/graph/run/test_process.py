@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn import GHN, GHNConfig
+from ghn.common.private_torch import fake_tensor_mode, is_fake
 from ghn.graph.record.recorder import TURNS
 from ghn.graph.run.process import process_untouched
 from ghn.graph.trace import TraceError, trace
@@ -275,6 +276,19 @@ def test_a_forward_pass_that_traces_another_model(in_thread: bool) -> None:
     assert edges(trace(model, X)) == edges(alone)
     assert alone.traced_by == "meta"
     assert switches() == before
+
+
+@pytest.mark.parametrize("fake", [False, True])
+def test_inside_a_mode_of_fake_tensors(fake: bool) -> None:
+    plain = Slow()
+    expected = edges(trace(plain, X))
+    mode = fake_tensor_mode()
+    with mode:
+        model, x = (Slow(), torch.zeros(2, 4)) if fake else (plain, X)
+        assert is_fake(x) == fake
+        graph = trace(model, x)
+        assert is_fake(torch.ones(1))
+    assert (edges(graph), graph.traced_by) == (expected, "meta")
 
 
 class Interrupt:
