@@ -20,7 +20,7 @@ CODE = (types.FunctionType, property, staticmethod, classmethod)
 _REBIND = frozenset((dis.opmap["STORE_GLOBAL"], dis.opmap["DELETE_GLOBAL"]))
 _IMPORT = dis.opmap["IMPORT_NAME"]
 _INSTALLED = frozenset(("site-packages", "dist-packages"))
-_BY_TEXT = frozenset(("getattr", "setattr", "delattr", "globals", "vars", "__dict__"))
+_SETTING = frozenset(("setattr", "delattr", "globals", "vars", "__dict__"))
 
 
 def is_of_libraries(kind: type) -> bool:
@@ -137,10 +137,10 @@ def global_names(code: types.CodeType) -> Named:
     names: set[str] = set(code.co_names)
     rebound: set[str] = set()
     steps = code.co_code[::2]
-    importing, by_text = _IMPORT in steps, not _BY_TEXT.isdisjoint(names)
+    importing, by_text = _IMPORT in steps, not _SETTING.isdisjoint(names)
     if not _REBIND.isdisjoint(steps):
         rebound.update(step.argval for step in dis.get_instructions(code) if step.opcode in _REBIND)
-    if by_text:
+    if by_text or "getattr" in names:
         names.update(text for text in code.co_consts if isinstance(text, str) and text.isidentifier())
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):

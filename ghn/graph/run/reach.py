@@ -337,7 +337,8 @@ class Reach:
         self._hold_names(scope, named.names, own)
         for name in named.rebound:
             self._keep_name(scope, name)
-        changed = [scope]
+        # Others may bind globals of the same file meanwhile: all are put back only where code may bind any.
+        changed = [scope] if "globals" in named.names else []
         for module in code.modules_named(named.names, scope, importing=named.importing):
             self._hold_names(module.__dict__, named.names, own)
             if code.is_own(module):
