@@ -24,6 +24,7 @@ __all__ = [
     "MODULE_BUFFERS",
     "MODULE_CHILDREN",
     "MODULE_PARAMETERS",
+    "HeldAddresses",
     "OperatorMode",
     "WeakIdKeyDictionary",
     "WeakTensorKeyDictionary",
@@ -44,6 +45,7 @@ __all__ = [
     "is_composite",
     "is_fake",
     "is_higher_order",
+    "is_traced_by_pytorch",
     "is_view",
     "is_wrapper",
     "leave_modes",
@@ -206,6 +208,11 @@ def is_higher_order(function: Any) -> bool:
     return isinstance(function, HigherOrderOperator)
 
 
+def is_traced_by_pytorch() -> bool:
+    """Whether `make_fx` writes down the operators of this thread, as `torch.func.linearize` lets it. Public: none."""
+    return torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is not None
+
+
 def is_backward_running() -> bool:
     """Whether the automatic differentiation of this thread is at work. Public: none."""
     return bool(torch._C._current_graph_task_id() != -1)
@@ -259,6 +266,30 @@ def storage_address(tensor: Tensor) -> int:
     Public: `id(tensor.untyped_storage())`, if PyTorch gives the same object each time.
     """
     return int(tensor.untyped_storage()._cdata)
+
+
+class HeldAddresses:
+    """Addresses of pieces of memory (see `storage_address`) that no other memory gets while this lives.
+
+    The memory itself is freed as ever. Public: `weakref.ref(tensor.untyped_storage())`, if PyTorch gave the same object
+    each time.
+    """
+
+    def __init__(self) -> None:
+        self._held: set[int] = set()
+
+    def hold(self, storage: torch.UntypedStorage) -> int:
+        """The address of a piece of memory, from now on its own."""
+        address = storage._cdata
+        if address not in self._held:
+            storage._weak_ref()
+            self._held.add(address)
+        return address
+
+    def __del__(self) -> None:
+        """Let other memory have the addresses."""
+        for address in self._held:
+            torch.UntypedStorage._free_weak_ref(address)
 
 
 def is_batch_norm(module: nn.Module) -> TypeGuard[_BatchNorm]:

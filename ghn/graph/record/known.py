@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ghn.common.private_torch import referent, storage_address
+from ghn.common.private_torch import HeldAddresses, referent, storage_address
 from ghn.common.tensors import storage_of
 
 Place = tuple[int, tuple[int, ...], tuple[int, ...]]
@@ -21,10 +21,12 @@ Place = tuple[int, tuple[int, ...], tuple[int, ...]]
 class _Mark(weakref.ref[Tensor]):
     """A weak reference that knows what it is filed under."""
 
-    __slots__ = ("key", "number", "place", "storage", "version")
+    __slots__ = ("first_place", "key", "memory", "number", "place", "storage", "version")
     key: int
     number: int
     version: int
+    memory: int
+    first_place: Place
     storage: int
     place: Place
 
@@ -33,12 +35,16 @@ class KnownTensors:
     """Tensors by identity, as long as they live: each has a number and a version.
 
     The numbers are those of values in a record; versions count the writes to the tensor's memory that were looked at.
+    Those of a tensor that is gone are kept for another one in its place: `nn.Parameter(x * 2)` is the product under
+    another name, made by no operator, and outlives it.
     """
 
     def __init__(self) -> None:
         self._marks: dict[int, _Mark] = {}
         # Marks by storage and place; made when it is first asked for, which most models never cause.
         self._places: dict[int, dict[Place, dict[int, _Mark]]] | None = None
+        self._gone: dict[int, dict[Place, _Mark]] = {}
+        self._memories = HeldAddresses()
         self._callback = _forgetting(weakref.ref(self))
 
     def __contains__(self, tensor: Tensor) -> bool:
@@ -56,6 +62,23 @@ class KnownTensors:
         mark.key, mark.number, mark.version = id(tensor), number, 0
         if self._places is not None:
             self._file(mark, tensor)
+
+    def put(self, tensor: Tensor, number: int, place: Place) -> None:
+        """Set the number of a tensor that stands in a place of its memory."""
+        self[tensor] = number
+        storage = storage_of(tensor)
+        if storage is not None:
+            mark = self._marks[id(tensor)]
+            mark.memory, mark.first_place = self._memories.hold(storage), place
+
+    def inherit(self, tensor: Tensor, place: Place) -> bool:
+        """Give a tensor the number and version of the last one that was in its place and is gone, if there is one."""
+        mark = self._gone_in_memory_of(tensor).get(place)
+        if mark is None:
+            return False
+        self.put(tensor, mark.number, place)
+        self.set_version(tensor, mark.version)
+        return True
 
     def get(self, tensor: Tensor) -> int | None:
         """The number of a tensor, None if it is not known."""
@@ -85,7 +108,16 @@ class KnownTensors:
 
     def shares_memory(self, tensor: Tensor) -> bool:
         """Whether a tensor, or one in the same memory, is known."""
-        return tensor in self or bool(self._in_memory_of(tensor))
+        return tensor in self or bool(self._in_memory_of(tensor)) or bool(self._gone_in_memory_of(tensor))
+
+    def leave(self, tensor: Tensor) -> None:
+        """Let go of a tensor that has moved to other memory, as of one that is gone."""
+        mark = self._marks.get(id(tensor))
+        if mark is not None:
+            self.forget(mark)
+
+    def _gone_in_memory_of(self, tensor: Tensor) -> dict[Place, _Mark]:
+        return {} if storage_of(tensor) is None else self._gone.get(storage_address(tensor), {})
 
     def _in_memory_of(self, tensor: Tensor) -> dict[Place, dict[int, _Mark]]:
         if storage_of(tensor) is None:
@@ -107,7 +139,10 @@ class KnownTensors:
 
     def forget(self, mark: _Mark) -> None:
         """Let go of a tensor that lives no longer."""
-        self._marks.pop(mark.key, None)
+        if self._marks.get(mark.key) is mark:
+            del self._marks[mark.key]
+        if hasattr(mark, "memory"):
+            self._gone.setdefault(mark.memory, {})[mark.first_place] = mark
         if self._places is None or not hasattr(mark, "storage"):
             return
         places = self._places.get(mark.storage)

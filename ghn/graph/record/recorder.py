@@ -29,7 +29,7 @@ from ghn.graph.record.guesses import NeedsValuesError, counts, depends_on_values
 from ghn.graph.record.known import KnownTensors
 from ghn.graph.record.op_graph import GRADIENT, WRITE, Operation, OpGraph, Ref, Value
 from ghn.graph.record.protected import Protected
-from ghn.graph.record.shapes import CHECKS, SHORTCUTS
+from ghn.graph.record.shapes import without_numbers
 from ghn.graph.record.stand_ins import StandIns, copy_of_constant
 from ghn.graph.record.substitutes import FUSED_ATTENTION, OperatorFacts, OwnRandomNumbers, on_cpu, unfused_attention
 from ghn.graph.record.trees import map_tensors, tensors_in
@@ -108,7 +108,7 @@ class Recorder(OperatorMode):
         shape, strides, offset = extent(tensor)
         value = Value(shape, strides, tensor.dtype, storage, offset)
         self.graph.values.append(value)
-        self._values[tensor] = index
+        self._values.put(tensor, index, (offset, shape, strides))
         writes = self._writes.get(storage)
         if writes:
             self._values.set_version(tensor, len(writes))
@@ -154,6 +154,12 @@ class Recorder(OperatorMode):
         self.graph.operations.append(Operation(WRITE, (), {}, (index, *missed), (updated,)))
         return updated
 
+    def read_moved(self, tensor: Tensor) -> int:
+        """The value of a tensor that was given other memory: what is known to stand there."""
+        if self._values.get(tensor) not in self.graph.parameters.values():
+            self._values.leave(tensor)
+        return self.read(tensor)
+
     def _as_last_read(self, tensor: Tensor) -> int:
         """The value that a tensor held when it was last read, or now if it never was."""
         index = self._values.get(tensor)
@@ -166,6 +172,9 @@ class Recorder(OperatorMode):
             source, index = self.read(known), self.add(tensor, [known])
             self.graph.operations.append(Operation("alias", (Ref(source),), {}, (source,), (index,)))
             return index
+        shape, strides, offset = extent(tensor)
+        if self._values.inherit(tensor, (offset, shape, strides)):
+            return self.read(tensor)
         # Constants hold numbers until an operator brings them to the meta device.
         # Only others have computed with gradients, or on tensors without numbers, what nobody saw.
         made = tensor.is_meta or is_fake(tensor) or tensor.grad_fn is not None
@@ -208,7 +217,8 @@ class Recorder(OperatorMode):
 
     def protect_object(self, tensor: Tensor) -> None:
         """Let a tensor that is met for the first time have a stand-in: more than its memory is about to change."""
-        if not self._values.shares_memory(tensor):
+        # What `torch.func` wraps around a tensor is its own: the tensor inside does not change.
+        if without_levels(tensor) is tensor and not self._values.shares_memory(tensor):
             self.stand_ins.wait(tensor, copy_of_constant)
 
     def __torch_dispatch__(
@@ -259,7 +269,9 @@ class Recorder(OperatorMode):
         else:
             result = self._run(full, func, args, kwargs, tensors)
         results = list(tensors_in(result))
-        if not results:
+        if name == "set":
+            self.read_moved(tensors[0])
+        if name == "set" or not results:
             return result
         outputs = []
         in_place = False
@@ -297,14 +309,9 @@ class Recorder(OperatorMode):
     def _run(
         self, full: str, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], tensors: Sequence[Tensor]
     ) -> Any:
-        shortcut = SHORTCUTS.get(full)
-        if shortcut is not None and all([tensor.is_meta for tensor in tensors]):
-            result = shortcut(*args, **kwargs)
-            if result is not NotImplemented:
-                return result
-        check = CHECKS.get(full)
-        if check is not None:
-            check(*args)
+        result = without_numbers(full, args, kwargs, tensors)
+        if result is not NotImplemented:
+            return result
         if not depends_on_values(full, args, tensors):
             return func(*args, **kwargs)
         if self.answer is None:
@@ -361,19 +368,16 @@ class Recorder(OperatorMode):
     def record_whole(self, name: str, function: Callable[..., Any], args: Sequence[Any]) -> Any:
         """Run a function and record it as one operation, whatever operators it consists of."""
         with self._lock:
-            return self._record_whole(name, function, args)
-
-    def _record_whole(self, name: str, function: Callable[..., Any], args: Sequence[Any]) -> Any:
-        tensors = list(tensors_in(args))
-        inputs = tuple([self.read(tensor) for tensor in tensors])
-        references = map_tensors(tuple(args), lambda tensor: Ref(self._values[tensor]))
-        self._paused = True
-        try:
-            result = function(*args)
-        finally:
-            self._paused = False
-        outputs = tuple([self.add(tensor) for tensor in tensors_in(result)])
-        self.graph.operations.append(Operation(name, references, {}, inputs, outputs))
+            tensors = list(tensors_in(args))
+            inputs = tuple([self.read(tensor) for tensor in tensors])
+            references = map_tensors(tuple(args), lambda tensor: Ref(self._values[tensor]))
+            self._paused = True
+            try:
+                result = function(*args)
+            finally:
+                self._paused = False
+            outputs = tuple([self.add(tensor) for tensor in tensors_in(result)])
+            self.graph.operations.append(Operation(name, references, {}, inputs, outputs))
         return result
 
     def _overwrite(self, tensor: Tensor) -> int:

@@ -42,6 +42,7 @@ WAITING_FOR_GRADIENTS = {"register_hook", "retain_grad"}
 """Functions of tensors that are differentiated later."""
 
 _ASKS_FOR_GRADIENTS: Any = Tensor.requires_grad
+_MEMORY: Any = Tensor.data
 
 
 _NOTICED = {*SETTERS, *RECURRENT, *DIFFERENTIATION, *WAITING_FOR_GRADIENTS, *CONSTRUCTORS, ATTENTION}
@@ -112,6 +113,8 @@ class RecordedFunctions(TorchFunctionMode):
         if name in WAITING_FOR_GRADIENTS:
             return _with_gradients(lambda: func(*args, **kwargs))
         result = func(*args, **kwargs)
+        if name == "__set__" and getattr(func, "__self__", None) is _MEMORY and not is_lazy(args[0]):
+            self.recorder.read_moved(args[0])
         if result is False and name == "__get__" and self._needs_gradients_to_say(func, args[0]):
             raise NeedsGradientsError("whether it is differentiated")
         if name in CONSTRUCTORS and isinstance(result, Tensor):

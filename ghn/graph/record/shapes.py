@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ghn.common.private_torch import is_traced_by_pytorch
+
 Shortcut = Callable[..., Any]
 
 _REAL = (int, float, bool)
@@ -277,3 +279,27 @@ CHECKS: Mapping[str, Callable[..., None]] = {"aten.convolution.default": _check_
 
 Without numbers a convolution gives empty images where its kernel does not fit, up to PyTorch 2.6 at least.
 """
+
+
+def without_numbers(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], tensors: Sequence[Tensor]) -> Any:
+    """An operator's result where nothing but shapes has to be computed; `NotImplemented` where PyTorch must run it.
+
+    Args:
+        name: Operator as `str(func)` gives it.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+        tensors: All tensors among both.
+
+    Raises:
+        RuntimeError: For arguments that the operator refuses.
+    """
+    shortcut = SHORTCUTS.get(name)
+    # What runs in an operator's place would be traced in its place.
+    if shortcut is not None and all([tensor.is_meta for tensor in tensors]) and not is_traced_by_pytorch():
+        result = shortcut(*args, **kwargs)
+        if result is not NotImplemented:
+            return result
+    check = CHECKS.get(name)
+    if check is not None:
+        check(*args)
+    return NotImplemented

@@ -89,3 +89,38 @@ def test_a_tensor_that_only_c_holds_for_a_while() -> None:
     assert view._base is not None
     assert known.get(view._base) == number
     del module
+
+
+def test_what_is_made_of_a_tensor_without_an_operator_inherits_its_number() -> None:
+    known = KnownTensors()
+    product = torch.ones(2, 3, device="meta") * 2
+    known.put(product, 7, (0, (2, 3), (3, 1)))
+    known.set_version(product, 4)
+    parameter = torch.nn.Parameter(product)
+    assert not known.inherit(parameter, (0, (2, 3), (3, 1))), "the product itself lives"
+    del product
+    assert known.shares_memory(parameter)
+    assert not known.inherit(parameter, (0, (3, 2), (2, 1)))
+    assert known.inherit(parameter, (0, (2, 3), (3, 1)))
+    assert (known[parameter], known.version(parameter)) == (7, 4)
+    assert not known.inherit(torch.empty(2, 3, device="meta"), (0, (2, 3), (3, 1)))
+
+
+def test_memory_that_is_freed_does_not_pass_its_number_on() -> None:
+    known = KnownTensors()
+    for number in range(200):
+        tensor = torch.zeros(8)
+        assert not known.inherit(tensor, (0, (8,), (1,))), "another piece of memory has the address of one that is gone"
+        known.put(tensor, number, (0, (8,), (1,)))
+        del tensor
+
+
+def test_a_tensor_that_has_left_its_memory_is_not_known() -> None:
+    known, parameter = KnownTensors(), torch.nn.Parameter(torch.zeros(2))
+    known.put(parameter, 1, (0, (2,), (1,)))
+    parameter.data = torch.ones(2)
+    known.leave(parameter)
+    assert parameter not in known
+    known[parameter] = 2
+    del parameter
+    assert not known._marks

@@ -1,5 +1,6 @@
 """What the recorder notes: values, views, and writes in place."""
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -317,3 +318,57 @@ def test_what_was_written_into_a_constant_is_known_once_it_meets_features() -> N
     writes = [operation for operation in graph.operations if operation.name == WRITE]
     same = record(function, X)
     assert len(writes) == sum(operation.name == WRITE for operation in same.operations) > 0
+
+
+def _moved(x: Tensor) -> Tensor:
+    parameter = nn.Parameter(torch.zeros(2, 8))
+    parameter.data = x
+    return parameter
+
+
+@pytest.mark.parametrize(
+    "under_another_name",
+    [
+        nn.Parameter,
+        nn.Buffer,
+        lambda x: x.data,
+        lambda x: nn.Parameter(x.data),
+        lambda x: torch.Tensor._make_subclass(Tensor, x),
+        lambda x: nn.ParameterList([x])[0],
+        lambda x: nn.Parameter(x[:, ::2]).repeat(1, 2),
+        lambda x: torch.empty_like(x).set_(x.untyped_storage(), 0, (2, 8), (8, 1)),
+        _moved,
+        lambda x: nn.Parameter(x) if x.detach().sum() > -1e9 else x.neg(),
+    ],
+)
+def test_what_no_operator_makes_of_a_result_that_nobody_else_holds(
+    under_another_name: Callable[[Tensor], Tensor],
+) -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        return self.c(x + self.b(under_another_name(self.a(x))))
+
+    graph = trace(Lambda(forward, a=nn.Linear(8, 8), b=nn.Linear(8, 8), c=nn.Linear(8, 3)), torch.zeros(2, 8))
+    assert not graph.kept
+    assert graph.traced_by != "modules"
+    assert {("input", "sum"), ("b.bias", "sum")} < edges(graph)
+    assert len(graph) == 8
+
+
+def test_layers_that_are_copied_where_they_run() -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        self.b.weight = nn.Parameter(self.b.weight.clamp(-1, 1))
+        return self.c(x + self.b(copy.deepcopy(self.a)(x)))
+
+    graph = trace(Lambda(forward, a=nn.Linear(8, 8), b=nn.Linear(8, 8), c=nn.Linear(8, 3)), torch.zeros(2, 8))
+    assert (graph.traced_by, dict(graph.kept)) == ("meta", {})
+    assert {("input", "sum"), ("b.bias", "sum")} < edges(graph)
+    assert len(graph) == 8
+
+
+def test_linearised_functions_are_not_traced_by_what_runs_in_the_place_of_operators() -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        return self.b(torch.func.linearize(lambda r: torch.tanh(self.a(r)), x)[1](torch.ones_like(x)))
+
+    graph = trace(Lambda(forward, a=nn.Linear(8, 8), b=nn.Linear(8, 3)), torch.zeros(2, 8))
+    assert graph.traced_by == "meta"
+    assert "a.weight" not in graph.kept

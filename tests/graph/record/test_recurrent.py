@@ -116,6 +116,44 @@ def laplacian(self: Any, x: Tensor) -> Tensor:
     return torch.autograd.grad(first.sum(), x, create_graph=True)[0].sum(-1)
 
 
+def _energy(self: Any) -> Any:
+    return lambda one: self.net(one).sum()
+
+
+def laplacian_by_function(self: Any, x: Tensor) -> Tensor:
+    return torch.func.vmap(lambda one: torch.func.hessian(_energy(self))(one).diagonal().sum())(x)
+
+
+def second_derivatives_by_function(self: Any, x: Tensor) -> Tensor:
+    first = torch.func.grad(_energy(self))
+    return torch.func.grad(lambda x: first(x).sum())(x)
+
+
+def curvature_by_function(self: Any, x: Tensor) -> Tensor:
+    return torch.func.jvp(torch.func.grad(_energy(self)), (x,), (torch.ones_like(x),))[1]
+
+
+def third_derivatives_by_function(self: Any, x: Tensor) -> Tensor:
+    jacobian = torch.func.jacrev(torch.func.jacrev(torch.func.grad(_energy(self))))
+    return torch.func.vmap(jacobian)(x).sum((1, 2))
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        laplacian_by_function,
+        second_derivatives_by_function,
+        curvature_by_function,
+        third_derivatives_by_function,
+    ],
+)
+def test_derivatives_of_derivatives_come_from_all_that_is_differentiated(forward: Any) -> None:
+    model = Lambda(forward, net=nn.Sequential(nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 1)))
+    graph = trace(model, torch.zeros(4, 8))
+    assert not graph.kept
+    assert {node.op for node in graph.nodes} <= {"input", "conv", "bias", "sum"}
+
+
 @pytest.mark.parametrize(
     "forward", [forces, forces_of_given_gradients, forces_by_backward, forces_by_function, laplacian]
 )
