@@ -361,7 +361,7 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(operators.CONVOLUTIONS, _convolution),
     "torchvision.deform_conv2d": _deformable,
     "_trilinear": _bilinear,
-    **dict.fromkeys(operators.MATRIX_PRODUCTS, _product),
+    **dict.fromkeys((*operators.MATRIX_PRODUCTS, "transformers.grouped_mm_fallback"), _product),
     **dict.fromkeys(operators.MATRIX_PRODUCTS_ADDED, _product_added),
     **dict.fromkeys(operators.NORMALISATIONS, _normalisation),
     **dict.fromkeys(operators.SOFTMAXES, softmax),

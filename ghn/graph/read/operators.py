@@ -5,6 +5,8 @@ CONVOLUTIONS |= {"convolution_overrideable", "cudnn_convolution", "slow_conv3d_f
 CONVOLUTIONS |= {"conv_depthwise3d", "_conv_depthwise2d"}
 
 MATRIX_PRODUCTS = {"mm", "bmm", "matmul", "mv", "dot"}
+# Rows that were sorted by experts, each with the weight of its own.
+MATRIX_PRODUCTS |= {"_grouped_mm"}
 MATRIX_PRODUCTS_ADDED = {"addmm", "baddbmm", "addbmm", "addmv"}
 
 LAYERS = CONVOLUTIONS | MATRIX_PRODUCTS | MATRIX_PRODUCTS_ADDED

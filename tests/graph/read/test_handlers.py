@@ -289,3 +289,23 @@ def test_modules_stacked_for_one_call() -> None:
     graph = trace(Lambda(forward, members=members), torch.zeros(5, 8))
     assert not graph.kept
     assert chain(graph) == ["input", "conv", "bias", "conv", "bias"]
+
+
+@pytest.mark.skipif(not hasattr(torch, "_grouped_mm"), reason="this version of PyTorch has no grouped products")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_experts_that_rows_are_sorted_by_are_a_stack_of_layers(dtype: torch.dtype) -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        weights, chosen = self.router(x).softmax(-1).max(-1)
+        order = chosen.argsort()
+        ends = torch.histc(chosen.float(), bins=4, min=0, max=3).cumsum(0).to(torch.int32)
+        y = torch._grouped_mm(x[order].to(dtype), self.w.to(dtype), offs=ends).relu()
+        y = torch._grouped_mm(y, self.v.to(dtype).transpose(1, 2), offs=ends).to(x.dtype)
+        return x + (y * weights[order, None])[order.argsort()]
+
+    model = with_parameters(Lambda(forward, router=nn.Linear(16, 4)), w=(4, 16, 32), v=(4, 16, 32))
+    graph = trace(model, torch.zeros(8, 16))
+    assert (graph.traced_by, dict(graph.kept)) == ("meta", {})
+    first, second = graph.parameters["w"], graph.parameters["v"]
+    assert (first.stack, first.axes, first.role) == (1, (0, 2, 1), Role.WEIGHT)
+    assert (second.stack, second.axes) == (1, (0, 1, 2))
+    assert [graph.nodes[spec.node].shape for spec in (first, second)] == [(128, 16), (64, 32)]

@@ -10,8 +10,8 @@ from ghn.graph.record.recurrent import RECURRENT
 
 SETS = {name: set(value) for name, value in vars(operators).items() if name.isupper()}
 # Of PyTorch 2.6 and later, or of builds with other backends.
-ELSEWHERE = {"_fused_rms_norm", "_batch_norm_no_update", "mkldnn_convolution", "mkldnn_max_pool2d"}
-NO_FUNCTION = {WRITE, GRADIENT, FLEX_ATTENTION, "torchvision.deform_conv2d"}
+ELSEWHERE = {"_fused_rms_norm", "_grouped_mm", "_batch_norm_no_update", "mkldnn_convolution", "mkldnn_max_pool2d"}
+NO_FUNCTION = {WRITE, GRADIENT, FLEX_ATTENTION, "torchvision.deform_conv2d", "transformers.grouped_mm_fallback"}
 
 
 @pytest.mark.parametrize("name", sorted(set().union(*SETS.values(), HANDLERS) - ELSEWHERE - NO_FUNCTION))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from ghn.graph.record import recorder, shapes
+from ghn.graph.record import shapes
 from ghn.graph.record.shapes import CHECKS, SHORTCUTS
 from ghn.graph.trace import trace
 
@@ -61,6 +61,11 @@ def _of_layers(name: str) -> list[Any]:
             (meta(*batch, 3, 0), meta(*batch, 0, 5)),
             (meta(*batch, 4, 3).mT, meta(*batch, 5, 4).mT),
             (meta(*batch, 3, 4, dtype=torch.float64), meta(*batch, 4, 5, dtype=torch.float64)),
+        ]
+    if "grouped_mm" in name:
+        kinds = [(size, torch.bfloat16) for size in (16, 24)]
+        return [
+            (meta(8, 16, dtype=kind), meta(4, 16, size, dtype=kind), meta(4, dtype=torch.int32)) for size, kind in kinds
         ]
     if "layer_norm" in name:
         plain = [(x, [x.shape[-1]], None, None, 1e-5) for x in (IMAGE, meta(3, 5))]
@@ -221,7 +226,7 @@ def test_operators_that_are_missing_change_nothing(monkeypatch: pytest.MonkeyPat
     model, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.GELU()), torch.zeros(2, 3, 8, 8)
     expected = trace(model, x)
     renamed = {f"{name}_of_old": shortcut for name, shortcut in SHORTCUTS.items()}
-    monkeypatch.setattr(recorder, "SHORTCUTS", renamed)
+    monkeypatch.setattr(shapes, "SHORTCUTS", renamed)
     assert operator_of("aten.gelu_of_old.default") is operator_of("aten.gelu.of_old") is None
     assert trace(model, x).edges.tolist() == expected.edges.tolist()
     assert trace(model, x).traced_by == "meta"
@@ -291,3 +296,12 @@ def test_models_whose_kernels_do_not_fit_are_refused(layer: nn.Module) -> None:
     with pytest.raises(ValueError, match="forward pass of Sequential fails"):
         trace(nn.Sequential(layer, nn.ReLU()), torch.zeros(2, 3, *[2] * axes))
     assert trace(nn.Sequential(layer, nn.ReLU()), torch.zeros(2, 3, *[3] * axes)).traced_by == "meta"
+
+
+def test_grouped_products_are_served_in_precisions_that_pytorch_has_kernels_for_elsewhere_only() -> None:
+    shortcut, ends = SHORTCUTS["aten._grouped_mm.default"], meta(4, dtype=torch.int32)
+    assert describe(shortcut(meta(8, 6), meta(4, 6, 5), ends)) == ((8, 5), [5, 1], torch.float32, "meta")
+    assert shortcut(meta(8, 6), meta(4, 5, 6), ends) is NotImplemented
+    assert shortcut(meta(8, 6), meta(3, 6, 5), ends) is NotImplemented
+    assert shortcut(meta(8, 6), meta(4, 6, 5), ends, None, torch.float32) is NotImplemented
+    assert shortcut(meta(4, 8, 6), meta(4, 6, 5)) is NotImplemented
