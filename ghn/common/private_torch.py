@@ -242,10 +242,18 @@ def parts_of(tensor: Tensor) -> list[Tensor]:
 
 
 def with_parts(tensor: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """A tensor of a class as in `is_wrapper` with `function` of each tensor that it holds."""
-    from torch.utils._python_dispatch import transform_subclass
+    """A tensor of a class as in `is_wrapper` with `function` of each tensor that it holds.
 
-    return transform_subclass(tensor, lambda _, part: function(part))
+    Public: none; `transform_subclass` refuses jagged tensors, each of which has a length of its own as its ragged size.
+    """
+    kind: Any = type(tensor)
+    names, context = kind.__tensor_flatten__(tensor)
+    parts = {name: getattr(tensor, name) for name in names}
+    parts = {
+        name: with_parts(part, function) if is_wrapper(type(part)) else function(part) for name, part in parts.items()
+    }
+    made: Tensor = kind.__tensor_unflatten__(parts, context, tensor.shape, tensor.stride())
+    return made
 
 
 def referent(reference: weakref.ref[Tensor]) -> Tensor | None:

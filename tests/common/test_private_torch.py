@@ -34,7 +34,6 @@ USES = {
     "torch._C._get_dispatch_mode": "no model can be traced: every operator asks who else writes it down",
     "torch._C._TorchDispatchModeKey.PROXY": "the same",
     "torch.UntypedStorage._free_weak_ref": "memory of a recorder's own is not freed: some bytes a tensor",
-    "torch.utils._python_dispatch.transform_subclass": "models that are given jagged tensors fail",
     "torch.utils._python_dispatch._disable_current_modes": "models that write to their own tensors on real runs fail",
     "torch.ops.aten._scaled_dot_product_attention_math": "models with attention trace to other graphs on real runs",
     "torch._ops.HigherOrderOperator": "no model can be traced: every function is asked whether it is one",

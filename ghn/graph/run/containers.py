@@ -48,10 +48,18 @@ def with_tensors(tree: Any, function: Callable[[Tensor], Tensor]) -> Any:
     """
     items = list(_reached(tree))
     memo: dict[int, Any] = {}
+    parts: dict[int, Tensor] = {}
     holders = _holders(items)
+
+    def once(part: Tensor) -> Tensor:
+        # Jagged tensors fit together where they hold the very same lengths.
+        if id(part) not in parts:
+            parts[id(part)] = function(part)
+        return parts[id(part)]
+
     for item in items:
         if isinstance(item, Tensor):
-            memo[id(item)] = with_parts(item, function) if is_wrapper(type(item)) else function(item)
+            memo[id(item)] = with_parts(item, once) if is_wrapper(type(item)) else function(item)
         elif id(item) not in holders:
             memo[id(item)] = item
     return _copy(tree, memo)

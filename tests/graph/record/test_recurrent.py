@@ -214,3 +214,18 @@ def test_jagged_attention_is_what_it_is_for_padded_sequences() -> None:
     plain, graph = trace(Jagged(), torch.zeros(2, 5, 8)), trace(Jagged(), jagged)
     assert isomorphic(named(plain), named(graph))
     assert set(graph.parameters) == set(plain.parameters)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda y: torch.stack([row.mean(0) for row in y.unbind()]),
+        lambda y: y[0],
+        lambda y: torch.nested.as_nested_tensor([row * 2 for row in y.unbind()], layout=torch.jagged),
+        lambda y: nn.utils.rnn.pad_sequence((y + y).unbind()),
+    ],
+)
+def test_jagged_tensors_that_are_taken_apart(read: Any) -> None:
+    model = Lambda(lambda self, x: self.b(read(self.a(x))), a=nn.Linear(8, 6), b=nn.Linear(6, 3))
+    jagged = torch.nested.nested_tensor([torch.zeros(3, 8), torch.zeros(5, 8)], layout=torch.jagged)
+    assert chain(trace(model, jagged)) == ["input", "conv", "bias", "conv", "bias"]

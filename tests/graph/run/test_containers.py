@@ -138,3 +138,17 @@ def test_data_that_is_no_tensor(given: Any) -> None:
 @pytest.mark.parametrize("given", [X, [X, True, None], {"a name": X}, ()])
 def test_no_data_but_tensors(given: Any) -> None:
     assert not holds_data(given)
+
+
+def test_jagged_tensors_of_the_same_lengths_are_so_again() -> None:
+    first = torch.nested.nested_tensor([torch.ones(3, 2), torch.ones(1, 2)], layout=torch.jagged)
+    seen: list[int] = []
+
+    def copied(tensor: Tensor) -> Tensor:
+        seen.append(id(tensor))
+        return tensor.clone()
+
+    one, other = with_tensors((first, first * 2), copied)
+    assert (one + other).values().tolist() == [[3.0, 3.0]] * 4
+    assert one.shape[1] != first.shape[1], "lengths of their own"
+    assert len(seen) == len(set(seen))
