@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
-from ghn.common.private_torch import is_higher_order, parts_of
+from ghn.common.private_torch import is_higher_order, parts_of, storage_address
 from ghn.graph.record.higher_order import HIGHER_ORDER
 from ghn.graph.record.recorder import Recorder
 from ghn.graph.record.trees import tensors_in
@@ -45,7 +45,10 @@ _ASKS_FOR_GRADIENTS: Any = Tensor.requires_grad
 _MEMORY: Any = Tensor.data
 
 
-_NOTICED = {*SETTERS, *RECURRENT, *DIFFERENTIATION, *WAITING_FOR_GRADIENTS, *CONSTRUCTORS, ATTENTION}
+ADDRESS = "data_ptr"
+"""The function by which models ask whether tensors are the same memory."""
+
+_NOTICED = {ADDRESS, *SETTERS, *RECURRENT, *DIFFERENTIATION, *WAITING_FOR_GRADIENTS, *CONSTRUCTORS, ATTENTION}
 """Functions of which more is noticed than their operators."""
 
 
@@ -117,6 +120,9 @@ class RecordedFunctions(TorchFunctionMode):
             self.recorder.read_moved(args[0])
         if result is False and name == "__get__" and self._needs_gradients_to_say(func, args[0]):
             raise NeedsGradientsError("whether it is differentiated")
+        if name == ADDRESS and args[0].is_meta and args[0].numel():
+            # Apart by as much as there are bits in an address to spare.
+            return (storage_address(args[0]) << 12) + args[0].storage_offset() * args[0].itemsize
         if name in CONSTRUCTORS and isinstance(result, Tensor):
             # What is made of another tensor (or is that one itself) is known or unknown as that is.
             numbers = args[1:] if name == "new_tensor" else args

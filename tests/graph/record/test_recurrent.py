@@ -229,3 +229,20 @@ def test_jagged_tensors_that_are_taken_apart(read: Any) -> None:
     model = Lambda(lambda self, x: self.b(read(self.a(x))), a=nn.Linear(8, 6), b=nn.Linear(6, 3))
     jagged = torch.nested.nested_tensor([torch.zeros(3, 8), torch.zeros(5, 8)], layout=torch.jagged)
     assert chain(trace(model, jagged)) == ["input", "conv", "bias", "conv", "bias"]
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_models_see_which_parameters_are_the_same_memory(tied: bool) -> None:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        y = self.a(x)
+        first, second = self.a.weight, self.b.weight
+        assert first.data_ptr() == first.data.data_ptr() == first.detach().data_ptr()
+        assert first[1:].data_ptr() - first.data_ptr() == 8 * first.itemsize
+        return y if first.data_ptr() == second.data_ptr() else self.b(y)
+
+    model = Lambda(forward, a=nn.Linear(8, 8), b=nn.Linear(8, 8))
+    if tied:
+        model.b.weight = model.a.weight
+    graph = trace(model, torch.zeros(2, 8))
+    assert graph.traced_by == "meta"
+    assert chain(graph) == ["input", *["conv", "bias"] * (1 if tied else 2)]
