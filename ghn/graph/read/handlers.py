@@ -24,7 +24,16 @@ from ghn.graph.read.flow import CONSTANT, Flow, Stage, join
 from ghn.graph.read.layout import bilinear_layout, convolution_layout, mixed_kernel_layout
 from ghn.graph.read.memory.parts import Part, Parts
 from ghn.graph.read.pooling import averaged_sum, avg_pool, global_avg_pool, global_max_pool, max_pool, reduction
-from ghn.graph.read.rules import add_parameters, channel_gate, layer, meeting, product_layout, total, with_bias
+from ghn.graph.read.rules import (
+    add_parameters,
+    channel_gate,
+    layer,
+    meeting,
+    product_layout,
+    total,
+    whole_linear,
+    with_bias,
+)
 from ghn.graph.reasons import ReasonCode
 from ghn.graph.record.op_graph import FLEX_ATTENTION, GRADIENT, WRITE, Operation, Ref, Value
 from ghn.graph.record.recurrent import RECURRENT, cells
@@ -359,6 +368,7 @@ def _shape_only(builder: Builder, operation: Operation) -> Flow | None:
 
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(operators.CONVOLUTIONS, _convolution),
+    "linear": whole_linear,
     "torchvision.deform_conv2d": _deformable,
     "_trilinear": _bilinear,
     **dict.fromkeys((*operators.MATRIX_PRODUCTS, "transformers.grouped_mm_fallback"), _product),

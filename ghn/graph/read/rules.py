@@ -156,6 +156,14 @@ def meeting(builder: Builder, op: str, flows: Iterable[Flow], *, at: int | None 
     return replace(result, score=any(flow.score for flow in paths), attention=maps)
 
 
+def whole_linear(builder: Builder, operation: Operation) -> Flow | None:
+    """linear(input, weight, bias), which arrives whole where features are nested."""
+    features, weight = operation.args[:2]
+    if not builder.flow(features).runs or not builder.flow(weight).is_parameter or builder.computes_weight(operation):
+        return None
+    return with_bias(builder, layer(builder, "conv", builder.flow(features), weight), operation.argument(2, "bias"))
+
+
 def add_parameters(builder: Builder, features: Flow, value: Value, flow: Flow, added: Value) -> Flow:
     """Features plus a tensor made from parameters: a bias, a position embedding, or neither."""
     sizes = [size for size in added.shape if size > 1]

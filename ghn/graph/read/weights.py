@@ -61,7 +61,7 @@ class WeightSides:
         """Values that depend on parameters alone, and operations that multiply or convolve others with them."""
         for operation in self._record.operations:
             inputs = operation.inputs
-            if operation.name in operators.CONVOLUTIONS:
+            if operation.name in operators.CONVOLUTIONS or operation.name == "linear":
                 candidates = inputs[1:2]
             elif operation.name in ("mm", "matmul"):
                 candidates = inputs[1:2] if self._free[inputs[1]] else inputs[:2]

@@ -155,3 +155,15 @@ def test_a_position_table_matches_positions_and_channels(shape: tuple[int, ...],
         assert graph.parameters["table"].role is Role.POSITION
     else:
         assert graph.kept["table"].code is ReasonCode.SHAPE
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_linear_layers_of_nested_features() -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        return self.b(self.a(x).relu()).to_padded_tensor(0.0)
+
+    nested = torch.nested.nested_tensor([torch.zeros(3, 8), torch.zeros(5, 8)])
+    graph = trace(Lambda(forward, a=nn.Linear(8, 6), b=nn.Linear(6, 3)), nested)
+    assert chain(graph) == ["input", "conv", "bias", "conv", "bias"]
+    assert graph.parameters["a.weight"].axes == (0, 1)
+    assert graph.nodes[1].shape == (6, 8)
