@@ -135,6 +135,9 @@ class _Ladder:
             self.failures.append(error)
             return None
         graph = simplify(record, traced_by=rung)
+        if graph.has_unused and record.detours:
+            connected = simplify(record.with_detours(), traced_by=rung)
+            graph = connected if len(connected.parameters) > len(graph.parameters) else graph
         if record.out_of_sight and graph.has_unused:
             raise _OutOfSightError
         if rung == "guess" and (record.rests_on_a_guess or graph.has_unused):

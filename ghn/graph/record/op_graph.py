@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -22,6 +22,10 @@ BRANCHES = "branches"
 
 FLEX_ATTENTION = "flex_attention"
 """Name of attention whose scores a function modifies: of queries, keys, values and one of the modified scores."""
+
+
+OUTSIDE = "code outside PyTorch"
+"""Name of the operation that stands for what NumPy and others may have made of features that were handed to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,9 @@ class OpGraph:
         outputs: Values that the model returned, the primary one first.
         decided_at: Number of operations before the first truth value that was guessed; None without any.
         out_of_sight: Whether a tensor without numbers appeared that no recorded operation made.
+        left: Features whose numbers were handed to code outside PyTorch since numbers last came back.
+        detours: Operations, `OUTSIDE`, that may have made tensors of numbers, each with the number of operations before
+            it. Nobody saw that they did: they are none of `operations`.
     """
 
     values: list[Value] = field(default_factory=list)
@@ -120,6 +127,28 @@ class OpGraph:
     outputs: list[int] = field(default_factory=list)
     decided_at: int | None = None
     out_of_sight: bool = False
+    left: list[int] = field(default_factory=list)
+    detours: list[tuple[int, Operation]] = field(default_factory=list)
+
+    def leave(self, value: int) -> None:
+        """Note that the numbers of a value are handed to code outside PyTorch."""
+        if self.detours and set(self.detours[-1][1].inputs) == set(self.left):
+            self.left.clear()
+        self.left.append(value)
+
+    def come_back(self, value: int) -> None:
+        """Note that a value was made of numbers, which may be what became of those that left."""
+        if self.left and self.values[value].carries:
+            self.detours.append((len(self.operations), Operation(OUTSIDE, (), {}, tuple(self.left), (value,))))
+
+    def with_detours(self) -> OpGraph:
+        """The record as if numbers that came back had been made of those that had left."""
+        operations: list[Operation] = []
+        start = 0
+        for before, detour in self.detours:
+            operations += [*self.operations[start:before], detour]
+            start = before
+        return replace(self, operations=[*operations, *self.operations[start:]], detours=[])
 
     @property
     def parameters_used(self) -> int:

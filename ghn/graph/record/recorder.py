@@ -129,6 +129,7 @@ class Recorder(OperatorMode):
         if tensor in self._values:
             return
         index = self.add(tensor)
+        self.graph.come_back(index)
         if tensor.dim() and tensor.dtype != torch.bool:
             data = self.told or not counts(tensor)
             if data and (not tensor.is_floating_point() or (self.told and not self.graph.inputs)):
@@ -183,7 +184,9 @@ class Recorder(OperatorMode):
         if self.told and not tensor.is_meta:
             self.make(tensor)
             return self._values[tensor]
-        return self.add(tensor)
+        index = self.add(tensor)
+        self.graph.come_back(index)
+        return index
 
     def _notice_stand_in(self, original: Tensor, make: Callable[[], tuple[Tensor, Tensor | None]]) -> Tensor:
         """Make a stand-in, which no operator of the model's does, and number it."""

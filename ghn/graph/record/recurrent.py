@@ -48,7 +48,10 @@ _MEMORY: Any = Tensor.data
 ADDRESS = "data_ptr"
 """The function by which models ask whether tensors are the same memory."""
 
-_NOTICED = {ADDRESS, *SETTERS, *RECURRENT, *DIFFERENTIATION, *WAITING_FOR_GRADIENTS, *CONSTRUCTORS, ATTENTION}
+LEAVING = {"numpy", "__array__", "tolist", "item", "__reduce_ex__", "__dlpack__"}
+"""Functions that hand a tensor's numbers to code outside PyTorch."""
+
+_NOTICED = {ADDRESS, *LEAVING, *SETTERS, *RECURRENT, *DIFFERENTIATION, *WAITING_FOR_GRADIENTS, *CONSTRUCTORS, ATTENTION}
 """Functions of which more is noticed than their operators."""
 
 
@@ -113,6 +116,8 @@ class RecordedFunctions(TorchFunctionMode):
             return self._attend_jagged(*args, **kwargs)
         if name in DIFFERENTIATION:
             return self._differentiate(func, args, kwargs)
+        if name in LEAVING and isinstance(args[0], Tensor) and self.recorder.is_computed(args[0]):
+            self.recorder.graph.leave(self.recorder.read(args[0]))
         if name in WAITING_FOR_GRADIENTS:
             return _with_gradients(lambda: func(*args, **kwargs))
         result = func(*args, **kwargs)

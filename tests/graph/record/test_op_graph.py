@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ghn.graph.record.op_graph import Operation, OpGraph, Value
+from ghn.graph.record.op_graph import OUTSIDE, Operation, OpGraph, Value
 
 
 def value(shape: tuple[int, ...], stride: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Value:
@@ -55,3 +55,21 @@ def using(*inputs: tuple[int, ...], decided_at: int | None) -> OpGraph:
 def test_rests_on_a_guess_before_all_parameters_are_used(inputs, decided_at, used: int, rests: bool) -> None:
     record = using(*inputs, decided_at=decided_at)
     assert (record.parameters_used, record.rests_on_a_guess) == (used, rests)
+
+
+def test_numbers_that_come_back_may_be_made_of_those_that_left() -> None:
+    values = [Value((2,), (1,), kind, storage, 0) for storage, kind in enumerate([torch.float32] * 6 + [torch.int64])]
+    operations = [Operation(name, (), {}, (at,), (at + 1,)) for name, at in (("relu", 0), ("neg", 2), ("exp", 4))]
+    graph = OpGraph(values=values)
+    graph.come_back(0)
+    for operation, left, back in zip(operations, (1, 3, 5), (2, 4, 6), strict=True):
+        graph.operations.append(operation)
+        graph.leave(left)
+        graph.come_back(back)
+    connected = graph.with_detours()
+    assert [operation.name for operation in connected.operations] == ["relu", OUTSIDE, "neg", OUTSIDE, "exp"]
+    assert [(operation.inputs, operation.outputs) for operation in connected.operations[1::2]] == [
+        ((1,), (2,)),
+        ((3,), (4,)),
+    ]
+    assert graph.operations == operations

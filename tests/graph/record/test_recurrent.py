@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -246,3 +247,41 @@ def test_models_see_which_parameters_are_the_same_memory(tied: bool) -> None:
     graph = trace(model, torch.zeros(2, 8))
     assert graph.traced_by == "meta"
     assert chain(graph) == ["input", *["conv", "bias"] * (1 if tied else 2)]
+
+
+class _OfScipy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        return torch.as_tensor(x.detach().numpy() @ weight.detach().numpy())
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return None, None
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        lambda x, _: torch.from_numpy(np.tanh(x.detach().numpy())),
+        lambda x, _: torch.as_tensor(np.asarray(x.detach())),
+        lambda x, _: torch.tensor([[2 * number for number in row] for row in x.tolist()]),
+        _OfScipy.apply,
+    ],
+)
+def test_features_that_go_through_other_code_come_from_the_layers_before(elsewhere: Any) -> None:
+    model = Lambda(lambda self, x: self.b(elsewhere(self.a(x), self.w)), a=nn.Linear(8, 8), b=nn.Linear(8, 3))
+    model.w = nn.Parameter(torch.randn(8, 8))
+    graph = trace(model, torch.zeros(2, 8))
+    assert chain(graph) == ["input", "conv", "bias", "conv", "bias"]
+    assert set(graph.kept) == {"w"}
+
+
+def test_numbers_that_are_only_looked_at_connect_nothing() -> None:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        y = self.a(x)
+        largest = y.detach().numpy().max()
+        return self.b(y) + torch.tensor([1.0, 2.0, float(largest) > 1e9])
+
+    graph = trace(Lambda(forward, a=nn.Linear(8, 8), b=nn.Linear(8, 3)), torch.zeros(2, 8))
+    assert graph.traced_by == "real"
+    assert chain(graph) == ["input", "conv", "bias", "conv", "bias"]
