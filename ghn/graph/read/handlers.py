@@ -21,11 +21,12 @@ from ghn.graph.read.attention import (
 )
 from ghn.graph.read.builder import INPUT, Builder, Later
 from ghn.graph.read.flow import CONSTANT, Flow, Stage, join
-from ghn.graph.read.layout import bilinear_layout, convolution_layout, mixed_kernel_layout
+from ghn.graph.read.layout import convolution_layout, mixed_kernel_layout
 from ghn.graph.read.memory.parts import Part, Parts
 from ghn.graph.read.pooling import averaged_sum, avg_pool, global_avg_pool, global_max_pool, max_pool, reduction
 from ghn.graph.read.rules import (
     add_parameters,
+    bilinear,
     channel_gate,
     layer,
     meeting,
@@ -101,17 +102,6 @@ def _deformable(builder: Builder, operation: Operation) -> Flow | None:
         return None
     joined = join([builder.flow(features), builder.flow(offset), builder.flow(mask)])
     return with_bias(builder, layer(builder, "conv", joined, weight), bias)
-
-
-def _bilinear(builder: Builder, operation: Operation) -> Flow | None:
-    """_trilinear(first, weight, second, ...) of nn.Bilinear: a linear layer of all products of two features."""
-    first, weight, second = operation.args[:3]
-    if not builder.flow(weight).is_parameter or not (builder.flow(first).runs or builder.flow(second).runs):
-        return None
-    (name, *others) = builder.flow(weight).leaves
-    shape = builder.parameter(name).shape
-    layout = bilinear_layout(shape) if not others and len(shape) == 3 else None
-    return layer(builder, "conv", join([builder.flow(first), builder.flow(second)]), weight, layout)
 
 
 def _product(builder: Builder, operation: Operation) -> Flow | None:
@@ -370,7 +360,7 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(operators.CONVOLUTIONS, _convolution),
     "linear": whole_linear,
     "torchvision.deform_conv2d": _deformable,
-    "_trilinear": _bilinear,
+    "_trilinear": bilinear,
     **dict.fromkeys((*operators.MATRIX_PRODUCTS, "transformers.grouped_mm_fallback"), _product),
     **dict.fromkeys(operators.MATRIX_PRODUCTS_ADDED, _product_added),
     **dict.fromkeys(operators.NORMALISATIONS, _normalisation),

@@ -10,7 +10,7 @@ from ghn.graph.computational_graph import Role
 from ghn.graph.read import operators
 from ghn.graph.read.builder import Builder
 from ghn.graph.read.flow import Flow, Stage, join
-from ghn.graph.read.layout import Layout, matrix_layout, position_layout
+from ghn.graph.read.layout import Layout, bilinear_layout, matrix_layout, position_layout
 from ghn.graph.reasons import Reason, ReasonCode
 from ghn.graph.record.op_graph import WRITE, Operation, Ref, Value
 from ghn.graph.unions import is_one
@@ -154,6 +154,17 @@ def meeting(builder: Builder, op: str, flows: Iterable[Flow], *, at: int | None 
     result = builder.after(node, *paths)
     maps = all(flow.attention for flow in paths)
     return replace(result, score=any(flow.score for flow in paths), attention=maps)
+
+
+def bilinear(builder: Builder, operation: Operation) -> Flow | None:
+    """_trilinear(first, weight, second, ...) of nn.Bilinear: a linear layer of all products of two features."""
+    first, weight, second = operation.args[:3]
+    if not builder.flow(weight).is_parameter or not (builder.flow(first).runs or builder.flow(second).runs):
+        return None
+    (name, *others) = builder.flow(weight).leaves
+    shape = builder.parameter(name).shape
+    layout = bilinear_layout(shape) if not others and len(shape) == 3 else None
+    return layer(builder, "conv", join([builder.flow(first), builder.flow(second)]), weight, layout)
 
 
 def whole_linear(builder: Builder, operation: Operation) -> Flow | None:

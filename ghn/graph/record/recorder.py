@@ -248,7 +248,7 @@ class Recorder(OperatorMode):
         tensors = list(tensors_in((args, kwargs)))
         if self._finding_shapes and any([is_lazy(tensor) for tensor in tensors]):
             return func(*args, **kwargs)
-        if any([self._has_stand_in(tensor) for tensor in tensors]):
+        if any([self.stand_ins.replace(tensor, self._values.get) for tensor in tensors]):
             args, kwargs = map_tensors((args, kwargs), self.stand_ins.of)
             tensors = list(tensors_in((args, kwargs)))
         if len(tensors) > 1 and any(t.is_meta for t in tensors) and not all(t.is_meta for t in tensors):
@@ -299,15 +299,6 @@ class Recorder(OperatorMode):
                 return run(*args, **kwargs)
         finally:
             self._unfusing = unfusing
-
-    def _has_stand_in(self, tensor: Tensor) -> bool:
-        """Whether the model has another tensor's place for it; one that shares a model's memory gets a view of that."""
-        if self.stand_ins.has(tensor):
-            return True
-        if tensor.is_meta or not self.stand_ins.shares(tensor) or tensor in self._values:
-            return False
-        self.stand_ins.wait(tensor, torch.clone)
-        return True
 
     def _run(
         self, full: str, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], tensors: Sequence[Tensor]

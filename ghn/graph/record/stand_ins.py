@@ -85,6 +85,15 @@ class StandIns:
         """Whether something takes the tensor's place."""
         return id(tensor) in self._made or id(tensor) in self._waiting
 
+    def replace(self, tensor: Tensor, number: Callable[[Tensor], int | None]) -> bool:
+        """Whether something takes a tensor's place; one of no number in a model's memory gets a view of that."""
+        if self.has(tensor):
+            return True
+        if tensor.is_meta or not self.shares(tensor) or number(tensor) is not None:
+            return False
+        self.wait(tensor, torch.clone)
+        return True
+
     def concern(self, tree: Any) -> bool:
         """Whether a tensor among the arguments of a call has a stand-in."""
         for item in tree if type(tree) is tuple or not isinstance(tree, Mapping) else tree.values():
