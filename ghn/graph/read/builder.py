@@ -21,6 +21,12 @@ from ghn.graph.unions import bounds
 INPUT = 0
 """Index of the input node."""
 
+_FACTORS = (ReasonCode.REPARAMETRISES, ReasonCode.COMPUTED, ReasonCode.SCALE, ReasonCode.VECTOR)
+"""Reasons of parameters that weights or features are multiplied with."""
+
+_ADDED = (Role.BIAS, Role.NORM_BIAS, Role.POSITION)
+"""Roles that are predicted near zero."""
+
 Later = Callable[[], Flow]
 """Finds the provenance of a value when it is asked for, which for most tensors that are written to never happens."""
 
@@ -84,6 +90,7 @@ class Builder:
         self._averaged: dict[tuple[int, int], list[tuple[int, Set[int]]]] = {}
         self._pointwise: set[int] = set()
         self._lookups: set[str] = set()
+        self._factors: set[str] = set()
         self._choices: dict[int, Set[int]] = {}  # by value, the nodes that integers and masks come from
         self._deciders: dict[int, Set[int]] = {}  # by identity
         self._parts: dict[int, Parts] = {}  # by value, what was written into it
@@ -335,9 +342,16 @@ class Builder:
             self._claims.setdefault(name, []).append(spec)
 
     def keep(self, names: Iterable[str], reason: Reason | ReasonCode) -> None:
-        """Note why parameters are not predicted; what was noted first stays."""
+        """Note why parameters are not predicted; what was noted first stays.
+
+        What multiplies weights or features is not predicted as a bias either, wherever else it is added (a folded
+        normalisation scales both a weight and its bias): a factor near zero would leave nothing of them.
+        """
+        reason = Reason(reason) if isinstance(reason, ReasonCode) else reason
         for name in names:
-            self._reasons.setdefault(name, Reason(reason) if isinstance(reason, ReasonCode) else reason)
+            self._reasons.setdefault(name, reason)
+            if reason.code in _FACTORS:
+                self._factors.add(name)
 
     def keep_lookup(self, names: Iterable[str]) -> None:
         """Keep parameters as lookup tables, whatever else they are used for before and after."""
@@ -350,21 +364,26 @@ class Builder:
         outputs = self._record.outputs
         flows = tuple(self._flow_of(value) for value in outputs)
         chosen = gathered([*(self._choices.get(value, NONE) for value in outputs), *self._deciders.values()])
-        claims = {name: tuple(specs) for name, specs in self._claims.items() if name not in self._lookups}
+        claims = {name: tuple(filter(self._holds, specs)) for name, specs in self._claims.items()}
+        claims = {name: specs for name, specs in claims.items() if specs}
         return Reading(
             nodes=tuple(self._nodes),
             outputs=flows,
             deciders=frozenset(chosen),
             pointwise=frozenset(self._pointwise),
             claims=MappingProxyType(claims),
-            reasons=MappingProxyType({name: self._reason(name) for name in self._record.parameters}),
+            reasons=MappingProxyType({name: self._reason(name, name in claims) for name in self._record.parameters}),
         )
 
-    def _reason(self, name: str) -> Reason:
+    def _holds(self, claim: ParameterSpec) -> bool:
+        added_factor = claim.role in _ADDED and claim.name in self._factors
+        return claim.name not in self._lookups and not added_factor
+
+    def _reason(self, name: str, claimed: bool) -> Reason:
         dtype = self.parameter(name).dtype
         if not dtype.is_floating_point:
             return Reason(ReasonCode.COMPLEX if dtype.is_complex else ReasonCode.INTEGERS)
         if name in self._lookups:
             return Reason(ReasonCode.LOOKUP)
         unused = Reason(ReasonCode.UNUSED)
-        return unused if name in self._claims else self._reasons.get(name, unused)
+        return unused if claimed else self._reasons.get(name, unused)

@@ -98,17 +98,19 @@ def product_layout(builder: Builder, name: str, reference: Ref, contracted: int)
     return matrix_layout(parameter, used, contracted, factors)
 
 
-def add_bias(builder: Builder, features: Flow, flow: Flow, *, per_channel: bool = False) -> Flow:
+def add_bias(builder: Builder, features: Flow, flow: Flow, added: Value, *, per_channel: bool = False) -> Flow:
     """Append a node for a bias, or give it to the normalisation that it follows.
 
     Args:
         features: What it is added to.
         flow: The bias: of the parameters that it is made from, the vectors are predicted.
+        added: Its tensor.
         per_channel: Whether it is a bias whatever the shape of its parameter.
     """
     names = [leaf for leaf in flow.leaves if per_channel or _is_vector(builder.parameter(leaf).shape)]
+    names = [name for name in names if builder.parameter(name).numel > 1] or names
+    _keep_rest(builder, flow, names, single=added.numel == 1)
     if not names:
-        builder.keep(flow.leaves, ReasonCode.SCALAR)
         return features
     if features.norm is not None:
         builder.claim(names, features.norm, Role.NORM_BIAS)
@@ -119,11 +121,19 @@ def add_bias(builder: Builder, features: Flow, flow: Flow, *, per_channel: bool 
     return builder.after(node, features, keep_kind=True)
 
 
+def _keep_rest(builder: Builder, flow: Flow, names: list[str], *, single: bool) -> None:
+    """Keep what a bias is made from besides some parameters: numbers that scale it, tables of which it is a row."""
+    for leaf in flow.leaves:
+        if leaf not in names:
+            table = ReasonCode.LOOKUP if flow.pure or flow.gathered else ReasonCode.SHAPE
+            builder.keep([leaf], ReasonCode.SCALAR if single or builder.parameter(leaf).numel == 1 else table)
+
+
 def with_bias(builder: Builder, features: Flow, reference: Any) -> Flow:
     """A layer's own bias argument, if there is one and it is made from parameters."""
     flow = builder.flow(reference)
     if flow.is_parameter:
-        return add_bias(builder, features, flow)
+        return add_bias(builder, features, flow, builder.tensor(reference))
     if flow.mixed:
         node = builder.add_node("bias", [features, flow], (builder.parameter(next(iter(flow.mixed))).numel,))
         builder.claim(flow.mixed, node, Role.BIAS)
@@ -182,9 +192,9 @@ def add_parameters(builder: Builder, features: Flow, value: Value, flow: Flow, a
         builder.keep(flow.leaves, ReasonCode.SCORE_BIAS)
         return join([features])
     if len(sizes) <= 1:
-        return add_bias(builder, features, flow)
+        return add_bias(builder, features, flow, added)
     if (flow.pure or _is_whole(builder, flow, added)) and _is_per_channel(builder, features, added):
-        return add_bias(builder, features, flow, per_channel=True)
+        return add_bias(builder, features, flow, added, per_channel=True)
     tables = [leaf for leaf in flow.leaves if _is_position(builder.parameter(leaf).shape, added.shape, flow)]
     aligned = zip(reversed(value.shape), reversed(added.shape), strict=False)
     matching = sum(a == b > 1 for a, b in aligned)

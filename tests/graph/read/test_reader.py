@@ -42,6 +42,8 @@ def test_nothing_ran() -> None:
         (lambda x, w: x * w[0], [], ReasonCode.SCALE),
         (lambda x, w: torch.cat([x, w]), [], ReasonCode.TOKEN),
         (lambda x, w: x + w[0, 0], [], ReasonCode.SCALAR),
+        (lambda x, w: x + w[0], [], ReasonCode.LOOKUP),
+        (lambda x, w: x + w.sum(0), [], ReasonCode.SHAPE),
         (lambda x, w: torch.atan2(x, w[:4]), [], ReasonCode.NO_PRIMITIVE),
         # What stood there is gone.
         (lambda x, w: x.clone().copy_(w[:4]) + x, ["pos_enc", "sum"], ReasonCode.UNUSED),

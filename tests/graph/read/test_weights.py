@@ -264,3 +264,55 @@ def test_learned_queries_are_features_of_layers() -> None:
 
     graph = trace(with_parameters(Lambda(forward, a=nn.Linear(8, 8)), q=(3, 8)), torch.zeros(2, 5, 8))
     assert {"a.weight", "a.bias"} == set(graph.parameters)
+
+
+def folded(self: Lambda, x: Tensor) -> Tensor:
+    gain = self.n.weight / torch.sqrt(self.n.running_var + self.n.eps)
+    return F.conv2d(x, self.c.weight * gain.view(-1, 1, 1, 1), self.n.bias - self.n.running_mean * gain)
+
+
+def standardised(self: Lambda, x: Tensor) -> Tensor:
+    axes = (1, 2, 3)
+    gain = self.n.weight.view(-1, 1, 1, 1) * self.c.weight.var(axes, keepdim=True).rsqrt()
+    return F.conv2d(x, (self.c.weight - self.c.weight.mean(axes, keepdim=True)) * gain, self.n.weight * self.n.bias)
+
+
+def scaled_outputs(self: Lambda, x: Tensor) -> Tensor:
+    shape = (-1, 1, 1)
+    return self.c(x) * self.n.weight.view(shape) + (self.n.bias * self.n.weight).view(shape)
+
+
+def scaled_before_its_layer(self: Lambda, x: Tensor) -> Tensor:
+    weight = self.c.weight * self.n.weight.view(-1, 1, 1, 1)
+    return F.conv2d(x + self.n.weight[:3, None, None].mean(), weight, self.n.weight + self.n.bias)
+
+
+@pytest.mark.parametrize("forward", [folded, standardised, scaled_outputs, scaled_before_its_layer])
+def test_a_scale_is_no_bias_where_the_bias_is_scaled_too(forward: Callable[..., Tensor]) -> None:
+    """Predicted as a bias, near zero, it would leave nothing of the weight."""
+    graph = trace(Lambda(forward, c=conv(3, 8), n=nn.BatchNorm2d(8)), IMAGE)
+    assert {name: spec.role for name, spec in graph.parameters.items()} == {
+        "c.weight": Role.WEIGHT,
+        "n.bias": Role.BIAS,
+    }
+    scale = forward is scaled_outputs
+    assert graph.kept == {"n.weight": "an elementwise scale" if scale else "reparametrises c.weight"}
+
+
+@pytest.mark.parametrize("scaled", ["weight", "output"])
+def test_a_vector_that_scales_and_is_added_scales(scaled: str) -> None:
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        if scaled == "output":
+            return self.c(x) * self.g + self.g
+        return F.linear(x, self.c.weight * self.g[:, None], self.g)
+
+    graph = trace(with_parameters(Lambda(forward, c=nn.Linear(4, 8, bias=False)), g=(8,)), torch.zeros(2, 4))
+    assert chain(graph) == ["input", "conv", "bias"]
+    assert set(graph.parameters) == {"c.weight"}
+
+
+def test_a_number_that_scales_a_bias_is_no_bias() -> None:
+    model = Lambda(lambda self, x: F.linear(x, self.c.weight, self.s * self.c.bias), c=nn.Linear(4, 8))
+    graph = trace(with_parameters(model, s=(1,)), torch.zeros(2, 4))
+    assert graph.nodes[2].shape == (8,)
+    assert graph.kept == {"s": "a single number"}
