@@ -37,6 +37,7 @@ from ghn.graph.read.sharing import without_overlaps
 from ghn.graph.read.simplify import simplify
 from ghn.graph.record.guesses import NeedsValuesError
 from ghn.graph.record.op_graph import OpGraph
+from ghn.graph.record.refused.fitting import OutOfRangeError
 from ghn.graph.run.arguments import Inputs, given_inputs
 from ghn.graph.run.calling import call_model
 from ghn.graph.run.depth import is_roomy, with_room
@@ -102,6 +103,7 @@ class _Ladder:
         self.model, self.candidates = model, candidates
         self.failures: list[Exception] = []
         self._needing_values: dict[bool, Inputs] = {}
+        self._out_of_range: set[bool] = set()
         self._doubtful: ComputationalGraph | None = None
 
     def climb(self) -> ComputationalGraph | None:
@@ -119,7 +121,9 @@ class _Ladder:
         return self._doubtful
 
     def _is_sensible(self, rung: str, training: bool, inputs: Inputs) -> bool:
-        """Guesses are for what needs values, and no other inputs change that it does."""
+        """Guesses are for what needs values, and no other inputs change that it does; real numbers tell a wrong one."""
+        if rung == "fake" and training in self._out_of_range:
+            return False
         needing = self._needing_values.get(training)
         return needing is inputs if rung == "guess" else needing is None or rung != "meta"
 
@@ -132,6 +136,8 @@ class _Ladder:
                 raise
             if isinstance(error, NeedsValuesError):
                 self._needing_values.setdefault(training, inputs)
+            if isinstance(error, OutOfRangeError):
+                self._out_of_range.add(training)
             self.failures.append(error)
             return None
         graph = simplify(record, traced_by=rung)
@@ -224,5 +230,5 @@ def _failure_line(model: nn.Module, inputs: Inputs, error: Exception, *, guessed
     if len(cause) > 300:
         cause = cause[:297] + "..."
     fit = not guessed and _takes(model, inputs)
-    advice = "pass example_inputs that fit the model" if not fit else "check the shapes of example_inputs"
+    advice = "pass example_inputs that fit the model" if not fit else "check the shapes and types of example_inputs"
     return f"the forward pass of {type(model).__name__} fails on {inputs}: {cause} ({advice})"

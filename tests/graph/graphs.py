@@ -1,6 +1,6 @@
 """Helpers to compare graphs."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import networkx as nx
@@ -72,3 +72,12 @@ def with_parameters(model: nn.Module, **shapes: tuple[int, ...]) -> Any:
 def conv(inputs: int = 3, outputs: int = 3, kernel: int = 3, **options: Any) -> nn.Conv2d:
     """A convolution that keeps the size of its image, without a bias if none is asked for."""
     return nn.Conv2d(inputs, outputs, kernel, padding="same", **{"bias": False, **options})
+
+
+def works(function: Callable[..., Any], *args: Any) -> bool:
+    """Whether a call is not refused."""
+    try:
+        function(*args)
+    except (RuntimeError, IndexError, ValueError):
+        return False
+    return True

@@ -17,7 +17,7 @@ from tests.graph.graphs import IMAGE, chain, named
     [
         (nn.Identity(), None, "Identity has no parameters"),
         (nn.Linear(4, 4), torch.zeros(2, 5), r"forward pass of Linear fails on float32\(2, 5\).*example_inputs"),
-        (nn.Conv2d(3, 4, 3), torch.zeros(2, 3, 2, 2), "check the shapes of example_inputs"),
+        (nn.Conv2d(3, 4, 3), torch.zeros(2, 3, 2, 2), "check the shapes and types of example_inputs"),
         (nn.Linear(4, 4), "nonsense", "example_inputs must be"),
     ],
 )

@@ -29,6 +29,7 @@ from ghn.graph.record.guesses import NeedsValuesError, counts, depends_on_values
 from ghn.graph.record.known import KnownTensors
 from ghn.graph.record.op_graph import GRADIENT, WRITE, Operation, OpGraph, Ref, Value
 from ghn.graph.record.protected import Protected
+from ghn.graph.record.refused.fitting import Fitting
 from ghn.graph.record.shapes import without_numbers
 from ghn.graph.record.stand_ins import StandIns, copy_of_constant
 from ghn.graph.record.substitutes import FUSED_ATTENTION, OperatorFacts, OwnRandomNumbers, on_cpu, unfused_attention
@@ -56,8 +57,10 @@ class Recorder(OperatorMode):
         stand_ins: What operators get in the places of some tensors; none by default.
         finding_shapes: Whether the run is one in which lazy modules find their shapes: theirs are no operators to note.
         with_gradients: Whether the run is one in which tensors can be differentiated.
+        strict: Whether to refuse what operators refuse, also where tensors without numbers pass.
 
     Attributes:
+        fitting: What refuses.
         tracing_inside: Held by the thread that traces a model inside the forward pass which is recorded.
     """
 
@@ -69,6 +72,7 @@ class Recorder(OperatorMode):
         stand_ins: StandIns | None = None,
         finding_shapes: bool = False,
         with_gradients: bool = False,
+        strict: bool = False,
     ) -> None:
         super().__init__()
         self._finding_shapes = finding_shapes
@@ -81,6 +85,7 @@ class Recorder(OperatorMode):
         self._writes: dict[int, Writes] = {}
         self._shadows: WeakIdKeyDictionary = WeakTensorKeyDictionary()
         self._facts = OperatorFacts()
+        self.fitting = Fitting(strict=strict)
         self._differentiated: tuple[int, ...] = ()
         self._random = OwnRandomNumbers()
         self.protected = Protected()
@@ -208,9 +213,8 @@ class Recorder(OperatorMode):
 
     def knows_any(self, tree: Any) -> bool:
         """Whether a tensor among arguments is one that is recorded."""
-        tensors = list(tensors_in(tree))
         with self._lock:
-            return any([tensor in self._values for tensor in tensors])
+            return any([tensor in self._values for tensor in list(tensors_in(tree))])
 
     def is_computed(self, tensor: Tensor) -> bool:
         """Whether an operator of the model made a tensor that could be differentiated."""
@@ -251,10 +255,11 @@ class Recorder(OperatorMode):
         if any([self.stand_ins.replace(tensor, self._values.get) for tensor in tensors]):
             args, kwargs = map_tensors((args, kwargs), self.stand_ins.of)
             tensors = list(tensors_in((args, kwargs)))
+        full, name, random = self._facts.names(func)
         if len(tensors) > 1 and any(t.is_meta for t in tensors) and not all(t.is_meta for t in tensors):
+            self.fitting.check_numbers(full, args)
             args, kwargs = map_tensors((args, kwargs), self._on_meta)
             tensors = list(tensors_in((args, kwargs)))
-        full, name, random = self._facts.names(func)
         if full == FUSED_ATTENTION or (self._unfusing and self._facts.is_composite(func)):
             parts = self._record_parts(unfused_attention if full == FUSED_ATTENTION else func.decompose, args, kwargs)
             if parts is not NotImplemented:
@@ -303,6 +308,7 @@ class Recorder(OperatorMode):
     def _run(
         self, full: str, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], tensors: Sequence[Tensor]
     ) -> Any:
+        self.fitting.check(full, args)
         result = without_numbers(full, args, kwargs, tensors)
         if result is not NotImplemented:
             return result
@@ -310,6 +316,7 @@ class Recorder(OperatorMode):
             return func(*args, **kwargs)
         if self.answer is None:
             raise NeedsValuesError(f"the result of {full} depends on values")
+        self.fitting.guessed = True
         if self.graph.decided_at is None and is_decision(full, args):
             self.graph.decided_at = len(self.graph.operations)
         return guess(full, func, args, kwargs, answer=self.answer)

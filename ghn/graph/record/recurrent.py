@@ -88,6 +88,8 @@ class RecordedFunctions(TorchFunctionMode):
         """Run a function."""
         if self.recorder.paused:
             return func(*args, **(kwargs or {}))
+        if self.recorder.fitting.asks:
+            self.recorder.fitting.notice_casting()
         name = getattr(func, "__name__", "")
         stand_ins = self.recorder.stand_ins
         higher = self._higher.get(type(func))

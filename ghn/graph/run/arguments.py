@@ -16,10 +16,17 @@ BATCH = 2
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Arguments of a forward pass."""
+    """Arguments of a forward pass.
+
+    Attributes:
+        args: Positional ones.
+        kwargs: Those by name.
+        guessed: Whether nobody gave them, so that they need not fit.
+    """
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    guessed: bool = False
 
     def tensors(self) -> Iterator[Tensor]:
         """Every tensor in the arguments, wherever it stands in them, once."""

@@ -45,8 +45,9 @@ def _repeated(inputs: Inputs, count: int) -> Inputs:
 
 
 def _of_dtype(inputs: Inputs, dtype: torch.dtype) -> Inputs:
-    """The same inputs in the precision of the model."""
-    return Inputs(*inputs.map(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor))
+    """The same inputs, which are guessed, in the precision of the model."""
+    args, kwargs = inputs.map(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
+    return Inputs(args, kwargs, guessed=True)
 
 
 def _floats(*shape: int) -> Tensor:

@@ -62,12 +62,12 @@ def _record_forward(
     model: nn.Module, inputs: Inputs, training: bool, convert: Convert, answer: bool | None, *, gradients: bool
 ) -> OpGraph:
     with kept_as_it_is(model) as reach:
-        _without_movers(model)
+        strict = not (_without_movers(model) or inputs.guessed)
         names = set(named_parameters(model))
         if _with_lazy_stand_ins(model, convert):
             finder = Recorder(answer=answer, told=inputs.tell, finding_shapes=True, with_gradients=gradients)
             _run(model, inputs, training, convert, reach, finder)
-        recorder = Recorder(answer=answer, told=inputs.tell, with_gradients=gradients)
+        recorder = Recorder(answer=answer, told=inputs.tell, with_gradients=gradients, strict=strict)
         record = _run(model, inputs, training, convert, reach, recorder)
         # Layers that the first of two runs made are none of the model's.
         record.parameters = {name: value for name, value in record.parameters.items() if name in names}
@@ -167,15 +167,23 @@ def _held_instead(model: nn.Module, stand_ins: StandIns) -> Iterator[None]:
             tensors.update(own)
 
 
-def _without_movers(model: nn.Module) -> None:
-    """Take the hooks away that move data between processes or devices; `kept_as_it_is` puts them back."""
+def _without_movers(model: nn.Module) -> bool:
+    """Take the hooks away that move data between processes or devices; `kept_as_it_is` puts them back.
+
+    Returns:
+        Whether there were any: they also bring inputs to the type that layers compute in.
+    """
+    found = False
     for module in modules(model):
         if moves_weights(module.__dict__.get("_hf_hook")) and "_old_forward" in module.__dict__:
             module.__dict__["forward"] = module.__dict__["_old_forward"]
+            found = True
         for kind in _HOOKS:
             hooks = module.__dict__.get(kind) or {}
             for key in [key for key, hook in hooks.items() if comes_from_ranks(hook)]:
                 del hooks[key]
+                found = True
+    return found
 
 
 def _run_meta(model: nn.Module, inputs: Inputs, training: bool) -> OpGraph:
