@@ -132,6 +132,10 @@ class Builder:
         """Whether an operation computes the weight of a layer from parameters alone."""
         return operation.outputs[0] in self._sides.fixed
 
+    def picks_by_chance(self, operation: Operation) -> bool:
+        """Whether random numbers say which elements of its first input an operation returns."""
+        return any(self._sides.is_drawn(value) for value in operation.inputs[1:])
+
     def mixes_weight(self, operation: Operation) -> bool:
         """Whether an operation computes the weight or bias of a convolution from parameters and data."""
         return operation.outputs[0] in self._sides.mixed

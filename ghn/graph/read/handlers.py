@@ -19,7 +19,7 @@ from ghn.graph.read.attention import (
     normalised_exponentials,
     softmax,
 )
-from ghn.graph.read.builder import INPUT, Builder, Later
+from ghn.graph.read.builder import Builder, Later
 from ghn.graph.read.flow import CONSTANT, Flow, Stage, join
 from ghn.graph.read.layout import convolution_layout, mixed_kernel_layout
 from ghn.graph.read.memory.parts import Part, Parts
@@ -29,7 +29,9 @@ from ghn.graph.read.rules import (
     bilinear,
     channel_gate,
     layer,
+    lookup,
     meeting,
+    pick,
     product_layout,
     total,
     whole_linear,
@@ -257,15 +259,6 @@ def _side_by_side(builder: Builder, flows: list[Flow]) -> Flow | None:
     return meeting(builder, "concat", flows)
 
 
-def _lookup(builder: Builder, operation: Operation) -> Flow | None:
-    """Rows picked by data keep their table; rows picked by constants may be a position embedding."""
-    table = builder.flow(operation.args[0])
-    if not table.is_parameter or not any(flow.runs for flow in builder.inputs(operation)[1:]):
-        return None
-    builder.keep_lookup(table.leaves)
-    return Flow(carriers=frozenset({INPUT}), data=True)
-
-
 def _recurrent(builder: Builder, operation: Operation) -> Flow | None:
     """Per layer and direction: input-to-hidden weight and bias, hidden-to-hidden weight and bias, in a chain."""
     sequence, parameters, both = cells(operation.args)
@@ -382,14 +375,13 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(operators.GLOBAL_MAX_POOLS, global_max_pool),
     **dict.fromkeys(operators.REDUCTIONS, reduction),
     "add": _addition,
-    "sub": _subtraction,
-    "rsub": _subtraction,
+    **dict.fromkeys(("sub", "rsub"), _subtraction),
     "addcmul": _fused_multiply_add,
     "mul": _multiplication,
     "div": _division,
-    "cat": _concatenation,
-    "stack": _concatenation,
-    **dict.fromkeys(operators.LOOKUPS, _lookup),
+    **dict.fromkeys(("cat", "stack"), _concatenation),
+    **dict.fromkeys(operators.LOOKUPS, lookup),
+    **dict.fromkeys(("index", "index_select", "gather", "take"), pick),
     "copy": _copy,
     WRITE: _written,
     **dict.fromkeys(operators.SCATTERS, _written_into),

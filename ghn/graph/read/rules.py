@@ -1,4 +1,4 @@
-"""Rules that several operators share: contraction, layers with their biases, sums, channel gates."""
+"""Rules that several operators share: contraction, layers with their biases, sums, lookups, channel gates."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from ghn.graph.computational_graph import Role
 from ghn.graph.read import operators
-from ghn.graph.read.builder import Builder
+from ghn.graph.read.builder import INPUT, Builder
 from ghn.graph.read.flow import Flow, Stage, join
 from ghn.graph.read.layout import Layout, bilinear_layout, matrix_layout, position_layout
 from ghn.graph.reasons import Reason, ReasonCode
@@ -221,6 +221,22 @@ def _is_per_channel(builder: Builder, features: Flow, added: Value) -> bool:
         return False
     # A part of a fused layer's channels (queries of queries, keys and values) has as many as divide them.
     return all(shape is not None and shape[0] % added.numel == 0 for shape in shapes)
+
+
+def lookup(builder: Builder, operation: Operation) -> Flow | None:
+    """Rows picked by data or chance keep their table; rows picked by constants may be a position embedding."""
+    table = builder.flow(operation.args[0])
+    by_data = any(flow.runs for flow in builder.inputs(operation)[1:])
+    if not table.is_parameter or not (by_data or builder.picks_by_chance(operation)):
+        return None
+    builder.keep_lookup(table.leaves)
+    return Flow(carriers=frozenset({INPUT}), data=True)
+
+
+def pick(builder: Builder, operation: Operation) -> Flow | None:
+    """Elements of a parameter that are picked by chance are no positions."""
+    table = builder.flow(operation.args[0])
+    return lookup(builder, operation) if table.is_parameter and builder.picks_by_chance(operation) else None
 
 
 def channel_gate(builder: Builder, features: Flow, value: Value, gate: Flow, gating: Value) -> Flow | None:

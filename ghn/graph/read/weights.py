@@ -93,6 +93,18 @@ class WeightSides:
             value = self._producer[value].inputs[0]
         return value
 
+    def is_drawn(self, value: int) -> bool:
+        """Whether random numbers made a value, alone or with others."""
+        pending, met = [value], {value}
+        while pending:
+            operation = self._producer.get(pending.pop())
+            if operation is not None:
+                if operation.draws:
+                    return True
+                pending.extend({*operation.inputs} - met)
+                met.update(operation.inputs)
+        return False
+
     def _mixed(self) -> set[int]:
         pending = [
             value

@@ -87,6 +87,7 @@ class Operation:
         inputs: Values that go in, in the order of the arguments.
         outputs: Values that come out.
         in_place: Whether the output is the first input, overwritten.
+        draws: Whether it draws random numbers.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Operation:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     in_place: bool = False
+    draws: bool = False
 
     def argument(self, position: int, name: str = "", default: Any = None) -> Any:
         """The argument at a position or of a name, or the default where the call leaves it out."""

@@ -293,7 +293,7 @@ class Recorder(OperatorMode):
                     self._values.set_version(tensor, self._values.version(tensors[0]))
         if is_backward_running():
             name, inputs = GRADIENT, (*self._differentiated, *inputs)
-        self.graph.operations.append(Operation(name, positional, named, inputs, tuple(outputs), in_place))
+        self.graph.operations.append(Operation(name, positional, named, inputs, tuple(outputs), in_place, random))
         return result
 
     def _record_parts(self, run: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

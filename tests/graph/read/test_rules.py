@@ -1,5 +1,7 @@
 """Each rule of the vocabulary on the smallest module that shows it."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -167,3 +169,39 @@ def test_linear_layers_of_nested_features() -> None:
     assert chain(graph) == ["input", "conv", "bias", "conv", "bias"]
     assert graph.parameters["a.weight"].axes == (0, 1)
     assert graph.nodes[1].shape == (6, 8)
+
+
+def by_integers(self: Lambda, x: Tensor) -> Tensor:
+    return self.time(torch.randint(0, 10, (len(x),), device=x.device))
+
+
+def by_noise(self: Lambda, x: Tensor) -> Tensor:
+    return self.time.weight[(torch.rand(len(x)) * 10).long()]
+
+
+def by_a_permutation(self: Lambda, x: Tensor) -> Tensor:
+    return self.time.weight.index_select(0, torch.randperm(10)[: len(x)])
+
+
+def by_filling(self: Lambda, x: Tensor) -> Tensor:
+    steps = torch.empty(len(x), dtype=torch.long, device=x.device).random_(0, 10)
+    return self.time(steps.clamp(min=1))
+
+
+def by_counting(self: Lambda, x: Tensor) -> Tensor:
+    return self.time(torch.arange(x.shape[1], device=x.device))[:, None]
+
+
+@pytest.mark.parametrize("row", [by_integers, by_noise, by_a_permutation, by_filling, by_counting])
+def test_rows_picked_by_chance_are_no_positions(row: Callable[..., Tensor]) -> None:
+    """The steps of a diffusion are drawn in training."""
+
+    def forward(self: Lambda, x: Tensor) -> Tensor:
+        return self.b(torch.relu(self.a(x) + row(self, x)[:, None].reshape(1, -1, 8)))
+
+    layers = {"a": nn.Linear(8, 8), "b": nn.Linear(8, 8), "time": nn.Embedding(10, 8)}
+    graph = trace(Lambda(forward, **layers), torch.zeros(6, 6, 8))
+    if row is by_counting:
+        assert graph.parameters["time.weight"].role is Role.POSITION
+    else:
+        assert {name: reason.code for name, reason in graph.kept.items()} == {"time.weight": ReasonCode.LOOKUP}
