@@ -22,6 +22,7 @@ class ReasonCode(StrEnum):
     SCALAR = "scalar"
     SCORE_BIAS = "score_bias"
     TOKEN = "token"
+    FEATURES = "features"
     SLOPE = "slope"
     SHAPE = "shape"
     PICKED = "picked"
@@ -59,6 +60,7 @@ TEXTS: Mapping[ReasonCode, str] = MappingProxyType(
         ReasonCode.SCALAR: "a single number",
         ReasonCode.SCORE_BIAS: "a bias of attention logits (relative positions)",
         ReasonCode.TOKEN: "a token concatenated with features",
+        ReasonCode.FEATURES: "features that layers are applied to (learned queries, a start token)",
         ReasonCode.SLOPE: "the slope of an activation",
         ReasonCode.SHAPE: "added to features in a shape that is neither a bias nor a position embedding",
         ReasonCode.PICKED: "a table of which elements are picked",

@@ -143,10 +143,12 @@ def _matrix_product(builder: Builder, operation: Operation, first: Any, second: 
         builder.keep(leaf.leaves, ReasonCode.PICKED)
         return join([features])
     names = [name for name in leaf.leaves if len(builder.parameter(name).shape) >= 2]
-    if not names:
+    if not names and not (leaf.pure and min(used.shape[-2:]) > 1):
         builder.keep(leaf.leaves, ReasonCode.VECTOR)
         return join([features])
-    return layer(builder, "conv", features, weight, product_layout(builder, names[0], weight, contracted))
+    # A matrix may be cut out of a vector that holds the weights of several layers.
+    layout = product_layout(builder, names[0], weight, contracted) if names else None
+    return layer(builder, "conv", features, weight, layout)
 
 
 def _normalisation(builder: Builder, operation: Operation) -> Flow | None:

@@ -86,6 +86,8 @@ def layer(builder: Builder, op: str, features: Flow, weight: Ref, layout: Layout
         if len(names) == 1 or (layout and len({one[1:] for one in merged}) == 1):
             shape = (sum(one[0] for one in merged), *merged[0][1:])
     node = builder.add_node(op, [features], shape)
+    if features.is_parameter:
+        builder.keep(features.leaves, ReasonCode.FEATURES)
     builder.claim(names, node, Role.WEIGHT, layout)
     return builder.after(node, features, keep_kind=True)
 

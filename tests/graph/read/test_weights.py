@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ghn.graph import Role
 from ghn.graph.read.weights import WeightSides
+from ghn.graph.reasons import ReasonCode
 from ghn.graph.record.recorder import Recorder
 from ghn.graph.trace import trace
 from tests.graph.graphs import IMAGE, Lambda, chain, conv, edges, with_parameters
@@ -264,6 +265,7 @@ def test_learned_queries_are_features_of_layers() -> None:
 
     graph = trace(with_parameters(Lambda(forward, a=nn.Linear(8, 8)), q=(3, 8)), torch.zeros(2, 5, 8))
     assert {"a.weight", "a.bias"} == set(graph.parameters)
+    assert graph.kept["q"].code is ReasonCode.FEATURES
 
 
 def folded(self: Lambda, x: Tensor) -> Tensor:
@@ -316,3 +318,21 @@ def test_a_number_that_scales_a_bias_is_no_bias() -> None:
     graph = trace(with_parameters(model, s=(1,)), torch.zeros(2, 4))
     assert graph.nodes[2].shape == (8,)
     assert graph.kept == {"s": "a single number"}
+
+
+def split(self: Lambda, x: Tensor) -> Tensor:
+    first, bias, second, last = self.flat.split([64, 8, 24, 3])
+    return F.linear(torch.relu(F.linear(x, first.view(8, 8), bias)), second.view(3, 8), last)
+
+
+def sliced(self: Lambda, x: Tensor) -> Tensor:
+    x = torch.relu(x @ self.flat[:64].view(8, 8) + self.flat[64:72])
+    return x @ self.flat[72:96].view(8, 3) + self.flat[96:]
+
+
+@pytest.mark.parametrize("forward", [split, sliced])
+def test_weights_cut_out_of_one_vector_are_layers_and_keep_it(forward: Callable[..., Tensor]) -> None:
+    graph = trace(with_parameters(Lambda(forward), flat=(99,)), torch.zeros(2, 8))
+    assert chain(graph) == ["input", "conv", "bias", "conv", "bias"]
+    assert graph.nodes[1].shape == (8, 8)
+    assert {name: reason.code for name, reason in graph.kept.items()} == {"flat": ReasonCode.COMPUTED}
