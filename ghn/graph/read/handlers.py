@@ -135,10 +135,9 @@ def _matrix_product(builder: Builder, operation: Operation, first: Any, second: 
     weight, features, contracted = (second, a, -2) if b.is_parameter else (first, b, -1)
     if a.is_parameter and b.is_parameter and operation.name in ("bmm", "baddbmm"):
         return None
-    used = builder.tensor(weight)
+    used, leaf = builder.tensor(weight), builder.flow(weight)
     if len(used.shape) < 2:
         return None
-    leaf = builder.flow(weight)
     if leaf.gathered and not any(builder.parameter(name).numel == used.numel for name in leaf.leaves):
         builder.keep(leaf.leaves, ReasonCode.PICKED)
         return join([features])
@@ -146,7 +145,7 @@ def _matrix_product(builder: Builder, operation: Operation, first: Any, second: 
     if not names and not (leaf.pure and min(used.shape[-2:]) > 1):
         builder.keep(leaf.leaves, ReasonCode.VECTOR)
         return join([features])
-    # A matrix may be cut out of a vector that holds the weights of several layers.
+    # One without names is cut out of a vector that holds the weights of several layers.
     layout = product_layout(builder, names[0], weight, contracted) if names else None
     return layer(builder, "conv", features, weight, layout)
 
@@ -383,7 +382,7 @@ HANDLERS: dict[str, Handler] = {
     "div": _division,
     **dict.fromkeys(("cat", "stack"), _concatenation),
     **dict.fromkeys(operators.LOOKUPS, lookup),
-    **dict.fromkeys(("index", "index_select", "gather", "take"), pick),
+    **dict.fromkeys(operators.INDEXED, pick),
     "copy": _copy,
     WRITE: _written,
     **dict.fromkeys(operators.SCATTERS, _written_into),

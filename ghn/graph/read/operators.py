@@ -53,7 +53,9 @@ VIEWS |= {"diagonal", "view_as", "expand_as", "movedim", "unflatten", "flatten",
 
 COPIES = {"clone", "contiguous", "_to_copy", "to", "detach", "alias", "lift_fresh"}
 
-PICKS = {"index", "index_select", "gather", "embedding", "take", "repeat", "repeat_interleave", "roll"}
+INDEXED = {"index", "index_select", "gather", "take"}
+
+PICKS = INDEXED | {"embedding", "repeat", "repeat_interleave", "roll"}
 PICKS |= {"upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d", "_upsample_bicubic2d_aa"}
 PICKS |= {"_upsample_bilinear2d_aa", "upsample_linear1d", "upsample_nearest1d", "grid_sampler_2d", "constant_pad_nd"}
 
