@@ -10,7 +10,7 @@ import dis
 import functools
 import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -39,12 +39,24 @@ def is_own(module: types.ModuleType) -> bool:
     return not _is_library(root) and not _is_installed(root)
 
 
-def is_followed(value: Any, kind: type, name: Any) -> bool:
+def package(name: Any) -> str:
+    """The package that a module of this name belongs to."""
+    return _root(name)
+
+
+def is_followed(value: Any, kind: type, name: Any, packages: Container[str]) -> bool:
     """Whether what code of the module `name` names as a global may hold state of a model.
 
     That is what the same file defines, what somebody's own files do, and functions: an object of an installed package
     may have threads and connections, which are none of a model's, and a package uses a hundred others for what is none
-    of a model's either.
+    of a model's either. From function to function it goes only within packages that models are of: a function of a
+    test runner would lead to all tests.
+
+    Args:
+        value: What is named.
+        kind: Its true class.
+        name: Of the module.
+        packages: Those that define modules of the model.
     """
     of_code = issubclass(kind, (types.FunctionType, type))
     home = value.__module__ if of_code else kind.__module__
@@ -55,7 +67,8 @@ def is_followed(value: Any, kind: type, name: Any) -> bool:
         return not of_code and root in sys.stdlib_module_names
     if not _is_installed(root):
         return True
-    return issubclass(kind, types.FunctionType) and (root == _root(name) or not is_installed(name))
+    known = not is_installed(name) or (root == _root(name) and root in packages)
+    return known and issubclass(kind, types.FunctionType)
 
 
 def _root(name: Any) -> str:

@@ -97,12 +97,15 @@ class Reach:
         self._independent: dict[int, tuple[Any, Any]] = {}
         self._globals: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
         self._whole: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
+        self._packages: set[str] = set()
         self._named: set[str] = set(_CALLED)
         self._unnamed: dict[str, list[Any]] = {}
 
     def walk(self, model: nn.Module) -> None:
         """Visit everything, the model's modules first."""
         self.modules = list(modules(model))
+        kinds = {kind for module in self.modules for kind in type(module).__mro__}
+        self._packages = {code.package(kind.__module__) for kind in kinds}
         self._pending += [*hooks_of_all_modules(), *reversed(self.modules)]
         while self._pending:
             value = self._pending.pop()
@@ -369,7 +372,7 @@ class Reach:
             if self._holds_iterator(value, kind):
                 self._keep_name(scope, name)
                 self._hold(value, functools.partial(scope.__setitem__, name))
-            elif issubclass(kind, _FOLLOWED) or code.is_followed(value, kind, own):
+            elif issubclass(kind, _FOLLOWED) or code.is_followed(value, kind, own, self._packages):
                 self._pending.append(value)
 
     def _cell(self, cell: types.CellType) -> None:

@@ -161,7 +161,7 @@ def test_what_other_files_of_the_users_hold_is_as_before(
     assert _state(name) != before
 
 
-def test_a_package_that_is_installed_is_followed_from_function_to_function(
+def test_a_package_that_a_model_is_of_is_followed_from_function_to_function(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path / "site-packages"
@@ -170,15 +170,25 @@ def test_a_package_that_is_installed_is_followed_from_function_to_function(
     deep: Any = importlib.import_module("installed_files.sub.deep")
     before = _state("installed_files")
     assert not is_own(deep)
+    monkeypatch.setattr(Calling, "__module__", "installed_files.models")
     net = Calling(functools.partial(lambda function, x: function(x), deep.through), None)
     assert trace(net, torch.zeros(2, 4)).traced_by == "meta"
     assert _state("installed_files") == before
     store = deep.helpers.STORE
-    assert [is_followed(store, type(store), name) for name in ("mine", "installed_files.helpers")] == [False, True]
+    names = ("mine", "installed_files.helpers")
+    assert [is_followed(store, type(store), name, {"installed_files"}) for name in names] == [False, True]
 
 
 def test_libraries_are_not_followed() -> None:
-    assert not is_followed(nn.functional.relu, types.FunctionType, __name__)
-    assert not is_followed(importlib.import_module, types.FunctionType, __name__)
+    assert not is_followed(nn.functional.relu, types.FunctionType, __name__, {"torch"})
+    assert not is_followed(importlib.import_module, types.FunctionType, __name__, ())
     assert not is_own(torch)
     assert is_own(sys.modules[__name__])
+
+
+def test_packages_that_no_model_is_of_are_left_after_a_function() -> None:
+    """A test runner's functions lead to all tests."""
+    raises, fail = pytest.raises, importlib.import_module("_pytest.config").get_config
+    assert is_followed(raises, type(raises), __name__, ())
+    assert not is_followed(fail, type(fail), raises.__module__, ())
+    assert is_followed(fail, type(fail), raises.__module__, {"_pytest"})
