@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ghn.common.private_torch import foreach_mul_, foreach_norm, foreach_sub
+from ghn.common.untrusted.run_states import check_counts, check_optimizer_state, check_weights
 from ghn.training.average import make_average
-from ghn.training.checked import check_counts, check_optimizer_state, check_weights
 from ghn.training.config import TrainingConfig
 from ghn.training.optimizer import make_optimizer
 from ghn.training.ranks import Ranks

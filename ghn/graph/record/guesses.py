@@ -34,8 +34,21 @@ def depends_on_values(name: str, args: Sequence[Any], tensors: Sequence[Tensor])
     return tensors[0].is_meta
 
 
-def guess(name: str, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, answer: bool) -> Any:
-    """A plausible result of an operator for which `depends_on_values` holds; `answer` is that of every yes or no."""
+def guess(name: str, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, answer: bool | None) -> Any:
+    """A plausible result of an operator for which `depends_on_values` holds.
+
+    Args:
+        name: Operator as `str(func)` gives it.
+        func: The operator.
+        args: Its positional arguments.
+        kwargs: Its named ones.
+        answer: That of every yes or no; None to guess nothing.
+
+    Raises:
+        NeedsValuesError: If nothing is to be guessed.
+    """
+    if answer is None:
+        raise NeedsValuesError(f"the result of {name} depends on values")
     if is_decision(name, args):
         return answer
     return GUESSES[name](func, *args, **kwargs)

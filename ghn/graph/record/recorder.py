@@ -25,7 +25,7 @@ from ghn.common.private_torch import (
     without_levels,
 )
 from ghn.common.tensors import extent, storage_of
-from ghn.graph.record.guesses import NeedsValuesError, counts, depends_on_values, guess, is_decision
+from ghn.graph.record.guesses import counts, depends_on_values, guess, is_decision
 from ghn.graph.record.known import KnownTensors
 from ghn.graph.record.op_graph import GRADIENT, WRITE, Operation, OpGraph, Ref, Value
 from ghn.graph.record.protected import Protected
@@ -314,8 +314,6 @@ class Recorder(OperatorMode):
             return result
         if not depends_on_values(full, args, tensors):
             return func(*args, **kwargs)
-        if self.answer is None:
-            raise NeedsValuesError(f"the result of {full} depends on values")
         self.fitting.guessed = True
         if self.graph.decided_at is None and is_decision(full, args):
             self.graph.decided_at = len(self.graph.operations)
@@ -369,8 +367,7 @@ class Recorder(OperatorMode):
     def record_whole(self, name: str, function: Callable[..., Any], args: Sequence[Any]) -> Any:
         """Run a function and record it as one operation, whatever operators it consists of."""
         with self._lock:
-            tensors = list(tensors_in(args))
-            inputs = tuple([self.read(tensor) for tensor in tensors])
+            inputs = tuple([self.read(tensor) for tensor in list(tensors_in(args))])
             references = map_tensors(tuple(args), lambda tensor: Ref(self._values[tensor]))
             self._paused = True
             try:
@@ -383,11 +380,10 @@ class Recorder(OperatorMode):
 
     def _overwrite(self, tensor: Tensor) -> int:
         before = self.graph.values[self._values[tensor]]
-        storage = before.storage
-        index = self._number(tensor, storage)
+        index = self._number(tensor, before.storage)
         # What stands for a view on the meta device begins at its own memory's start.
         self.graph.values[index].offset = before.offset
-        writes = self._writes.setdefault(storage, Writes(forgetting=True))
+        writes = self._writes.setdefault(before.storage, Writes(forgetting=True))
         writes.append(index, self.graph.values[index])
         self._values.set_version(tensor, len(writes))
         return index
@@ -398,8 +394,7 @@ class Recorder(OperatorMode):
         shadow = self._shadows.get(tensor)
         if shadow is None:
             shape, strides, _ = extent(tensor)
-            shadow = torch.empty_strided(shape, strides, dtype=tensor.dtype, device="meta")
-            self._shadows[tensor] = shadow
+            shadow = self._shadows[tensor] = torch.empty_strided(shape, strides, dtype=tensor.dtype, device="meta")
         self._values[shadow] = self.read(tensor)
         self._values.set_version(shadow, self._values.version(tensor))
         return shadow

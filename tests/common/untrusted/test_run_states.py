@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from ghn.training.checked import check_optimizer_state
+from ghn.common.untrusted.run_states import check_optimizer_state
 from ghn.training.state import StateError, load_state, save_state
 from tests.training.test_loop import CONFIG, make, run, works
 

@@ -1,4 +1,4 @@
-"""What a saved state must hold to be taken up: PyTorch's own optimisers believe what they are given.
+"""What the saved state of a training must hold to be taken up: PyTorch's own optimisers believe what they are given.
 
 A fused AdamW whose moments are smaller than its parameters writes past their ends.
 """
