@@ -29,8 +29,8 @@ SIBLINGS = """convnext_large convnext_small densenet169 densenet201 efficientnet
 efficientnet_b5 efficientnet_b6 efficientnet_b7 efficientnet_v2_l mnasnet1_0 mnasnet1_3 regnet_x_16gf regnet_x_1_6gf
 regnet_x_32gf regnet_x_800mf regnet_x_8gf regnet_y_1_6gf regnet_y_32gf regnet_y_3_2gf regnet_y_800mf regnet_y_8gf
 resnet101 resnet152 resnext101_32x8d resnext101_64x4d shufflenet_v2_x1_0 shufflenet_v2_x2_0 swin_b vgg11 vgg13 vgg16
-vgg16_bn vgg19 vgg19_bn vit_b_16 vit_l_16""".split()
-"""Those with a smaller one of their kind among the others, left to the slow run."""
+vgg11_bn vgg16_bn vgg19 vgg19_bn vit_b_16 vit_l_16 wide_resnet50_2""".split()
+"""Those with a smaller one of their kind among the others (of VGG: AlexNet), left to the slow run."""
 
 
 def marked(name: str) -> Any:
