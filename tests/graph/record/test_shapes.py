@@ -214,8 +214,14 @@ def test_every_shortcut_is_taken() -> None:
     assert taken == {name for name in SHORTCUTS if operator_of(name) is not None}
 
 
+NEW = ("aten._grouped_mm.default",)
+"""Operators that the least PyTorch does not have."""
+
+
 @pytest.mark.parametrize("name", SHORTCUTS)
 def test_operator_exists(name: str) -> None:
+    if name in NEW and operator_of(name) is None:
+        pytest.skip(f"PyTorch {torch.__version__} has no {name} yet")
     assert str(operator_of(name)) == name, (
         f"PyTorch {torch.__version__} has no {name}: nothing breaks, but its shortcut is of no use, and tracing takes "
         "longer if another operator stands in its place"

@@ -61,6 +61,10 @@ def _written(target: Tensor, other: Any, *_: Any) -> bool:
     return torch.can_cast(torch.result_type(target, other), target.dtype)
 
 
+def _divided(target: Tensor, other: Any, *_: Any) -> bool:
+    return _inexact(target) and _written(target, other)
+
+
 def _subtracted(x: Any, y: Any, *_: Any) -> bool:
     return all([tensor.dtype is not torch.bool for tensor in (x, y) if isinstance(tensor, Tensor)])
 
@@ -75,7 +79,8 @@ def _labelled(x: Tensor, labels: Tensor, *_: Any) -> bool:
 
 def _rules() -> Iterator[tuple[Rule, str]]:
     """Rules, and names of operators that they hold for."""
-    yield _same(0, 1, 2), "addmm addbmm baddbmm addmv"
+    yield _same(0, 1, 2), "addmm addbmm baddbmm"
+    yield _same(1, 2), "addmv"
     yield _same(0, 1), "mm bmm mv dot convolution linalg_cross _cdist_forward"
     yield _same(0, 3), "index_add index_add_ index_copy index_copy_"
     yield _same(0, 2), "index_put index_put_ _index_put_impl_"
@@ -89,7 +94,8 @@ def _rules() -> Iterator[tuple[Rule, str]]:
     yield _inexact, "silu silu_ var.correction std.correction var_mean.correction std_mean.correction"
     yield _floating_or_bytes, "upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_bilinear2d"
     yield _ordered, "relu relu_ avg_pool2d avg_pool3d max_pool2d_with_indices max_pool3d_with_indices argmax topk"
-    yield _written, "add_.Tensor sub_.Tensor mul_.Tensor div_.Tensor"
+    yield _written, "add_.Tensor sub_.Tensor mul_.Tensor"
+    yield _divided, "div_.Tensor"
     yield _subtracted, "sub.Tensor"
     yield _counted, "index_select"
     yield _labelled, "nll_loss_forward nll_loss2d_forward"

@@ -86,6 +86,10 @@ def test_every_operator_has_a_sample() -> None:
     assert full == set(TYPES)
 
 
+TAKEN_ONCE = ("addmv",)
+"""What PyTorch refuses more of since 2.7 than before: that is left to it."""
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_types_are_refused_where_pytorch_refuses_them(name: str) -> None:
     """Nothing else is refused in any version; kernels of half precision and masks differ between these."""
@@ -99,7 +103,7 @@ def test_types_are_refused_where_pytorch_refuses_them(name: str) -> None:
         taken = works(operator, *copies(args))
         assert fits or not taken, [given.dtype for given in args if isinstance(given, Tensor)]
         sure = all(t.dtype in (torch.float32, torch.float64, torch.int64) for t in args if isinstance(t, Tensor))
-        if sure and not taken and works(operator, *without_numbers(args)):
+        if sure and name not in TAKEN_ONCE and not taken and works(operator, *without_numbers(args)):
             assert not fits, [given.dtype for given in args if isinstance(given, Tensor)]
         accepted, refused = accepted + taken, refused + (not fits)
     assert accepted
