@@ -57,9 +57,7 @@ class Budget:
         Raises:
             FormatError: If it would be more than the file holds.
         """
-        self._copied -= size
-        if self._copied < 0:
-            raise FormatError(_AGAIN)
+        self._copied = _left(self._copied, size)
 
     def nest(self, size: int) -> None:
         """Count `size` bytes of a pickle within the others.
@@ -67,12 +65,13 @@ class Budget:
         Raises:
             FormatError: If it would be more than the file holds.
         """
-        self._nested -= size
-        if self._nested < 0:
-            raise FormatError(_AGAIN)
+        self._nested = _left(self._nested, size)
 
 
-_AGAIN = "uses the same bytes again and again, which no sound file does"
+def _left(budget: int, size: int) -> int:
+    if size > budget:
+        raise FormatError("uses the same bytes again and again, which no sound file does")
+    return budget - size
 
 
 @dataclass(frozen=True, slots=True)
