@@ -11,7 +11,6 @@ from torch import Tensor
 from ghn.common.private_torch import is_fake
 from ghn.graph.record.refused.numbers import POINTERS
 from ghn.graph.record.refused.types import TYPES
-from ghn.graph.record.shapes import CHECKS
 
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8)
 _AUTOCASTING = ("cuda", "cpu")
@@ -44,7 +43,7 @@ class Fitting:
         self.asks = not any([torch.is_autocast_enabled(device) for device in _AUTOCASTING])
 
     def check(self, name: str, args: Sequence[Any]) -> None:
-        """Refuse shapes and types that an operator refuses.
+        """Refuse types that an operator refuses; what shapes it refuses, `shapes` says.
 
         Args:
             name: Operator as `str(func)` gives it.
@@ -53,9 +52,6 @@ class Fitting:
         Raises:
             RuntimeError: If it would. Types of tensors with numbers are left to PyTorch, which says it better.
         """
-        check = CHECKS.get(name)
-        if check is not None:
-            check(*args)
         rule = TYPES.get(name) if self.asks else None
         if rule is None or rule(*args):
             return
