@@ -105,19 +105,24 @@ def test_files_that_were_removed_are_made_again_by_who_needs_them(
     assert open_place(where).sizes("claims") == {}
 
 
-def test_two_drivers_that_miss_files_make_them_once(tmp_path: Path) -> None:
-    _, second, readers = chain(tmp_path / "log")
-    run(tmp_path / "results", [second])
-    shutil.rmtree(tmp_path / "results" / "files")
+def run_twice(folder: Path, cells: list[Cell]) -> list[Ran]:
+    """By two drivers at the same time, from both ends."""
     rans: list[Ran] = []
     threads = [
-        threading.Thread(target=lambda order=order: rans.append(run(tmp_path / "results", order)))
-        for order in (readers, readers[::-1])
+        threading.Thread(target=lambda order=order: rans.append(run(folder, order))) for order in (cells, cells[::-1])
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    return rans
+
+
+def test_two_drivers_that_miss_files_make_them_once(tmp_path: Path) -> None:
+    _, second, readers = chain(tmp_path / "log")
+    run(tmp_path / "results", [second])
+    shutil.rmtree(tmp_path / "results" / "files")
+    rans = run_twice(tmp_path / "results", readers)
     assert [(ran.done, ran.errors) for ran in rans] == [(5, {})] * 2
     assert values(tmp_path / "results", readers) == [{"text": "made of 8"}] * 3
     assert computed(tmp_path / "log") == ["first", "first", "second", "second"]
@@ -183,15 +188,7 @@ def test_a_cell_that_always_kills_its_process_is_given_up(tmp_path: Path) -> Non
 def test_two_drivers_share_the_work(tmp_path: Path) -> None:
     log = tmp_path / "log"
     cells = adding(40, log=str(log), seconds=0.01)
-    rans: list[Ran] = []
-    threads = [
-        threading.Thread(target=lambda order=order: rans.append(run(tmp_path / "results", order)))
-        for order in (cells, cells[::-1])
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    rans = run_twice(tmp_path / "results", cells)
     assert [ran.done for ran in rans] == [40, 40]
     assert sum(ran.computed for ran in rans) == 40
     assert all(ran.computed > 3 for ran in rans), "both work"
