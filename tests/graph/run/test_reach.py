@@ -1,12 +1,9 @@
 """Whatever a forward pass changes, and whatever way it comes to tensors, the model is as before and all is found."""
 
-import array
 import collections
 import functools
-import io
 import random
 import threading
-import types
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -400,58 +397,3 @@ def test_an_iterator_that_two_hold_stays_one() -> None:
     model.pair = (model.numbers, 1)
     trace(model, X)
     assert [next(model.numbers), next(model.pair[0]), next(model.numbers)] == [0, 1, 2]
-
-
-def test_containers_behind_others_and_hooks_of_all_modules_are_as_before() -> None:
-    def call(self: Any, x: Tensor) -> Tensor:
-        self.proxy["features"].append(x)
-        self.namespace["features"].append(x)
-        self.behind["new"] = x
-        self.weak.add(self.a)
-        nn.modules.module.register_module_forward_pre_hook(lambda *_: None)
-        next(self.items)
-        return plain(self, x)
-
-    def items(held: list[int]) -> Iterator[int]:
-        held.append(1)
-        yield 1
-
-    class Namespace:
-        features: list[Tensor] = []
-
-    model: Any = Way(call)
-    seen: list[Any] = []
-    held: list[int] = []
-    model.behind, model.weak = {"features": []}, weakref.WeakSet()
-    model.proxy, model.namespace = types.MappingProxyType({"features": []}), vars(Namespace)
-    model.items = items(held)
-    hooks = nn.modules.module._global_forward_pre_hooks
-    before = dict(hooks)
-    hook = nn.modules.module.register_module_forward_hook(lambda module, args, output: seen.append(output))
-    try:
-        trace(model, X)
-    finally:
-        hook.remove()
-    assert [model.proxy["features"], Namespace.features, list(model.weak), seen, held] == [[]] * 5
-    assert model.behind == {"features": []}
-    assert dict(hooks) == before
-
-
-def test_streams_numbers_and_data_of_threads_are_as_before() -> None:
-    def call(self: Any, x: Tensor) -> Tensor:
-        self.local.x = x
-        self.array.append(1.0)
-        self.bytes.write(b"new")
-        self.text.write("new")
-        self.view[0] = 1
-        return plain(self, x)
-
-    model: Any = Way(call)
-    model.local = threading.local()
-    model.array, model.view = array.array("d", [0.0]), memoryview(bytearray(2))
-    model.bytes, model.text = io.BytesIO(b"old bytes"), io.StringIO()
-    trace(model, X)
-    assert not hasattr(model.local, "x")
-    assert model.array.tolist() == [0.0]
-    assert bytes(model.view) == bytes(2)
-    assert (model.bytes.getvalue(), model.bytes.tell(), model.text.getvalue()) == (b"old bytes", 0, "")

@@ -1,16 +1,23 @@
 """Kinds of values are put back, and those that did not change are not written to."""
 
+import array
 import collections
+import io
 import random
-from collections.abc import Callable
+import threading
+import types
+import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ghn.graph.run import saved
+from ghn.graph.trace import trace
+from tests.graph.run.test_reach import Way, X, plain
 
 
 class Watched(dict):  # type: ignore[type-arg]
@@ -132,3 +139,58 @@ def test_classes_modes_slots_attributes_globals_and_caches() -> None:
     cached(2)
     undo()
     assert cached.cache_info().currsize == 0
+
+
+def test_containers_behind_others_and_hooks_of_all_modules_are_as_before() -> None:
+    def call(self: Any, x: Tensor) -> Tensor:
+        self.proxy["features"].append(x)
+        self.namespace["features"].append(x)
+        self.behind["new"] = x
+        self.weak.add(self.a)
+        nn.modules.module.register_module_forward_pre_hook(lambda *_: None)
+        next(self.items)
+        return plain(self, x)
+
+    def items(held: list[int]) -> Iterator[int]:
+        held.append(1)
+        yield 1
+
+    class Namespace:
+        features: list[Tensor] = []
+
+    model: Any = Way(call)
+    seen: list[Any] = []
+    held: list[int] = []
+    model.behind, model.weak = {"features": []}, weakref.WeakSet()
+    model.proxy, model.namespace = types.MappingProxyType({"features": []}), vars(Namespace)
+    model.items = items(held)
+    hooks = nn.modules.module._global_forward_pre_hooks
+    before = dict(hooks)
+    hook = nn.modules.module.register_module_forward_hook(lambda module, args, output: seen.append(output))
+    try:
+        trace(model, X)
+    finally:
+        hook.remove()
+    assert [model.proxy["features"], Namespace.features, list(model.weak), seen, held] == [[]] * 5
+    assert model.behind == {"features": []}
+    assert dict(hooks) == before
+
+
+def test_streams_numbers_and_data_of_threads_are_as_before() -> None:
+    def call(self: Any, x: Tensor) -> Tensor:
+        self.local.x = x
+        self.array.append(1.0)
+        self.bytes.write(b"new")
+        self.text.write("new")
+        self.view[0] = 1
+        return plain(self, x)
+
+    model: Any = Way(call)
+    model.local = threading.local()
+    model.array, model.view = array.array("d", [0.0]), memoryview(bytearray(2))
+    model.bytes, model.text = io.BytesIO(b"old bytes"), io.StringIO()
+    trace(model, X)
+    assert not hasattr(model.local, "x")
+    assert model.array.tolist() == [0.0]
+    assert bytes(model.view) == bytes(2)
+    assert (model.bytes.getvalue(), model.bytes.tell(), model.text.getvalue()) == (b"old bytes", 0, "")
