@@ -25,23 +25,18 @@ _SETTING = frozenset(("setattr", "delattr", "globals", "vars", "__dict__"))
 
 def is_of_libraries(kind: type) -> bool:
     """Whether a class is Python's or PyTorch's: no state of a model is kept in it."""
-    return _is_library(_root(kind.__module__))
+    return _is_library(package_of(kind.__module__))
 
 
 def is_installed(name: Any) -> bool:
     """Whether a module belongs to a package that was installed, of which forward passes use a small part."""
-    return _is_installed(_root(name))
+    return _is_installed(package_of(name))
 
 
 def is_own(module: types.ModuleType) -> bool:
     """Whether a module is neither a library's nor installed."""
-    root = _root(module.__dict__.get("__name__"))
+    root = package_of(module.__dict__.get("__name__"))
     return not _is_library(root) and not _is_installed(root)
-
-
-def package(name: Any) -> str:
-    """The package that a module of this name belongs to."""
-    return _root(name)
 
 
 def is_followed(value: Any, kind: type, name: Any, packages: Container[str]) -> bool:
@@ -62,16 +57,17 @@ def is_followed(value: Any, kind: type, name: Any, packages: Container[str]) -> 
     home = value.__module__ if of_code else kind.__module__
     if home == name:
         return True
-    root = _root(home)
+    root = package_of(home)
     if _is_library(root):
         return not of_code and root in sys.stdlib_module_names
     if not _is_installed(root):
         return True
-    known = not is_installed(name) or (root == _root(name) and root in packages)
+    known = not is_installed(name) or (root == package_of(name) and root in packages)
     return known and issubclass(kind, types.FunctionType)
 
 
-def _root(name: Any) -> str:
+def package_of(name: Any) -> str:
+    """The package that a module of this name belongs to; empty for what is no name."""
     return name.partition(".")[0] if isinstance(name, str) else ""
 
 
@@ -103,7 +99,7 @@ def modules_named(names: Iterable[str], scope: dict[str, Any], *, importing: boo
     while pending:
         module = pending.pop()
         held = module.__dict__
-        if id(module) in seen or _is_library(_root(held.get("__name__"))):
+        if id(module) in seen or _is_library(package_of(held.get("__name__"))):
             continue
         seen.add(id(module))
         yield module

@@ -105,7 +105,7 @@ class Reach:
         """Visit everything, the model's modules first."""
         self.modules = list(modules(model))
         kinds = {kind for module in self.modules for kind in type(module).__mro__}
-        self._packages = {code.package(kind.__module__) for kind in kinds}
+        self._packages = {code.package_of(kind.__module__) for kind in kinds}
         self._pending += [*hooks_of_all_modules(), *reversed(self.modules)]
         while self._pending:
             value = self._pending.pop()
